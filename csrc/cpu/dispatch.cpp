@@ -1,0 +1,51 @@
+// The only place that says which kernel serves which instruction set.
+#include "distance_kernels.hpp"
+#include "kernels.hpp"
+
+namespace hashkernels {
+namespace {
+
+constexpr Kernels kScalar{
+    .hamming_block = hamming_block_scalar,
+};
+
+#ifdef HASHKERNELS_X86
+constexpr Kernels kAvx2{
+    .hamming_block = hamming_block_avx2,
+};
+constexpr Kernels kAvx512{
+    .hamming_block = hamming_block_avx512,
+};
+constexpr Kernels kAvx512Vpopcnt{
+    .hamming_block = hamming_block_avx512_vpopcnt,
+};
+#endif
+
+#ifdef HASHKERNELS_NEON
+constexpr Kernels kNeon{
+    .hamming_block = hamming_block_neon,
+};
+#endif
+
+}  // namespace
+
+const Kernels& kernels() noexcept {
+  switch (active_isa()) {
+#ifdef HASHKERNELS_X86
+    case Isa::kAvx2:
+      return kAvx2;
+    case Isa::kAvx512:
+      return kAvx512;
+    case Isa::kAvx512Vpopcnt:
+      return kAvx512Vpopcnt;
+#endif
+#ifdef HASHKERNELS_NEON
+    case Isa::kNeon:
+      return kNeon;
+#endif
+    default:
+      return kScalar;
+  }
+}
+
+}  // namespace hashkernels

@@ -1,0 +1,23 @@
+// What an instruction set provides: the inner kernels, each compiled once per instruction set in a file
+// <family>_<isa>.cpp.
+//
+// Those files hold no standard library and no inline function that another file could share: the linker keeps one copy
+// of such a function, and a copy compiled for AVX-512 must not serve a CPU without it.
+#pragma once
+
+#include <cstdint>
+
+#include "hashkernels/isa.h"
+
+namespace hashkernels {
+
+struct Kernels {
+  // distances[i] = popcount over words w of (query[w] ^ block[w * kBlockCodes + i]), for all kBlockCodes codes of a
+  // block.
+  void (*hamming_block)(const uint64_t* query, const uint64_t* block, int num_words, uint16_t* distances);
+};
+
+// The kernels of the active instruction set. Take the reference once per call, so that one call never mixes two sets.
+const Kernels& kernels() noexcept;
+
+}  // namespace hashkernels

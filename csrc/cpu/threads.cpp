@@ -1,0 +1,134 @@
+#include "hashkernels/threads.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <list>
+#include <mutex>
+#include <new>
+#include <system_error>
+#include <thread>
+
+namespace hashkernels {
+namespace {
+
+struct Job {
+  Task task;
+  void* context;
+  int64_t num_tasks;
+  int open_seats;   // helpers that may still join; guarded by the pool's mutex
+  int next_worker;  // worker number of the next helper; guarded by the pool's mutex
+  int active = 0;   // helpers inside run(); guarded by the pool's mutex
+  std::atomic<int64_t> next{0};
+
+  bool run_one(int worker) {
+    const int64_t index = next.fetch_add(1, std::memory_order_relaxed);
+    if (index >= num_tasks) return false;
+    task(context, index, worker);
+    return true;
+  }
+};
+
+class Pool {
+ public:
+  Status run(Job& job, InterruptCheck interrupted) {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      // The seats are what is missing after the threads that exist; a system that has no more threads to give leaves
+      // the rest to us.
+      while (num_threads_ < job.open_seats && start_thread()) {
+      }
+      jobs_.push_back(&job);
+    }
+    work_.notify_all();
+
+    Status status = Status::kOk;
+    auto next_check = Clock::now() + kCheckEvery;
+    while (job.run_one(0)) {
+      if (interrupted != nullptr && Clock::now() >= next_check) {
+        if (interrupted()) {
+          job.next.store(job.num_tasks, std::memory_order_relaxed);
+          status = Status::kInterrupted;
+        }
+        next_check = Clock::now() + kCheckEvery;
+      }
+    }
+
+    std::unique_lock<std::mutex> lock(mutex_);
+    jobs_.remove(&job);
+    done_.wait(lock, [&] { return job.active == 0; });
+    return status;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::milliseconds kCheckEvery{50};
+
+  bool start_thread() {
+    try {
+      std::thread(&Pool::work, this).detach();
+    } catch (const std::system_error&) {
+      return false;
+    }
+    ++num_threads_;
+    return true;
+  }
+
+  void work() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    for (;;) {
+      Job* job = nullptr;
+      work_.wait(lock, [&] {
+        const auto found = std::find_if(jobs_.begin(), jobs_.end(), [](const Job* j) { return j->open_seats > 0; });
+        job = found == jobs_.end() ? nullptr : *found;
+        return job != nullptr;
+      });
+      --job->open_seats;
+      ++job->active;
+      const int worker = job->next_worker++;
+      lock.unlock();
+      while (job->run_one(worker)) {
+      }
+      lock.lock();
+      if (--job->active == 0) done_.notify_all();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable work_, done_;
+  std::list<Job*> jobs_;
+  int num_threads_ = 0;
+};
+
+// Never destroyed: its threads outlive every static. A forked child has none of them, and perhaps a locked mutex: it
+// gets a new pool.
+std::atomic<Pool*> g_pool{nullptr};
+std::once_flag g_pool_once;
+
+Pool* pool() {
+  std::call_once(g_pool_once, [] {
+    g_pool.store(new (std::nothrow) Pool);
+    pthread_atfork(nullptr, nullptr, [] { g_pool.store(new (std::nothrow) Pool); });
+  });
+  return g_pool.load();
+}
+
+std::atomic<InterruptCheck> g_interrupt_check{nullptr};
+
+}  // namespace
+
+Status parallel_for(int64_t num_tasks, int num_threads, Task task, void* context) noexcept {
+  if (num_tasks <= 0) return Status::kOk;
+  const int helpers = static_cast<int>(std::min<int64_t>(std::max(num_threads, 1), num_tasks) - 1);
+  Pool* shared = pool();
+  if (shared == nullptr) return Status::kOutOfMemory;
+  Job job{task, context, num_tasks, helpers, 1};
+  return shared->run(job, g_interrupt_check.load(std::memory_order_relaxed));
+}
+
+void set_interrupt_check(InterruptCheck check) noexcept { g_interrupt_check.store(check, std::memory_order_relaxed); }
+
+}  // namespace hashkernels
