@@ -1,0 +1,116 @@
+"""Writing files so that a reader never sees half of one: a temporary file beside the target, then a rename."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a temporary file beside ``path`` for writing bytes, and rename it to ``path`` when the block ends well.
+
+    When the block raises, the temporary file is removed and what was at ``path`` stays as it was.
+
+    Example:
+        >>> import tempfile, pathlib
+        >>> target = pathlib.Path(tempfile.mkdtemp()) / "greeting.txt"
+        >>> with atomic_write(target) as file:
+        ...     _ = file.write(b"hello")
+        >>> target.read_bytes()
+        b'hello'
+    """
+    target = Path(path)
+    partial = _partial_name(target)
+    # "xb" (not mkstemp) so that the file gets the permissions that the umask asks for.
+    with open(partial, "xb") as file:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            file.close()
+            partial.unlink(missing_ok=True)
+            raise
+    os.replace(partial, target)
+
+
+@contextmanager
+def staged_folder(path: str | os.PathLike[str], *, force: bool = False) -> Iterator[Path]:
+    """A temporary folder to fill, whose files appear at ``path`` only when the block ends well.
+
+    A new folder appears in one rename. Into an existing one (allowed when it is empty, or with ``force``) the files are
+    renamed one by one, and files of other names that were there stay.
+
+    Raises:
+        FileExistsError: ``path`` is a folder that is not empty and ``force`` is false, or is no folder.
+    """
+    target = Path(path)
+    check_output_folder(target, force=force)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = _partial_name(target)
+    staging.mkdir()
+    try:
+        yield staging
+        if target.is_dir():
+            for item in sorted(staging.iterdir()):
+                os.replace(item, target / item.name)
+            staging.rmdir()
+        else:
+            os.rename(staging, target)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+def check_output_folder(path: str | os.PathLike[str], *, force: bool = False) -> Path:
+    """Raise ``FileExistsError`` unless results may be written into the folder ``path``."""
+    target = Path(path)
+    if target.exists() and not target.is_dir():
+        raise FileExistsError(f"{target} exists and is not a folder")
+    if target.is_dir() and not force and any(target.iterdir()):
+        raise FileExistsError(f"{target} exists and is not empty: pass --force to overwrite")
+    return target
+
+
+def check_output_files(paths: Iterable[str | os.PathLike[str]], *, force: bool = False) -> None:
+    """Raise an ``OSError`` unless each of ``paths`` may be written: its folder exists, and it is new or ``force``."""
+    for path in paths:
+        target = Path(path)
+        if target.is_dir():
+            raise IsADirectoryError(f"{target} is a folder, expected the name of a file")
+        if not target.parent.is_dir():
+            raise FileNotFoundError(f"{target.parent} is not a folder: create it first")
+        if target.exists() and not force:
+            raise FileExistsError(f"{target} exists: pass --force to overwrite")
+
+
+def save_npy(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
+    """Write one array as .npy, atomically and without pickling."""
+    with atomic_write(path) as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def save_npz(path: str | os.PathLike[str], **arrays: NDArray[Any]) -> None:
+    """Write named arrays as one compressed .npz, atomically and without pickling."""
+    savez: Callable[..., None] = np.savez_compressed
+    with atomic_write(path) as file:
+        savez(file, allow_pickle=False, **arrays)
+
+
+def save_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write text as UTF-8, atomically."""
+    with atomic_write(path) as file:
+        file.write(text.encode())
+
+
+def _partial_name(target: Path) -> Path:
+    return target.with_name(f".{target.name}.partial-{secrets.token_hex(4)}")
