@@ -1,0 +1,120 @@
+"""Finds the native extension, once, and decides what its absence means.
+
+A missing extension is a way of installing the library, not an error: the torch reference answers, with one warning in
+the life of the process. An extension that is there but cannot be loaded is reported at import, with the reason.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from hashkernels._validation import check_choice
+from hashkernels._warnings import HashkernelsWarning
+
+REFERENCE = "reference"
+ISA_VARIABLE = "HASHKERNELS_ISA"
+KNOWN_ISAS = ("scalar", "avx2", "avx512", "avx512_vpopcnt", "neon")
+
+_HOW_TO_BUILD = "run pip install again where a C++20 compiler is found (g++ 12 or clang 15, and newer)"
+_HOW_TO_BUILD_CUDA = "run pip install with HASHKERNELS_CUDA=ON where nvcc is found"
+
+_native: ModuleType | None = None
+_reference_forced = False
+_warned = False
+
+
+def available_isas() -> list[str]:
+    """The instruction sets that this machine can run, the best one last; empty without the extension."""
+    return [] if _native is None else list(_native.available_isas())
+
+
+def isa() -> str:
+    """The instruction set in use, or "reference"."""
+    return REFERENCE if _native is None or _reference_forced else str(_native.isa())
+
+
+def set_isa(name: str) -> None:
+    """Force one instruction set, or the torch reference, for every later call of this process."""
+    global _reference_forced
+    check_choice("isa", name, [*available_isas(), REFERENCE])
+    if name != REFERENCE:
+        assert _native is not None
+        _native.set_isa(name)
+    _reference_forced = name == REFERENCE
+
+
+def build_info() -> dict[str, Any]:
+    """What the extension says of its own build; empty without the extension."""
+    return {} if _native is None else dict(_native.build_info())
+
+
+def cpu_kernel(name: str) -> Callable[..., Any] | None:
+    """The native function of that name, or None where the reference must answer."""
+    if _reference_forced:
+        return None
+    kernel = getattr(_native, name, None)
+    if kernel is None:
+        if _native is None:
+            _warn_once(f"the native extension is not installed, torch answers many times slower: {_HOW_TO_BUILD}")
+        else:
+            _warn_once(f"the native extension has no {name}, torch answers many times slower: {_HOW_TO_BUILD}")
+    return kernel
+
+
+def cuda_kernel(name: str) -> Callable[..., Any] | None:
+    """The native CUDA launcher of that name, or None where the reference must answer on the device."""
+    if _reference_forced:
+        return None
+    kernel = getattr(_native, name, None)
+    if kernel is not None and not build_info()["cuda"]:
+        kernel = None
+    if kernel is None:
+        if _native is None or not build_info()["cuda"]:
+            _warn_once(f"this build has no CUDA kernels, torch answers on the device: {_HOW_TO_BUILD_CUDA}")
+        else:
+            _warn_once(f"there is no CUDA kernel {name}, torch answers on the device, slower; CPU tensors have a kernel")
+    return kernel
+
+
+def _warn_once(reason: str) -> None:
+    global _warned
+    if _warned:
+        return
+    _warned = True
+    message = f"{reason} ({ISA_VARIABLE}={REFERENCE} asks for torch and silences this warning)"
+    warnings.warn(message, HashkernelsWarning, stacklevel=2)
+
+
+def _load() -> None:
+    global _native, _warned
+    try:
+        _native = importlib.import_module("hashkernels._native")
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == "hashkernels._native":
+            return
+        _warned = True
+        warnings.warn(
+            f"the native extension is installed but cannot be loaded, torch answers many times slower: {error}; "
+            f"to mend it, {_HOW_TO_BUILD}",
+            HashkernelsWarning,
+            stacklevel=2,
+        )
+
+
+def _apply_environment() -> None:
+    wanted = os.environ.get(ISA_VARIABLE, "")
+    if not wanted:
+        return
+    if _native is None and wanted in KNOWN_ISAS:
+        return
+    check_choice(ISA_VARIABLE, wanted, [*(available_isas() or KNOWN_ISAS), REFERENCE])
+    set_isa(wanted)
+
+
+_load()
+_apply_environment()

@@ -1,0 +1,29 @@
+"""The only place that touches ``torch.library`` and data pointers.
+
+Typed functions over tensors, one family a file. They trust their callers for the meaning of the values (see
+``_validation``), look at dtypes and shapes once more before an address leaves Python, and answer from
+``hashkernels.reference`` where no kernel is built.
+"""
+
+from __future__ import annotations
+
+from hashkernels._ops._library import get_num_threads, set_num_threads
+from hashkernels._ops.codes import pack_codes, pack_labels, unpack_codes
+from hashkernels._ops.margin import MarginLoss, margin_loss
+from hashkernels._ops.retrieval import index_order_precision, retrieval_counts
+from hashkernels._ops.search import hamming_distance, range_search, topk
+
+__all__ = [
+    "MarginLoss",
+    "get_num_threads",
+    "hamming_distance",
+    "index_order_precision",
+    "margin_loss",
+    "pack_codes",
+    "pack_labels",
+    "range_search",
+    "retrieval_counts",
+    "set_num_threads",
+    "topk",
+    "unpack_codes",
+]

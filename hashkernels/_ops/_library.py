@@ -1,0 +1,81 @@
+"""What every op shares: the library, the thread count, and the way from a tensor to a pointer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hashkernels import _validation
+
+LIBRARY = torch.library.Library("hashkernels", "DEF")
+
+_num_threads: int | None = None
+
+
+def set_num_threads(threads: int | None) -> None:
+    """Use that many threads in every native kernel from now on; None follows ``torch.get_num_threads()``."""
+    global _num_threads
+    _num_threads = None if threads is None else _validation.check_int("threads", threads, 1)
+
+
+def get_num_threads() -> int:
+    """The number of threads that native kernels use unless a call says otherwise."""
+    return torch.get_num_threads() if _num_threads is None else _num_threads
+
+
+def thread_argument(threads: int | None) -> int:
+    """The op's int for a ``threads=`` argument: 0 stands for the default, looked up when the op runs."""
+    return 0 if threads is None else _validation.check_int("threads", threads, 1)
+
+
+def thread_count(threads: int) -> int:
+    """The number of threads for the kernel, from the op's int."""
+    return threads or get_num_threads()
+
+
+def define(
+    schema: str, *, cpu: Callable[..., Any], fake: Callable[..., Any], cuda: Callable[..., Any] | None = None
+) -> Any:
+    """Register ``hashkernels::<schema>`` with its implementations and return the callable op."""
+    name = schema.partition("(")[0]
+    LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))
+    LIBRARY.impl(name, cpu, "CPU")
+    LIBRARY.impl(name, cpu if cuda is None else cuda, "CUDA")
+    torch.library.register_fake(f"hashkernels::{name}", fake, lib=LIBRARY)
+    return getattr(torch.ops.hashkernels, name).default
+
+
+def rows(name: str, tensor: Tensor, *dtypes: torch.dtype) -> Tensor:
+    """The tensor, copied only where the elements of a row do not lie side by side. The pointer contract depends on it,
+    and on the dtype, so both are looked at here whatever the caller has checked."""
+    if tensor.dtype not in dtypes:
+        raise TypeError(f"{name} must be {' or '.join(str(dtype) for dtype in dtypes)}, got {tensor.dtype}")
+    if tensor.ndim != 2:
+        raise ValueError(f"{name} must have 2 dimensions, got shape {tuple(tensor.shape)}")
+    if tensor.is_contiguous() or (tensor.stride(1) == 1 and tensor.stride(0) >= tensor.shape[1]):
+        return tensor
+    return tensor.contiguous()
+
+
+def row_stride(tensor: Tensor) -> int:
+    """Elements from one row to the next of what ``rows`` returned."""
+    return max(tensor.stride(0), tensor.shape[1])
+
+
+def pair_arguments(queries: Tensor, database: Tensor) -> tuple[int, int, int, int, int, int, int]:
+    """The seven leading arguments of every kernel that compares codes; both come from ``rows``."""
+    num_bytes = queries.shape[1]
+    if database.shape[1] != num_bytes:
+        raise ValueError(f"database must have {num_bytes} bytes a code like queries, got {database.shape[1]}")
+    return (
+        queries.data_ptr(),
+        queries.shape[0],
+        row_stride(queries),
+        database.data_ptr(),
+        database.shape[0],
+        row_stride(database),
+        num_bytes,
+    )

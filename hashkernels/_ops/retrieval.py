@@ -1,0 +1,166 @@
+"""Ops that count relevant items by distance and by rank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from hashkernels import _loader, reference
+from hashkernels._ops._library import define, pair_arguments, rows, thread_argument, thread_count
+
+
+def retrieval_counts(
+    queries: Tensor, database: Tensor, query_labels: Tensor, database_labels: Tensor, threads: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """How many items (total) and how many relevant ones lie at each distance: two int64 [Q, 8 W + 1].
+
+    Labels come from ``pack_labels``: class ids int64 [N], or words int64 [N, W'] of multi-hot labels.
+    """
+    result: tuple[Tensor, Tensor] = _retrieval_counts(
+        queries, database, query_labels, database_labels, thread_argument(threads)
+    )
+    return result
+
+
+def index_order_precision(
+    queries: Tensor,
+    database: Tensor,
+    query_labels: Tensor,
+    database_labels: Tensor,
+    cutoffs: Sequence[int],
+    threads: int | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Hits int64 [Q, K] and sums of precision at relevant ranks float64 [Q, K] within the first k of each query's
+    (distance, index) order, for each cutoff k (ascending, in 1..N).
+
+    Every precision is rounded to a multiple of 2^-40, half to even, so the sums are exact and free of order.
+    """
+    result: tuple[Tensor, Tensor] = _index_order_precision(
+        queries, database, query_labels, database_labels, list(cutoffs), thread_argument(threads)
+    )
+    return result
+
+
+def label_arguments(
+    row_name: str, row_labels: Tensor, num_rows: int, column_name: str, column_labels: Tensor, num_columns: int
+) -> tuple[Tensor, Tensor, int]:
+    """Both labels, contiguous, and the number of words an item (0: class ids), as the pointer contract wants them."""
+    for name, labels, items in ((row_name, row_labels, num_rows), (column_name, column_labels, num_columns)):
+        if labels.dtype != torch.int64:
+            raise TypeError(f"{name} must be int64, got {labels.dtype}")
+        if labels.shape[0] != items or labels.shape[1:] != row_labels.shape[1:]:
+            raise ValueError(f"{name} must have shape {(items, *row_labels.shape[1:])}, got {tuple(labels.shape)}")
+    words = row_labels.shape[1] if row_labels.ndim == 2 else 0
+    return row_labels.contiguous(), column_labels.contiguous(), words
+
+
+def _retrieval_counts_cpu(
+    queries: Tensor, database: Tensor, query_labels: Tensor, database_labels: Tensor, threads: int
+) -> tuple[Tensor, Tensor]:
+    kernel = _loader.cpu_kernel("retrieval_counts")
+    if kernel is None:
+        return reference.retrieval_counts(queries, database, query_labels, database_labels)
+    queries, database = rows("queries", queries, torch.uint8), rows("database", database, torch.uint8)
+    query_labels, database_labels, words = label_arguments(
+        "query_labels", query_labels, queries.shape[0], "database_labels", database_labels, database.shape[0]
+    )
+    total, hits = _retrieval_counts_fake(queries, database, query_labels, database_labels, threads)
+    kernel(
+        *pair_arguments(queries, database),
+        query_labels.data_ptr(),
+        database_labels.data_ptr(),
+        words,
+        total.data_ptr(),
+        hits.data_ptr(),
+        thread_count(threads),
+    )
+    return total, hits
+
+
+def _retrieval_counts_cuda(
+    queries: Tensor, database: Tensor, query_labels: Tensor, database_labels: Tensor, threads: int
+) -> tuple[Tensor, Tensor]:
+    _loader.cuda_kernel("cuda_retrieval_counts")
+    return reference.retrieval_counts(queries, database, query_labels, database_labels)
+
+
+def _retrieval_counts_fake(
+    queries: Tensor, database: Tensor, query_labels: Tensor, database_labels: Tensor, threads: int
+) -> tuple[Tensor, Tensor]:
+    shape = (queries.shape[0], queries.shape[1] * 8 + 1)
+    return queries.new_empty(shape, dtype=torch.int64), queries.new_empty(shape, dtype=torch.int64)
+
+
+def _index_order_precision_cpu(
+    queries: Tensor,
+    database: Tensor,
+    query_labels: Tensor,
+    database_labels: Tensor,
+    cutoffs: Sequence[int],
+    threads: int,
+) -> tuple[Tensor, Tensor]:
+    kernel = _loader.cpu_kernel("index_order_precision")
+    if kernel is None:
+        return reference.index_order_precision(queries, database, query_labels, database_labels, cutoffs)
+    queries, database = rows("queries", queries, torch.uint8), rows("database", database, torch.uint8)
+    query_labels, database_labels, words = label_arguments(
+        "query_labels", query_labels, queries.shape[0], "database_labels", database_labels, database.shape[0]
+    )
+    ks = torch.tensor(list(cutoffs), dtype=torch.int64)
+    hits, precision_sum = _index_order_precision_fake(
+        queries, database, query_labels, database_labels, cutoffs, threads
+    )
+    kernel(
+        *pair_arguments(queries, database),
+        query_labels.data_ptr(),
+        database_labels.data_ptr(),
+        words,
+        ks.data_ptr(),
+        len(ks),
+        hits.data_ptr(),
+        precision_sum.data_ptr(),
+        thread_count(threads),
+    )
+    return hits, precision_sum
+
+
+def _index_order_precision_cuda(
+    queries: Tensor,
+    database: Tensor,
+    query_labels: Tensor,
+    database_labels: Tensor,
+    cutoffs: Sequence[int],
+    threads: int,
+) -> tuple[Tensor, Tensor]:
+    _loader.cuda_kernel("cuda_index_order_precision")
+    return reference.index_order_precision(queries, database, query_labels, database_labels, cutoffs)
+
+
+def _index_order_precision_fake(
+    queries: Tensor,
+    database: Tensor,
+    query_labels: Tensor,
+    database_labels: Tensor,
+    cutoffs: Sequence[int],
+    threads: int,
+) -> tuple[Tensor, Tensor]:
+    shape = (queries.shape[0], len(cutoffs))
+    return queries.new_empty(shape, dtype=torch.int64), queries.new_empty(shape, dtype=torch.float64)
+
+
+_retrieval_counts = define(
+    "retrieval_counts(Tensor queries, Tensor database, Tensor query_labels, Tensor database_labels, int threads)"
+    " -> (Tensor, Tensor)",
+    cpu=_retrieval_counts_cpu,
+    cuda=_retrieval_counts_cuda,
+    fake=_retrieval_counts_fake,
+)
+_index_order_precision = define(
+    "index_order_precision(Tensor queries, Tensor database, Tensor query_labels, Tensor database_labels,"
+    " int[] cutoffs, int threads) -> (Tensor, Tensor)",
+    cpu=_index_order_precision_cpu,
+    cuda=_index_order_precision_cuda,
+    fake=_index_order_precision_fake,
+)

@@ -1,0 +1,166 @@
+"""The one place where arguments are checked.
+
+Every function names the argument, says what was expected and what came. Shapes, ranges and values raise
+``ValueError``; wrong types and dtypes raise ``TypeError``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Collection
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+MAX_BITS = 4096
+
+_validate_device_values = False
+
+
+def set_device_value_checks(enabled: bool) -> None:
+    """Switch value checks on CUDA tensors, which synchronise with the device, on or off."""
+    global _validate_device_values
+    _validate_device_values = bool(enabled)
+
+
+def value_checks_enabled(tensor: torch.Tensor) -> bool:
+    """Whether values (not only shapes and dtypes) of ``tensor`` may be looked at: never while compiling or on fake tensors,
+    on an accelerator only after ``hashkernels.validate(True)``."""
+    if torch.compiler.is_compiling() or type(tensor) not in (torch.Tensor, torch.nn.Parameter):
+        return False
+    if tensor.device.type == "meta":
+        return False
+    return tensor.device.type == "cpu" or _validate_device_values
+
+
+def require(module: str, *, extra: str) -> ModuleType:
+    """Import an optional package, or raise an ``ImportError`` that names the extra which brings it."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != module.partition(".")[0]:
+            raise
+        package = module.partition(".")[0]
+        raise ImportError(f"{package} is missing: pip install 'hashkernels[{extra}]'", name=package) from None
+
+
+def check_int(name: str, value: Any, low: int | None = None, high: int | None = None) -> int:
+    """An integer (not a bool) in ``low..high``, either end open when None."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be an int, got {type(value).__name__}")
+    number = int(value)
+    if (low is not None and number < low) or (high is not None and number > high):
+        raise ValueError(f"{name} must be {_interval(low, high)}, got {number}")
+    return number
+
+
+def check_real(name: str, value: Any, low: float | None = None, high: float | None = None) -> float:
+    """A finite real number in ``low..high``, either end open when None."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{name} must be a number, got {type(value).__name__}")
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be finite, got {number}")
+    if (low is not None and number < low) or (high is not None and number > high):
+        raise ValueError(f"{name} must be {_interval(low, high)}, got {number:g}")
+    return number
+
+
+def check_choice(name: str, value: Any, choices: Collection[str]) -> str:
+    """One of the strings in ``choices``."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, got {type(value).__name__}")
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+    return value
+
+
+def check_tensor(name: str, value: Any, ndim: int) -> torch.Tensor:
+    """A torch tensor of ``ndim`` dimensions."""
+    if not isinstance(value, torch.Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
+    if value.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} dimension{'s' if ndim != 1 else ''}, got shape {tuple(value.shape)}")
+    return value
+
+
+def check_embeddings(name: str, value: Any, bits: int | None = None) -> torch.Tensor:
+    """Floating-point embeddings [N, bits] without NaN."""
+    tensor = check_tensor(name, value, 2)
+    if not tensor.is_floating_point():
+        raise TypeError(f"{name} must be floating point, got {tensor.dtype}")
+    if bits is not None and tensor.shape[1] != bits:
+        raise ValueError(f"{name} must have shape [N, {bits}], got {tuple(tensor.shape)}")
+    if value_checks_enabled(tensor) and bool(torch.isnan(tensor.detach()).any()):
+        raise ValueError(f"{name} must not contain NaN")
+    return tensor
+
+
+def check_labels(name: str, value: Any, num_items: int, num_classes: int | None = None) -> torch.Tensor:
+    """Class ids (integers [N]) or multi-hot labels ({0, 1} of any dtype, [N, C]) of ``num_items`` items."""
+    if not isinstance(value, torch.Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
+    if value.ndim not in (1, 2):
+        raise ValueError(f"{name} must be class ids [N] or multi-hot [N, C], got shape {tuple(value.shape)}")
+    if value.shape[0] != num_items:
+        raise ValueError(f"{name} must have one row for each of {num_items} items, got {value.shape[0]}")
+    if value.ndim == 1:
+        if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
+            raise TypeError(f"{name} given as class ids must be integers, got {value.dtype}")
+        if num_classes is not None and value.numel() and value_checks_enabled(value):
+            low, high = (int(x) for x in torch.aminmax(value))
+            if low < 0 or high >= num_classes:
+                raise ValueError(f"{name} must be in 0..{num_classes - 1}, got {low if low < 0 else high}")
+        return value
+    if num_classes is not None and value.shape[1] != num_classes:
+        raise ValueError(f"{name} given as multi-hot must have {num_classes} columns, got {value.shape[1]}")
+    if value_checks_enabled(value) and not bool(((value == 0) | (value == 1)).all()):
+        raise ValueError(f"{name} given as multi-hot must hold only 0 and 1")
+    return value
+
+
+def check_bits(bits: Any, name: str = "bits") -> int:
+    """A code length in 1..4096."""
+    return check_int(name, bits, 1, MAX_BITS)
+
+
+def check_codes(name: str, value: Any, bits: int | None = None) -> torch.Tensor:
+    """Packed codes uint8 [N, ceil(bits / 8)]; when ``bits`` is given, the pad bits ("big" bit order) must be zero."""
+    tensor = check_tensor(name, value, 2)
+    if tensor.dtype != torch.uint8:
+        raise TypeError(f"{name} must be uint8 packed codes, got {tensor.dtype}")
+    width = tensor.shape[1]
+    if bits is None:
+        if not 1 <= width <= MAX_BITS // 8:
+            raise ValueError(f"{name} must have 1..{MAX_BITS // 8} bytes a code, got {width}")
+        return tensor
+    check_bits(bits)
+    if width != (bits + 7) // 8:
+        raise ValueError(f"{name} must have {(bits + 7) // 8} bytes a code for {bits} bits, got {width}")
+    pad = width * 8 - bits
+    if pad and tensor.shape[0] and value_checks_enabled(tensor):
+        mask = (1 << pad) - 1
+        if bool((tensor[:, -1] & mask).any()):
+            raise ValueError(f"{name} must have zero pad bits beyond bit {bits} of each code")
+    return tensor
+
+
+def check_same_device(first_name: str, first: torch.Tensor, name: str, other: torch.Tensor) -> None:
+    """Both tensors on one device."""
+    if first.device != other.device:
+        raise ValueError(f"{name} must be on {first.device} like {first_name}, got {other.device}")
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    def show(x: float) -> str:
+        return str(x) if isinstance(x, int) else f"{x:g}"
+
+    if low is not None and high is not None:
+        return f"in {show(low)}..{show(high)}"
+    if low is not None:
+        return f"at least {show(low)}"
+    assert high is not None
+    return f"at most {show(high)}"

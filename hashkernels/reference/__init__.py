@@ -1,0 +1,23 @@
+"""Readable torch versions of every kernel: the oracle of the tests, and the answer where no kernel is built.
+
+They take and return tensors of any device, build no matrix of all pairs, and check nothing: ``hashkernels._ops`` does.
+"""
+
+from __future__ import annotations
+
+from hashkernels.reference.codes import pack_codes, pack_labels, unpack_codes
+from hashkernels.reference.margin import margin_loss
+from hashkernels.reference.retrieval import index_order_precision, retrieval_counts
+from hashkernels.reference.search import hamming_distance, range_search, topk
+
+__all__ = [
+    "hamming_distance",
+    "index_order_precision",
+    "margin_loss",
+    "pack_codes",
+    "pack_labels",
+    "range_search",
+    "retrieval_counts",
+    "topk",
+    "unpack_codes",
+]
