@@ -27,7 +27,7 @@ def test_powers_of_two_are_sylvester() -> None:
     assert np.array_equal(hadamard_matrix(64), scipy.linalg.hadamard(64))
 
 
-@pytest.mark.parametrize("order", [3, 6, 92, 4092])
+@pytest.mark.parametrize("order", [3, 6, 92, 260])
 def test_other_orders_are_refused(order: int) -> None:
     with pytest.raises(ValueError, match=f"order must be one that .* reach, got {order}"):
         hadamard_matrix(order)
