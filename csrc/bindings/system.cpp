@@ -1,6 +1,5 @@
 #include <pybind11/stl.h>
 
-#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -22,7 +21,7 @@ std::vector<std::string> available_isas() {
   return names;
 }
 
-void set_isa(const std::string& name, const char* argument) {
+void set_isa(const std::string& name) {
   std::string choices;
   for (size_t i = 0; i < kNumIsas; ++i) {
     const Isa isa = static_cast<Isa>(i);
@@ -33,7 +32,7 @@ void set_isa(const std::string& name, const char* argument) {
     }
     choices += (choices.empty() ? "" : ", ") + std::string(isa_name(isa));
   }
-  throw py::value_error(std::string(argument) + " must be one of " + choices + " on this machine, got '" + name + "'");
+  throw py::value_error("name must be one of " + choices + " on this machine, got '" + name + "'");
 }
 
 // Ctrl-C during a long kernel: asks Python, which may have a signal waiting. Only the main thread ever does.
@@ -79,12 +78,9 @@ void check(Status status) {
 void register_system(py::module_& module) {
   module.def("isa", [] { return isa_name(active_isa()); });
   module.def("available_isas", available_isas);
-  module.def("set_isa", [](const std::string& name) { set_isa(name, "name"); });
+  module.def("set_isa", set_isa);
   module.def("build_info", build_info);
   module.def("cuda_device_count", cuda::device_count);
-  if (const char* forced = std::getenv("HASHKERNELS_ISA"); forced != nullptr && *forced != '\0') {
-    set_isa(forced, "HASHKERNELS_ISA");
-  }
   set_interrupt_check(interrupted);
 }
 
