@@ -32,6 +32,7 @@ void call(Kernel&& kernel) {
   check(status);
 }
 
+void register_counting(pybind11::module_& module);
 void register_distance(pybind11::module_& module);
 void register_system(pybind11::module_& module);
 

@@ -4,5 +4,6 @@ PYBIND11_MODULE(_native, module) {
   namespace bindings = hashkernels::bindings;
   module.doc() = "Kernels over plain addresses; hashkernels._ops checks every argument before it calls them.";
   bindings::register_system(module);
+  bindings::register_counting(module);
   bindings::register_distance(module);
 }

@@ -7,23 +7,33 @@ namespace {
 
 constexpr Kernels kScalar{
     .hamming_block = hamming_block_scalar,
+    .relevant_ids = relevant_ids_scalar,
+    .relevant_bits = relevant_bits_scalar,
 };
 
 #ifdef HASHKERNELS_X86
 constexpr Kernels kAvx2{
     .hamming_block = hamming_block_avx2,
+    .relevant_ids = relevant_ids_avx2,
+    .relevant_bits = relevant_bits_avx2,
 };
 constexpr Kernels kAvx512{
     .hamming_block = hamming_block_avx512,
+    .relevant_ids = relevant_ids_avx512,
+    .relevant_bits = relevant_bits_avx512,
 };
 constexpr Kernels kAvx512Vpopcnt{
     .hamming_block = hamming_block_avx512_vpopcnt,
+    .relevant_ids = relevant_ids_avx512_vpopcnt,
+    .relevant_bits = relevant_bits_avx512_vpopcnt,
 };
 #endif
 
 #ifdef HASHKERNELS_NEON
 constexpr Kernels kNeon{
     .hamming_block = hamming_block_neon,
+    .relevant_ids = relevant_ids_neon,
+    .relevant_bits = relevant_bits_neon,
 };
 #endif
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "counting_kernels.hpp"
 #include "hashkernels/isa.h"
 
 namespace hashkernels {
@@ -15,6 +16,8 @@ struct Kernels {
   // distances[i] = popcount over words w of (query[w] ^ block[w * kBlockCodes + i]), for all kBlockCodes codes of a
   // block.
   void (*hamming_block)(const uint64_t* query, const uint64_t* block, int num_words, uint16_t* distances);
+  RelevantIds relevant_ids;
+  RelevantBits relevant_bits;
 };
 
 // The kernels of the active instruction set. Take the reference once per call, so that one call never mixes two sets.

@@ -1,0 +1,13 @@
+#include "counting_impl.hpp"
+
+namespace hashkernels {
+
+void relevant_ids_avx2(int64_t query_id, const int64_t* block_ids, uint8_t* relevant) {
+  relevant_ids(query_id, block_ids, relevant);
+}
+
+void relevant_bits_avx2(const uint64_t* query_words, const uint64_t* block_words, int num_words, uint8_t* relevant) {
+  relevant_bits(query_words, block_words, num_words, relevant);
+}
+
+}  // namespace hashkernels

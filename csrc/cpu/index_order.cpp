@@ -1,0 +1,128 @@
+// Precision at every relevant item, in (distance, index) order, without sorting.
+//
+// A first pass counts the codes and the relevant codes at each distance; their running sums say where each distance
+// begins in the order. A second pass goes through the database by index and keeps, for each distance, the next rank and
+// the relevant codes so far.
+#include <atomic>
+#include <cmath>
+#include <cstring>
+
+#include "counting_blocks.hpp"
+
+namespace hashkernels {
+namespace {
+
+__extension__ typedef unsigned __int128 uint128;
+
+// The multiple of 2^-40 nearest to hits / rank, as an integer.
+uint64_t fixed_point_precision(int64_t hits, int64_t rank) {
+  return static_cast<uint64_t>(std::llrint(std::ldexp(static_cast<double>(hits) / static_cast<double>(rank), 40)));
+}
+
+// What one query has counted so far.
+struct QueryState {
+  int64_t* rank;      // per distance: items before the next one at that distance
+  int64_t* hits;      // per distance: relevant items before it
+  uint128* sums;      // per cutoff: fixed-point precision of the relevant ranks in (previous cutoff, this cutoff]
+  int64_t* cut_hits;  // per cutoff: relevant ranks in the same interval
+};
+
+void count(const LabelledBlock& block, QueryState& state) {
+  for (int64_t i = 0; i < block.size(); ++i) {
+    const uint16_t distance = block.distances()[i];
+    ++state.rank[distance];
+    state.hits[distance] += block.relevant()[i];
+  }
+}
+
+// Counts per distance become the number of items before each distance.
+void start_ranks(QueryState& state, int64_t num_bins) {
+  int64_t rank = 0, hits = 0;
+  for (int64_t d = 0; d < num_bins; ++d) {
+    const int64_t at = state.rank[d], relevant_at = state.hits[d];
+    state.rank[d] = rank;
+    state.hits[d] = hits;
+    rank += at;
+    hits += relevant_at;
+  }
+}
+
+void accumulate(const LabelledBlock& block, const int64_t* cutoffs, int num_cutoffs, QueryState& state) {
+  for (int64_t i = 0; i < block.size(); ++i) {
+    const uint16_t distance = block.distances()[i];
+    const int64_t rank = ++state.rank[distance];
+    if (!block.relevant()[i]) continue;
+    const int64_t hits = ++state.hits[distance];
+    const int64_t cut = std::lower_bound(cutoffs, cutoffs + num_cutoffs, rank) - cutoffs;
+    if (cut == num_cutoffs) continue;
+    state.sums[cut] += fixed_point_precision(hits, rank);
+    ++state.cut_hits[cut];
+  }
+}
+
+}  // namespace
+
+Status index_order_precision(const Codes& queries, const Codes& database, Labels query_labels, Labels database_labels,
+                             const int64_t* cutoffs, int num_cutoffs, int64_t* hits, double* precision_sum,
+                             int num_threads) noexcept {
+  const Kernels& isa = kernels();
+  const int64_t num_bins = 8 * int64_t{queries.num_bytes} + 1;
+  const LabelledQueries labelled(queries, query_labels);
+  if (!labelled) return Status::kOutOfMemory;
+
+  // Few queries make small groups, so that every thread has some.
+  const int64_t group = std::clamp<int64_t>(queries.num_codes / std::max(num_threads, 1), 1, kQueryGroup);
+  const int64_t blocks = num_blocks(database.num_codes);
+  std::atomic<bool> out_of_memory{false};
+  const Status status = parallel_for((queries.num_codes + group - 1) / group, num_threads, [&](int64_t task, int) {
+    const int64_t first = task * group;
+    const int64_t last = std::min(first + group, queries.num_codes);
+    LabelledBlock block(database, database_labels);
+    Buffer<int64_t> ranks(group * 2 * num_bins), cut_hits(group * num_cutoffs);
+    Buffer<uint128> sums(group * num_cutoffs);
+    if (!block || !ranks || !cut_hits || !sums) {
+      out_of_memory = true;
+      return;
+    }
+    std::memset(ranks.data(), 0, sizeof(int64_t) * group * 2 * num_bins);
+    std::memset(cut_hits.data(), 0, sizeof(int64_t) * group * num_cutoffs);
+    std::memset(sums.data(), 0, sizeof(uint128) * group * num_cutoffs);
+    const auto state = [&](int64_t q) {
+      int64_t* rank = ranks.data() + (q - first) * 2 * num_bins;
+      return QueryState{rank, rank + num_bins, sums.data() + (q - first) * num_cutoffs,
+                        cut_hits.data() + (q - first) * num_cutoffs};
+    };
+    const auto for_each_pair = [&](auto&& visit) {
+      for (int64_t b = 0; b < blocks; ++b) {
+        block.load(b);
+        for (int64_t q = first; q < last; ++q) {
+          block.compare(isa, labelled, q);
+          QueryState query_state = state(q);
+          visit(query_state);
+        }
+      }
+    };
+    for_each_pair([&](QueryState& s) { count(block, s); });
+    for (int64_t q = first; q < last; ++q) {
+      QueryState s = state(q);
+      start_ranks(s, num_bins);
+    }
+    for_each_pair([&](QueryState& s) { accumulate(block, cutoffs, num_cutoffs, s); });
+
+    for (int64_t q = first; q < last; ++q) {
+      const QueryState s = state(q);
+      uint128 sum = 0;
+      int64_t relevant = 0;
+      for (int c = 0; c < num_cutoffs; ++c) {
+        sum += s.sums[c];
+        relevant += s.cut_hits[c];
+        hits[q * num_cutoffs + c] = relevant;
+        precision_sum[q * num_cutoffs + c] = std::ldexp(static_cast<double>(sum), -40);
+      }
+    }
+  });
+  if (status == Status::kOk && out_of_memory) return Status::kOutOfMemory;
+  return status;
+}
+
+}  // namespace hashkernels
