@@ -1,0 +1,133 @@
+"""What every loss shares: checks, precision, the report of its terms."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from contextlib import AbstractContextManager, nullcontext
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hashkernels._validation import check_bits, check_embeddings, check_int, check_same_device
+from hashkernels.losses._labels import canonical_labels, same_form
+
+
+class Batch(NamedTuple):
+    """Checked arguments of a loss: embeddings float32 or float64; labels ``int64 [N]`` or ``bool [N, num_classes]``."""
+
+    u: Tensor  # [N, bits]
+    labels: Tensor
+    indices: Tensor | None  # as given: only a loss with a bank reads them
+    ref_emb: Tensor | None  # [R, bits]; None: the batch is compared with itself
+    ref_labels: Tensor | None  # of the same form as labels
+
+
+class Terms(NamedTuple):
+    """A loss and the terms that it is the sum of."""
+
+    total: Tensor
+    by_name: dict[str, Tensor]
+
+    @classmethod
+    def sum_of(cls, **terms: Tensor) -> Terms:
+        """The plain sum of differentiable terms."""
+        return cls(torch.stack(tuple(terms.values())).sum(), terms)
+
+
+class HashLoss(nn.Module):
+    """Base of all losses: ``loss(u, labels, *, indices=None, ref_emb=None, ref_labels=None)`` gives a scalar.
+
+    A subclass computes the sum of its terms in `_compute`. Half-precision embeddings, and all embeddings under
+    autocast, are computed with in float32; float64 stays float64.
+
+    Args:
+        bits: code length, 1..4096.
+        num_classes: number of classes.
+
+    Attributes:
+        last_terms: the terms of the latest call, detached scalars that add up to the loss.
+    """
+
+    last_terms: dict[str, Tensor]
+    uses_references: ClassVar[bool] = True
+    _settings: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, bits: int, num_classes: int) -> None:
+        super().__init__()
+        self.bits = check_bits(bits)
+        self.num_classes = check_int("num_classes", num_classes, 1)
+        self.last_terms = {}
+
+    def forward(
+        self,
+        u: Tensor,
+        labels: Tensor,
+        *,
+        indices: Tensor | None = None,
+        ref_emb: Tensor | None = None,
+        ref_labels: Tensor | None = None,
+    ) -> Tensor:
+        """The loss of a batch.
+
+        Args:
+            u: embeddings before the sign, floating point ``[N, bits]``.
+            labels: class ids (integers ``[N]``) or multi-hot (0/1 of any dtype, ``[N, num_classes]``).
+            indices: positions of the items in the training set, integers ``[N]``; read by losses that keep a bank.
+            ref_emb: embeddings ``[R, bits]`` to compare ``u`` with instead of with itself.
+            ref_labels: their labels, given exactly when ``ref_emb`` is.
+
+        Returns:
+            A scalar of dtype float32, or float64 for float64 embeddings. A term that has nothing to add up is zero.
+
+        Raises:
+            ValueError: a wrong shape, NaN, labels out of range, a row without a class.
+            TypeError: a wrong type or dtype.
+        """
+        batch = self._checked(u, labels, indices, ref_emb, ref_labels)
+        with _without_autocast(u.device):
+            total, terms = self._compute(batch)
+        self.last_terms = {name: term.detach() for name, term in terms.items()}
+        return total
+
+    @abstractmethod
+    def _compute(self, batch: Batch) -> Terms:
+        """The loss on the graph of ``batch.u``, and its terms by name, weights included."""
+
+    def extra_repr(self) -> str:
+        names = ("bits", "num_classes", *self._settings)
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+
+    def _checked(
+        self, u: Tensor, labels: Tensor, indices: Tensor | None, ref_emb: Tensor | None, ref_labels: Tensor | None
+    ) -> Batch:
+        u_given = u
+        u = check_embeddings("u", u, self.bits)
+        labels = canonical_labels("labels", labels, u.shape[0], self.num_classes)
+        check_same_device("u", u, "labels", labels)
+        u = _computing_precision(u)
+        if ref_emb is None and ref_labels is None:
+            return Batch(u, labels, indices, None, None)
+        if not self.uses_references:
+            raise ValueError(f"ref_emb must be None: {type(self).__name__} does not compare items with each other")
+        if ref_emb is None or ref_labels is None:
+            raise ValueError("ref_emb and ref_labels must be given together")
+        if ref_emb is u_given:
+            return Batch(u, labels, indices, None, None)
+        ref_emb = check_embeddings("ref_emb", ref_emb, self.bits)
+        ref_labels = canonical_labels("ref_labels", ref_labels, ref_emb.shape[0], self.num_classes)
+        check_same_device("u", u, "ref_emb", ref_emb)
+        check_same_device("u", u, "ref_labels", ref_labels)
+        labels, ref_labels = same_form(labels, ref_labels, self.num_classes)
+        return Batch(u, labels, indices, ref_emb.to(u.dtype), ref_labels)
+
+
+def _computing_precision(u: Tensor) -> Tensor:
+    return u if u.dtype == torch.float64 else u.to(torch.float32)
+
+
+def _without_autocast(device: torch.device) -> AbstractContextManager[None]:
+    if not torch.amp.is_autocast_available(device.type):
+        return nullcontext()
+    context: AbstractContextManager[None] = torch.autocast(device.type, enabled=False)
+    return context

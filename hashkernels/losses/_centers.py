@@ -1,0 +1,57 @@
+"""Class centers as targets of a loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hashkernels._validation import check_int
+from hashkernels.centers import hadamard_centers, has_hadamard_matrix, random_centers
+from hashkernels.losses._labels import multi_hot
+
+
+def center_tensor(centers: Any, num_classes: int, bits: int) -> Tensor:
+    """Given centers (a Codebook, an array or a tensor) as a new ``int8 [num_classes, bits]`` of -1/+1."""
+    if isinstance(centers, Tensor):
+        values = centers.detach().cpu()
+    else:
+        array = np.asarray(centers)
+        if array.dtype.kind not in "iuf":
+            raise TypeError(f"centers must be numbers, got {array.dtype}")
+        values = torch.from_numpy(np.array(array))
+    if tuple(values.shape) != (num_classes, bits):
+        raise ValueError(f"centers must have shape [num_classes={num_classes}, bits={bits}], got {tuple(values.shape)}")
+    if not bool((values.abs() == 1).all()):
+        raise ValueError("centers must hold only -1 and +1")
+    return values.to(torch.int8)
+
+
+def hadamard_or_random(num_classes: int, bits: int, seed: int) -> Tensor:
+    """Hadamard rows where there are enough of them, else balanced random words: algorithm 1 of CSQ."""
+    if has_hadamard_matrix(bits) and num_classes <= 2 * bits:
+        book = hadamard_centers(num_classes, bits, seed=seed)
+    else:
+        book = random_centers(num_classes, bits, seed=seed)
+    return center_tensor(book, num_classes, bits)
+
+
+def random_signs(bits: int, seed: int) -> Tensor:
+    """``int8 [bits]`` of -1/+1, the same for the same seed on every machine."""
+    rng = np.random.default_rng(check_int("seed", seed, 0))
+    return torch.from_numpy((2 * rng.integers(0, 2, bits) - 1).astype(np.int8))
+
+
+def target_codes(centers: Tensor, tie_break: Tensor, labels: Tensor, dtype: torch.dtype) -> Tensor:
+    """The code that each item should have, ``[N, bits]`` of -1/+1.
+
+    The center of its class; of several classes, the sign of the sum of their centers, where a sum of zero takes the bit
+    of ``tie_break``.
+    """
+    values = centers.to(dtype)
+    if labels.ndim == 1:
+        return values[labels]
+    total = multi_hot(labels, centers.shape[0], dtype) @ values
+    return torch.where(total == 0, tie_break.to(dtype), total.sign())

@@ -1,0 +1,38 @@
+"""Labels as the losses use them: class ids ``int64 [N]`` or multi-hot ``bool [N, num_classes]``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hashkernels._validation import check_labels, value_checks_enabled
+
+
+def canonical_labels(name: str, labels: Any, num_items: int, num_classes: int) -> Tensor:
+    """Checked labels, as ``int64 [N]`` or ``bool [N, num_classes]``; every row must have a class."""
+    checked = check_labels(name, labels, num_items, num_classes)
+    if checked.ndim == 1:
+        return checked.to(torch.int64)
+    hot = checked != 0
+    if value_checks_enabled(checked):
+        empty = (~hot.any(dim=1)).nonzero()
+        if empty.numel():
+            raise ValueError(f"{name} must have at least one class in each row, got none in row {int(empty[0])}")
+    return hot
+
+
+def multi_hot(labels: Tensor, num_classes: int, dtype: torch.dtype) -> Tensor:
+    """``[N, num_classes]`` of 0 and 1, from either form."""
+    if labels.ndim == 2:
+        return labels.to(dtype)
+    classes = torch.arange(num_classes, device=labels.device)
+    return (labels[:, None] == classes).to(dtype)
+
+
+def same_form(first: Tensor, second: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+    """Both as class ids, or both as multi-hot."""
+    if first.ndim == second.ndim:
+        return first, second
+    return multi_hot(first, num_classes, torch.bool), multi_hot(second, num_classes, torch.bool)
