@@ -46,7 +46,7 @@ py::dict build_info() {
   py::list architectures;
   for (const char* p = info.architectures; *p != '\0';) {
     const std::string rest(p);
-    const size_t end = rest.find(';');
+    const size_t end = rest.find(',');
     architectures.append(rest.substr(0, end));
     p += end == std::string::npos ? rest.size() : end + 1;
   }

@@ -11,7 +11,7 @@ namespace hashkernels::cuda {
 // What the kernels were built for.
 struct BuildInfo {
   const char* version;        // "13.0"; null in a build without CUDA
-  const char* architectures;  // "80-real;90-real;..."
+  const char* architectures;  // "80-real,90-real,..."; empty without CUDA
 };
 BuildInfo build_info() noexcept;
 
