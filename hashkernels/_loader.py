@@ -77,7 +77,7 @@ def cuda_kernel(name: str) -> Callable[..., Any] | None:
         if _native is None or not build_info()["cuda"]:
             _warn_once(f"this build has no CUDA kernels, torch answers on the device: {_HOW_TO_BUILD_CUDA}")
         else:
-            _warn_once(f"there is no CUDA kernel {name}, torch answers on the device, slower; CPU tensors have a kernel")
+            _warn_once(f"there is no CUDA kernel {name}, torch answers on the device")
     return kernel
 
 

@@ -16,6 +16,18 @@ import numpy as np
 import torch
 
 MAX_BITS = 4096
+PACKABLE_DTYPES = (
+    torch.float32,
+    torch.float64,
+    torch.float16,
+    torch.bfloat16,
+    torch.int8,
+    torch.uint8,
+    torch.bool,
+    torch.int16,
+    torch.int32,
+    torch.int64,
+)
 
 _validate_device_values = False
 
@@ -27,8 +39,10 @@ def set_device_value_checks(enabled: bool) -> None:
 
 
 def value_checks_enabled(tensor: torch.Tensor) -> bool:
-    """Whether values (not only shapes and dtypes) of ``tensor`` may be looked at: never while compiling or on fake tensors,
-    on an accelerator only after ``hashkernels.validate(True)``."""
+    """Whether values (not only shapes and dtypes) of ``tensor`` may be looked at.
+
+    Never while compiling or on fake tensors; on an accelerator only after ``hashkernels.validate(True)``.
+    """
     if torch.compiler.is_compiling() or type(tensor) not in (torch.Tensor, torch.nn.Parameter):
         return False
     if tensor.device.type == "meta":
@@ -99,8 +113,13 @@ def check_embeddings(name: str, value: Any, bits: int | None = None) -> torch.Te
     return tensor
 
 
-def check_labels(name: str, value: Any, num_items: int, num_classes: int | None = None) -> torch.Tensor:
-    """Class ids (integers [N]) or multi-hot labels ({0, 1} of any dtype, [N, C]) of ``num_items`` items."""
+def check_labels(
+    name: str, value: Any, num_items: int, num_classes: int | None = None, *, synchronize: bool = False
+) -> torch.Tensor:
+    """Class ids (integers [N]) or multi-hot labels ({0, 1} of any dtype, [N, C]) of ``num_items`` items.
+
+    ``synchronize`` lets values be looked at on an accelerator too, by callers that wait for the device anyway.
+    """
     if not isinstance(value, torch.Tensor):
         raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
     if value.ndim not in (1, 2):
@@ -110,14 +129,14 @@ def check_labels(name: str, value: Any, num_items: int, num_classes: int | None 
     if value.ndim == 1:
         if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
             raise TypeError(f"{name} given as class ids must be integers, got {value.dtype}")
-        if num_classes is not None and value.numel() and value_checks_enabled(value):
+        if num_classes is not None and value.numel() and (synchronize or value_checks_enabled(value)):
             low, high = (int(x) for x in torch.aminmax(value))
             if low < 0 or high >= num_classes:
                 raise ValueError(f"{name} must be in 0..{num_classes - 1}, got {low if low < 0 else high}")
         return value
     if num_classes is not None and value.shape[1] != num_classes:
         raise ValueError(f"{name} given as multi-hot must have {num_classes} columns, got {value.shape[1]}")
-    if value_checks_enabled(value) and not bool(((value == 0) | (value == 1)).all()):
+    if (synchronize or value_checks_enabled(value)) and not bool(((value == 0) | (value == 1)).all()):
         raise ValueError(f"{name} given as multi-hot must hold only 0 and 1")
     return value
 
@@ -127,8 +146,23 @@ def check_bits(bits: Any, name: str = "bits") -> int:
     return check_int(name, bits, 1, MAX_BITS)
 
 
-def check_codes(name: str, value: Any, bits: int | None = None) -> torch.Tensor:
-    """Packed codes uint8 [N, ceil(bits / 8)]; when ``bits`` is given, the pad bits ("big" bit order) must be zero."""
+def check_packable(name: str, value: Any) -> torch.Tensor:
+    """Real numbers [N, L], L in 1..4096, of a dtype whose signs can be packed."""
+    tensor = check_tensor(name, value, 2)
+    if tensor.dtype not in PACKABLE_DTYPES:
+        raise TypeError(f"{name} must be a float, signed integer, uint8 or bool tensor, got {tensor.dtype}")
+    if not 1 <= tensor.shape[1] <= MAX_BITS:
+        raise ValueError(f"{name} must have 1..{MAX_BITS} columns, got {tensor.shape[1]}")
+    return tensor
+
+
+def check_codes(
+    name: str, value: Any, bits: int | None = None, bitorder: str = "big", *, synchronize: bool = False
+) -> torch.Tensor:
+    """Packed codes uint8 [N, ceil(bits / 8)]; when ``bits`` is given, the pad bits must be zero.
+
+    ``synchronize`` as in ``check_labels``.
+    """
     tensor = check_tensor(name, value, 2)
     if tensor.dtype != torch.uint8:
         raise TypeError(f"{name} must be uint8 packed codes, got {tensor.dtype}")
@@ -141,10 +175,45 @@ def check_codes(name: str, value: Any, bits: int | None = None) -> torch.Tensor:
     if width != (bits + 7) // 8:
         raise ValueError(f"{name} must have {(bits + 7) // 8} bytes a code for {bits} bits, got {width}")
     pad = width * 8 - bits
-    if pad and tensor.shape[0] and value_checks_enabled(tensor):
-        mask = (1 << pad) - 1
+    if pad and (synchronize or value_checks_enabled(tensor)):
+        mask = (1 << pad) - 1 if bitorder == "big" else 0xFF & ~(0xFF >> pad)
         if bool((tensor[:, -1] & mask).any()):
             raise ValueError(f"{name} must have zero pad bits beyond bit {bits} of each code")
+    return tensor
+
+
+def check_code_pair(queries: Any, database: Any, bits: int | None = None) -> int:
+    """Queries and a database of at least one code, of one width, on one device; returns the number of bits."""
+    check_codes("queries", queries, bits)
+    check_codes("database", database, bits)
+    if database.shape[1] != queries.shape[1]:
+        raise ValueError(f"database must have {queries.shape[1]} bytes a code like queries, got {database.shape[1]}")
+    check_same_device("queries", queries, "database", database)
+    if database.shape[0] == 0:
+        raise ValueError(f"database must hold at least one code, got shape {tuple(database.shape)}")
+    return int(queries.shape[1]) * 8 if bits is None else bits
+
+
+def check_filter(name: str, value: Any, database: torch.Tensor) -> torch.Tensor:
+    """The positions of the database that may be found: bool [N], or integers in 0..N-1."""
+    tensor = check_tensor(name, value, 1)
+    check_same_device("database", database, name, tensor)
+    if tensor.dtype != torch.bool:
+        return check_positions(name, tensor, database.shape[0])
+    if tensor.shape[0] != database.shape[0]:
+        raise ValueError(f"{name} given as a mask must have {database.shape[0]} elements, got {tensor.shape[0]}")
+    return tensor
+
+
+def check_positions(name: str, value: Any, count: int) -> torch.Tensor:
+    """Integers [n] in 0..count-1."""
+    tensor = check_tensor(name, value, 1)
+    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+        raise TypeError(f"{name} must be integers, got {tensor.dtype}")
+    if tensor.numel() and value_checks_enabled(tensor):
+        low, high = (int(x) for x in torch.aminmax(tensor))
+        if low < 0 or high >= count:
+            raise ValueError(f"{name} must be in 0..{count - 1}, got {low if low < 0 else high}")
     return tensor
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hashkernels import _validation
 
-LIBRARY = torch.library.Library("hashkernels", "DEF")
+LIBRARY = torch.library.Library("hashkernels", "DEF")  # type: ignore[no-untyped-call]
 
 _num_threads: int | None = None
 
@@ -41,9 +41,9 @@ def define(
 ) -> Any:
     """Register ``hashkernels::<schema>`` with its implementations and return the callable op."""
     name = schema.partition("(")[0]
-    LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))
-    LIBRARY.impl(name, cpu, "CPU")
-    LIBRARY.impl(name, cpu if cuda is None else cuda, "CUDA")
+    LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))  # type: ignore[no-untyped-call]
+    LIBRARY.impl(name, cpu, "CPU")  # type: ignore[no-untyped-call]
+    LIBRARY.impl(name, cpu if cuda is None else cuda, "CUDA")  # type: ignore[no-untyped-call]
     torch.library.register_fake(f"hashkernels::{name}", fake, lib=LIBRARY)
     return getattr(torch.ops.hashkernels, name).default
 

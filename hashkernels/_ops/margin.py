@@ -39,10 +39,10 @@ def margin_loss(
     """positive_scale * mean over positive pairs of min(0, u_i . v_j - positive_margin)^2 + negative_scale * mean over
     negative pairs of max(0, u_i . v_j - negative_margin)^2, without the matrix of all pairs.
 
-    ``u`` is [N, bits]; ``bank`` [M, bits], with its labels, takes the place of v and gets no gradient; without it v is u,
-    the pairs i = j are left out, and the gradient runs through both sides. A set without pairs adds 0. Labels come from
-    ``pack_labels``. The half types are computed in float32, and the gradient comes back in their own. There is no second
-    derivative: asking for one raises ``RuntimeError``.
+    ``u`` is [N, bits]; ``bank`` [M, bits], with its labels, takes the place of v and gets no gradient; without it v is
+    u, the pairs i = j are left out, and the gradient runs through both sides. A set without pairs adds 0. Labels come
+    from ``pack_labels``. The half types are computed in float32, and the gradient comes back in their own. There is no
+    second derivative: asking for one raises ``RuntimeError``.
     """
     dtype = u.dtype if bank is None else torch.promote_types(u.dtype, bank.dtype)
     if dtype not in _FLOATS:
@@ -52,7 +52,9 @@ def margin_loss(
     margins = (positive_margin, negative_margin, positive_scale, negative_scale)
     count = thread_argument(threads)
     if torch.is_grad_enabled() and u.requires_grad:
-        total, terms, num_pairs = _MarginLoss.apply(u, bank, labels, bank_labels, *margins, count)
+        total, terms, num_pairs = _MarginLoss.apply(  # type: ignore[no-untyped-call]
+            u, bank, labels, bank_labels, *margins, count
+        )
     else:
         terms, num_pairs, _ = _margin_loss(u.detach(), bank, labels, bank_labels, *margins, False, count)
         total = terms.sum().to(dtype)
@@ -82,7 +84,7 @@ class _MarginLoss(torch.autograd.Function):
         return terms.sum().to(u.dtype), terms, num_pairs
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad_total: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
         (grad,) = ctx.saved_tensors
         return grad * grad_total, *(None,) * 8

@@ -67,9 +67,7 @@ def _hamming_distance_fake(queries: Tensor, database: Tensor, dtype: torch.dtype
     return queries.new_empty((queries.shape[0], database.shape[0]), dtype=dtype)
 
 
-def _topk_cpu(
-    queries: Tensor, database: Tensor, k: int, allowed: Tensor | None, threads: int
-) -> tuple[Tensor, Tensor]:
+def _topk_cpu(queries: Tensor, database: Tensor, k: int, allowed: Tensor | None, threads: int) -> tuple[Tensor, Tensor]:
     kernel = _loader.cpu_kernel("topk")
     if kernel is None:
         return reference.topk(queries, database, k, allowed)

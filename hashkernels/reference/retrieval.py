@@ -18,9 +18,7 @@ def relevant(row_labels: Tensor, column_labels: Tensor) -> Tensor:
     """bool [R, C]: same class id (int64 [R], [C]), or a class in common (words int64 [R, W], [C, W])."""
     if row_labels.ndim == 1:
         return row_labels[:, None] == column_labels
-    shared = torch.zeros(
-        (row_labels.shape[0], column_labels.shape[0]), dtype=torch.bool, device=row_labels.device
-    )
+    shared = torch.zeros((row_labels.shape[0], column_labels.shape[0]), dtype=torch.bool, device=row_labels.device)
     for word in range(row_labels.shape[1]):
         shared |= (row_labels[:, None, word] & column_labels[:, word]) != 0
     return shared

@@ -1,0 +1,65 @@
+"""NumPy arrays as CPU tensors and back, without copying."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+ArrayT = TypeVar("ArrayT", Tensor, npt.NDArray[Any])
+"""A tensor or a NumPy array: what comes back is of the kind that came in."""
+
+
+class _WritableView:
+    """The memory of a read-only array under an interface that does not say so.
+
+    torch has no read-only tensors, and warns about every read-only array that it is given. Nothing in this library
+    writes to an input, so the warning would be noise, and a copy of a memory-mapped database would defeat its purpose.
+    """
+
+    def __init__(self, array: npt.NDArray[Any]) -> None:
+        address, _ = array.__array_interface__["data"]
+        self.__array_interface__ = {**array.__array_interface__, "data": (address, False)}
+        self._owner = array
+
+
+def to_tensor(name: str, value: Any) -> Tensor:
+    """A tensor as it is; a NumPy array as a CPU tensor over the same memory.
+
+    Only what torch cannot describe is copied: negative strides, foreign byte order, elements off their alignment.
+    """
+    if isinstance(value, Tensor):
+        return value
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{name} must be a torch.Tensor or a numpy.ndarray, got {type(value).__name__}")
+    if not value.dtype.isnative:
+        value = value.astype(value.dtype.newbyteorder("="))
+    if not value.flags.aligned or any(step < 0 or step % value.itemsize for step in value.strides):
+        value = value.copy()
+    if not value.flags.writeable:
+        value = np.asarray(_WritableView(value))
+    try:
+        return torch.from_numpy(value)
+    except TypeError:
+        raise TypeError(f"{name} must have a numeric dtype that torch knows, got {value.dtype}") from None
+
+
+def to_tensors(**arrays: Any) -> list[Tensor]:
+    """Tensors for arguments that must be all tensors or all NumPy arrays: mixing the two kinds is an error."""
+    first_name, first = next(iter(arrays.items()))
+    is_numpy = isinstance(first, np.ndarray)
+    tensors = []
+    for name, value in arrays.items():
+        tensors.append(to_tensor(name, value))
+        if isinstance(value, np.ndarray) != is_numpy:
+            kind = "numpy.ndarray" if is_numpy else "torch.Tensor"
+            raise TypeError(f"{name} must be a {kind} like {first_name}, got {type(value).__name__}")
+    return tensors
+
+
+def like(array: ArrayT, result: Tensor) -> ArrayT:
+    """The result in the kind of ``array``."""
+    return cast(ArrayT, result.numpy() if isinstance(array, np.ndarray) else result)

@@ -1,0 +1,161 @@
+"""Distances, the k nearest and all within a radius, over packed codes in memory."""
+
+from __future__ import annotations
+
+from typing import Generic, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from hashkernels import _ops
+from hashkernels._arrays import ArrayT, like, to_tensors
+from hashkernels._validation import check_choice, check_code_pair, check_filter, check_int
+
+_DISTANCE_DTYPES = {"uint8": torch.uint8, "int16": torch.int16, "int32": torch.int32}
+
+
+class SearchResult(NamedTuple, Generic[ArrayT]):
+    """The nearest codes of each query, by (distance, index)."""
+
+    distances: ArrayT  # int32 [Q, k]
+    indices: ArrayT  # int64 [Q, k]
+
+
+class RangeResult(NamedTuple, Generic[ArrayT]):
+    """All codes within a radius: those of query q are at ``offsets[q]:offsets[q + 1]``, by (distance, index)."""
+
+    offsets: ArrayT  # int64 [Q + 1]
+    distances: ArrayT  # int32 [offsets[-1]]
+    indices: ArrayT  # int64 [offsets[-1]]
+
+
+def hamming_distance(
+    queries: ArrayT,
+    database: ArrayT,
+    *,
+    bits: int | None = None,
+    dtype: Literal["uint8", "int16", "int32"] = "int32",
+    threads: int | None = None,
+) -> ArrayT:
+    """The number of bits in which each query differs from each database code.
+
+    Args:
+        queries: uint8 [Q, W] packed codes, a tensor of any device or a NumPy array; rows may be strided.
+        database: uint8 [N, W], N >= 1, of the same kind and on the same device.
+        bits: the length of a code; given, the pad bits are checked to be zero (on a GPU only after
+            ``hashkernels.validate(True)``). Default: all, 8 W.
+        dtype: of the result; "uint8" holds distances of codes up to 255 bits.
+        threads: how many threads to use; default ``hashkernels.get_num_threads()``.
+
+    Returns:
+        [Q, N] of ``dtype``, of the same kind and on the same device as ``queries``.
+
+    Raises:
+        ValueError: widths or devices differ, pad bits are set, the database is empty, or ``dtype`` is too small.
+        TypeError: codes are not uint8, or one argument is a tensor and the other a NumPy array.
+
+    >>> import numpy as np
+    >>> hamming_distance(np.array([[0b1010]], np.uint8), np.array([[0b1010], [0b0110]], np.uint8))
+    array([[0, 2]], dtype=int32)
+    """
+    query_codes, database_codes = to_tensors(queries=queries, database=database)
+    num_bits = check_code_pair(query_codes, database_codes, bits)
+    check_choice("dtype", dtype, _DISTANCE_DTYPES)
+    most = torch.iinfo(_DISTANCE_DTYPES[dtype]).max
+    if num_bits > most:
+        raise ValueError(f"dtype {dtype} holds distances up to {most}, got codes of {num_bits} bits")
+    distances = _ops.hamming_distance(query_codes, database_codes, _DISTANCE_DTYPES[dtype], threads)
+    return like(queries, distances)
+
+
+def topk(
+    queries: ArrayT,
+    database: ArrayT,
+    k: int,
+    *,
+    bits: int | None = None,
+    filter: ArrayT | None = None,
+    threads: int | None = None,
+) -> SearchResult[ArrayT]:
+    """The k nearest database codes of each query; of equal distances the lowest index comes first.
+
+    Args:
+        queries: uint8 [Q, W] packed codes, a tensor of any device or a NumPy array; rows may be strided.
+        database: uint8 [N, W], N >= 1, of the same kind and on the same device.
+        k: in 1..N.
+        bits: the length of a code; given, the pad bits are checked to be zero (on a GPU only after
+            ``hashkernels.validate(True)``). Default: all, 8 W.
+        filter: the positions that may be found: bool [N], or integers in 0..N-1 in any order (on a GPU positions beyond
+            are ignored unless ``hashkernels.validate(True)``). Default: all.
+        threads: how many threads to use; default ``hashkernels.get_num_threads()``.
+
+    Returns:
+        ``SearchResult(distances, indices)``, int32 and int64 [Q, k], of the same kind and on the same device as
+        ``queries``. Where the filter leaves fewer than k, rows end in (2147483647, -1).
+
+    Raises:
+        ValueError: widths or devices differ, pad bits are set, the database is empty, ``k`` or a position of
+            ``filter`` is out of range.
+        TypeError: codes are not uint8, or tensors and NumPy arrays are mixed.
+
+    >>> import numpy as np
+    >>> database = np.array([[0b0110], [0b1011], [0b0000], [0b1000]], np.uint8)
+    >>> topk(np.array([[0b1010]], np.uint8), database, 3)
+    SearchResult(distances=array([[1, 1, 2]], dtype=int32), indices=array([[1, 3, 0]]))
+    """
+    query_codes, database_codes = to_tensors(queries=queries, database=database)
+    check_code_pair(query_codes, database_codes, bits)
+    num_database = database_codes.shape[0]
+    k = check_int("k", k, 1, num_database)
+    allowed = None
+    if filter is not None:
+        _, chosen = to_tensors(queries=queries, filter=filter)
+        check_filter("filter", chosen, database_codes)
+        allowed = chosen if chosen.dtype == torch.bool else _mask(chosen, num_database)
+    distances, indices = _ops.topk(query_codes, database_codes, k, allowed, threads)
+    return SearchResult(like(queries, distances), like(queries, indices))
+
+
+def range_search(
+    queries: ArrayT,
+    database: ArrayT,
+    radius: int,
+    *,
+    bits: int | None = None,
+    threads: int | None = None,
+) -> RangeResult[ArrayT]:
+    """All database codes within a Hamming distance of ``radius``, inclusive, of each query.
+
+    Args:
+        queries: uint8 [Q, W] packed codes, a tensor of any device or a NumPy array; rows may be strided.
+        database: uint8 [N, W], N >= 1, of the same kind and on the same device.
+        radius: in bits, in 0..``bits``.
+        bits: the length of a code; given, the pad bits are checked to be zero (on a GPU only after
+            ``hashkernels.validate(True)``). Default: all, 8 W.
+        threads: how many threads to use; default ``hashkernels.get_num_threads()``.
+
+    Returns:
+        ``RangeResult(offsets, distances, indices)``: int64 [Q + 1], int32 and int64 [total], of the same kind and on
+        the same device as ``queries``. Query q found ``indices[offsets[q]:offsets[q + 1]]``, by (distance, index).
+
+    Raises:
+        ValueError: widths or devices differ, pad bits are set, the database is empty, ``radius`` is out of range.
+        TypeError: codes are not uint8, or one argument is a tensor and the other a NumPy array.
+
+    >>> import numpy as np
+    >>> database = np.array([[0b0110], [0b1011], [0b0000], [0b1000]], np.uint8)
+    >>> range_search(np.array([[0b1010], [0b0111]], np.uint8), database, 1)
+    RangeResult(offsets=array([0, 2, 3]), distances=array([1, 1, 1], dtype=int32), indices=array([1, 3, 0]))
+    """
+    query_codes, database_codes = to_tensors(queries=queries, database=database)
+    num_bits = check_code_pair(query_codes, database_codes, bits)
+    found = _ops.range_search(query_codes, database_codes, check_int("radius", radius, 0, num_bits), threads)
+    return RangeResult(*(like(queries, part) for part in found))
+
+
+def _mask(positions: Tensor, num_database: int) -> Tensor:
+    # One place more than needed takes what is out of range and could not be looked at, so nothing is written elsewhere.
+    allowed = torch.zeros(num_database + 1, dtype=torch.bool, device=positions.device)
+    inside = (positions >= 0) & (positions < num_database)
+    allowed[torch.where(inside, positions, num_database).long()] = True
+    return allowed[:num_database]
