@@ -1,0 +1,44 @@
+# The sanctioned commands, each run in the environment that holds the package and its dev extra (make install).
+PYTHON ?= python
+BUILD ?= build/cpp
+CMAKE_FLAGS ?=
+CXX_SOURCES = $(shell git ls-files 'csrc/*.cpp' 'csrc/*.hpp' 'csrc/*.h' 'csrc/*.cu' 'csrc/*.cuh')
+
+.PHONY: help install test cpp-test lint format typecheck bench bench-check check
+
+help:  ## list the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+install:  ## editable install with everything that development needs
+	$(PYTHON) -m pip install -c constraints.txt scikit-build-core pybind11 ninja
+	$(PYTHON) -m pip install -c constraints.txt --no-build-isolation -e '.[dev]'
+
+test:  ## Python tests and doctests
+	$(PYTHON) -m pytest tests
+	$(PYTHON) -m pytest --doctest-modules hashkernels
+
+cpp-test:  ## C++ tests under every instruction set of this machine (needs GoogleTest)
+	cmake -S . -B $(BUILD) -G Ninja -DHASHKERNELS_BUILD_PYTHON=OFF -DHASHKERNELS_BUILD_TESTS=ON -DHASHKERNELS_WERROR=ON $(CMAKE_FLAGS)
+	cmake --build $(BUILD)
+	ctest --test-dir $(BUILD) --output-on-failure
+
+lint:  ## ruff and clang-format, without changing anything
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	clang-format --dry-run --Werror $(CXX_SOURCES)
+
+format:  ## let ruff and clang-format rewrite the sources
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+	clang-format -i $(CXX_SOURCES)
+
+typecheck:  ## mypy, strict
+	$(PYTHON) -m mypy
+
+bench:  ## time every benchmark against its peers
+	$(PYTHON) -m pytest benchmarks
+
+bench-check:  ## run every benchmark once, for its correctness check, without timing
+	$(PYTHON) -m pytest benchmarks --benchmark-disable
+
+check: lint typecheck test cpp-test bench-check  ## everything
