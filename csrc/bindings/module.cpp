@@ -5,5 +5,6 @@ PYBIND11_MODULE(_native, module) {
   module.doc() = "Kernels over plain addresses; hashkernels._ops checks every argument before it calls them.";
   bindings::register_system(module);
   bindings::register_counting(module);
+  bindings::register_codes(module);
   bindings::register_distance(module);
 }

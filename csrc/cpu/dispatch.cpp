@@ -1,4 +1,5 @@
 // The only place that says which kernel serves which instruction set.
+#include "codes_kernels.hpp"
 #include "distance_kernels.hpp"
 #include "kernels.hpp"
 
@@ -7,6 +8,8 @@ namespace {
 
 constexpr Kernels kScalar{
     .hamming_block = hamming_block_scalar,
+    .pack_rows = pack_rows_scalar,
+    .unpack_rows = unpack_rows_scalar,
     .relevant_ids = relevant_ids_scalar,
     .relevant_bits = relevant_bits_scalar,
 };
@@ -14,16 +17,22 @@ constexpr Kernels kScalar{
 #ifdef HASHKERNELS_X86
 constexpr Kernels kAvx2{
     .hamming_block = hamming_block_avx2,
+    .pack_rows = pack_rows_avx2,
+    .unpack_rows = unpack_rows_avx2,
     .relevant_ids = relevant_ids_avx2,
     .relevant_bits = relevant_bits_avx2,
 };
 constexpr Kernels kAvx512{
     .hamming_block = hamming_block_avx512,
+    .pack_rows = pack_rows_avx512,
+    .unpack_rows = unpack_rows_avx512,
     .relevant_ids = relevant_ids_avx512,
     .relevant_bits = relevant_bits_avx512,
 };
 constexpr Kernels kAvx512Vpopcnt{
     .hamming_block = hamming_block_avx512_vpopcnt,
+    .pack_rows = pack_rows_avx512,
+    .unpack_rows = unpack_rows_avx512,
     .relevant_ids = relevant_ids_avx512_vpopcnt,
     .relevant_bits = relevant_bits_avx512_vpopcnt,
 };
@@ -32,6 +41,8 @@ constexpr Kernels kAvx512Vpopcnt{
 #ifdef HASHKERNELS_NEON
 constexpr Kernels kNeon{
     .hamming_block = hamming_block_neon,
+    .pack_rows = pack_rows_scalar,
+    .unpack_rows = unpack_rows_scalar,
     .relevant_ids = relevant_ids_neon,
     .relevant_bits = relevant_bits_neon,
 };

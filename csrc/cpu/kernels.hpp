@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "codes_kernels.hpp"
 #include "counting_kernels.hpp"
 #include "hashkernels/isa.h"
 
@@ -16,6 +17,8 @@ struct Kernels {
   // distances[i] = popcount over words w of (query[w] ^ block[w * kBlockCodes + i]), for all kBlockCodes codes of a
   // block.
   void (*hamming_block)(const uint64_t* query, const uint64_t* block, int num_words, uint16_t* distances);
+  bool (*pack_rows)(const PackRows& rows);
+  void (*unpack_rows)(const UnpackRows& rows);
   RelevantIds relevant_ids;
   RelevantBits relevant_bits;
 };
