@@ -1,0 +1,22 @@
+"""Experiments, tables, figures and the HTML page."""
+
+from __future__ import annotations
+
+from hashkernels.report.experiment import CenterDistance, MethodResult, center_distance, run_method, versions
+from hashkernels.report.folder import save_results
+from hashkernels.report.page import render_page
+from hashkernels.report.tables import markdown_table, summary_header, summary_rows, text_table
+
+__all__ = [
+    "CenterDistance",
+    "MethodResult",
+    "center_distance",
+    "markdown_table",
+    "render_page",
+    "run_method",
+    "save_results",
+    "summary_header",
+    "summary_rows",
+    "text_table",
+    "versions",
+]

@@ -1,0 +1,31 @@
+"""Models, the training loop, methods by name, and checkpoints."""
+
+from __future__ import annotations
+
+from hashkernels.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from hashkernels.train.history import EpochRecord, History, Progress
+from hashkernels.train.loop import embed, encode, fit
+from hashkernels.train.models import HashHead, HashModel, SmallConvNet, build_model
+from hashkernels.train.recipes import Recipe, Task, build_loss, method_names, method_title, register
+
+__all__ = [
+    "Checkpoint",
+    "EpochRecord",
+    "HashHead",
+    "HashModel",
+    "History",
+    "Progress",
+    "Recipe",
+    "SmallConvNet",
+    "Task",
+    "build_loss",
+    "build_model",
+    "embed",
+    "encode",
+    "fit",
+    "load_checkpoint",
+    "method_names",
+    "method_title",
+    "register",
+    "save_checkpoint",
+]

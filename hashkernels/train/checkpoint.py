@@ -1,0 +1,112 @@
+"""Trained models on disk: safetensors, with the settings as JSON in its header. Loading never unpickles."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from hashkernels import _validation as check
+from hashkernels.data.files import atomic_write
+from hashkernels.train.models import HashHead, HashModel, SmallConvNet
+
+FORMAT_VERSION = 1
+_HEADER_KEY = "hashkernels"
+_MODELS: dict[str, type[SmallConvNet] | type[HashHead]] = {"SmallConvNet": SmallConvNet, "HashHead": HashHead}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What `load_checkpoint` gives.
+
+    Attributes:
+        model: in evaluation mode, on the CPU.
+        settings: what `save_checkpoint` was given, for example the method and the data.
+        loss_state: state dict of the loss, empty when none was saved.
+    """
+
+    model: HashModel
+    settings: dict[str, Any]
+    loss_state: dict[str, torch.Tensor]
+
+
+def save_checkpoint(
+    path: str | os.PathLike[str], model: HashModel, *, settings: dict[str, Any], loss: nn.Module | None = None
+) -> None:
+    """Write a model, and the state of its loss, atomically.
+
+    Args:
+        path: by custom ends in .safetensors.
+        settings: anything that ``json.dumps`` takes.
+        loss: its state (centers, banks, surrogate nets) goes along when given.
+
+    Raises:
+        TypeError: a model of another class than `SmallConvNet` or `HashHead`, whose layout could not be stored.
+        ImportError: without safetensors.
+
+    Example:
+        >>> import tempfile, pathlib
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "head.safetensors"
+        >>> save_checkpoint(path, HashHead(8, 16), settings={"method": "csq"})
+        >>> load_checkpoint(path).settings
+        {'method': 'csq'}
+    """
+    safetensors = check.require("safetensors.torch", extra="train")
+    kind = type(model).__name__
+    if _MODELS.get(kind) is not type(model):
+        raise TypeError(f"model must be one of {', '.join(_MODELS)}, got {kind}")
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    if loss is not None:
+        tensors |= {f"loss.{name}": value for name, value in loss.state_dict().items()}
+    header = {"format": FORMAT_VERSION, "model": kind, "config": model.config, "settings": settings}
+    # Cloned: safetensors refuses tensors that share memory, and a state dict may hold views of one another.
+    payload = safetensors.save(
+        {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()},
+        metadata={_HEADER_KEY: json.dumps(header)},
+    )
+    with atomic_write(path) as file:
+        file.write(payload)
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read what `save_checkpoint` wrote.
+
+    Raises:
+        ValueError: the file is damaged, or no checkpoint of this library, or of a newer format.
+        FileNotFoundError: there is no such file.
+        ImportError: without safetensors.
+    """
+    safetensors = check.require("safetensors", extra="train")
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path} does not exist")
+    try:
+        with safetensors.safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path}: damaged or not a safetensors file ({error})") from None
+    try:
+        header = json.loads(metadata[_HEADER_KEY])
+        version, kind, config, settings = (header[key] for key in ("format", "model", "config", "settings"))
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f"{path}: not a checkpoint of hashkernels: its header lacks our settings") from None
+    if version != FORMAT_VERSION or kind not in _MODELS or not isinstance(settings, dict):
+        raise ValueError(f"{path}: expected format {FORMAT_VERSION} of a known model, got {version!r} of {kind!r}")
+    parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "loss": {}}
+    for name, value in tensors.items():
+        part, _, rest = name.partition(".")
+        parts.setdefault(part, {})[rest] = value
+    try:
+        # On the meta device, so that sizes in a damaged header allocate nothing before they are held against the tensors.
+        with torch.device("meta"):
+            model = _MODELS[kind](**config)
+        model.load_state_dict(parts["model"], strict=True, assign=True)
+    except (TypeError, ValueError, RuntimeError) as error:
+        first_line = str(error).splitlines()[0]
+        raise ValueError(f"{path}: weights and settings do not fit together ({first_line})") from None
+    return Checkpoint(model.eval(), settings, parts["loss"])

@@ -1,0 +1,257 @@
+"""The training loop and the encoder."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.utils.data import Dataset, default_collate
+
+from hashkernels import _validation as check
+from hashkernels._warnings import HashkernelsWarning
+from hashkernels.codes import pack_codes
+from hashkernels.train.history import EpochRecord, History, Progress
+from hashkernels.train.models import to_inputs
+
+Pair = tuple[torch.Tensor, torch.Tensor]
+SCHEDULES = ("constant", "cosine")
+
+
+def fit(
+    model: nn.Module,
+    loss: nn.Module,
+    dataset: Pair | Dataset[Any],
+    *,
+    epochs: int = 12,
+    batch_size: int = 64,
+    learning_rate: float = 1e-3,
+    weight_decay: float = 0.0,
+    schedule: str = "constant",
+    seed: int = 0,
+    progress: Callable[[Progress], None] | None = None,
+) -> History:
+    """Train a model under a hashing loss with Adam.
+
+    The parameters of the loss (surrogate nets, classifiers, proxies) are trained along with the model's, without weight
+    decay. The same seed, data, thread count and build give the same numbers; the global random state of torch is left as
+    it was. Each epoch is cut into batches of nearly equal size, about ``batch_size``, so that none is a lone item, on
+    which batch normalisation fails.
+
+    Args:
+        model: items -> outputs float [N, bits]; trained in place, on the device where its parameters are.
+        loss: ``loss(u, labels, indices=...)`` -> scalar; moved to the model's device. Of a loss with an ``on_epoch_end``
+            method, that is called after each epoch.
+        dataset: a pair (items, labels), items uint8 images (scaled to 0..1) or floating point; or a map-style
+            ``torch.utils.data.Dataset`` of such pairs.
+        epochs: passes over the data.
+        batch_size: at least 2.
+        learning_rate: of Adam, at the start.
+        weight_decay: decoupled (AdamW's), of the model's parameters.
+        schedule: "constant", or "cosine" down to zero at the last step.
+        seed: of the order of the items, and of dropout.
+        progress: called after each batch.
+
+    Returns:
+        The `History`, one record an epoch.
+
+    Raises:
+        ValueError: a setting out of its range, fewer than 2 items, or a loss that is no longer finite.
+
+    Warns:
+        HashkernelsWarning: once, when an epoch ends with fewer different codes than classes: the codes collapsed.
+
+    Example:
+        >>> from hashkernels.losses import CSQLoss
+        >>> from hashkernels.train import HashHead
+        >>> items, labels = torch.eye(4).repeat(8, 1), torch.arange(4).repeat(8)
+        >>> history = fit(HashHead(4, 16), CSQLoss(16, 4), (items, labels), epochs=2)
+        >>> [record.epoch for record in history.records]
+        [1, 2]
+    """
+    check.check_int("epochs", epochs, 1)
+    check.check_int("batch_size", batch_size, 2)
+    check.check_real("learning_rate", learning_rate, 0)
+    check.check_real("weight_decay", weight_decay, 0)
+    check.check_choice("schedule", schedule, SCHEDULES)
+    check.check_int("seed", seed, 0)
+    num_items = _num_items(dataset)
+    settings = {
+        "optimiser": "AdamW" if weight_decay else "Adam",
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "weight_decay": weight_decay,
+        "schedule": schedule,
+        "seed": seed,
+    }
+    device = _device(model)
+    loss.to(device)
+    groups: list[dict[str, Any]] = [{"params": list(model.parameters()), "weight_decay": weight_decay}]
+    if extra := list(loss.parameters()):
+        groups.append({"params": extra, "weight_decay": 0.0})
+    optimiser = torch.optim.AdamW(groups, lr=learning_rate)
+    batches = min(math.ceil(num_items / batch_size), num_items // 2)
+    num_steps = epochs * batches
+    rate = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: (1 + math.cos(math.pi * step / num_steps)) / 2 if schedule == "cosine" else 1.0
+    )
+    history = History(settings)
+    order = torch.Generator().manual_seed(seed)
+    was_training = model.training
+    model.train()
+    loss.train()
+    try:
+        # The CPU's state is forked for dropout; a CUDA device keeps a state of its own, seeded alike.
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            for epoch in range(1, epochs + 1):
+                tally = _EpochTally()
+                for number, rows in enumerate(torch.randperm(num_items, generator=order).tensor_split(batches), 1):
+                    items, labels = _batch(dataset, rows)
+                    u = model(to_inputs(items.to(device)))
+                    labels = labels.to(device)
+                    value = loss(u, labels, indices=rows.to(device))
+                    optimiser.zero_grad(set_to_none=True)
+                    value.backward()
+                    optimiser.step()
+                    rate.step()
+                    tally.add(value, u, labels, getattr(loss, "last_terms", {}))
+                    step = (epoch - 1) * batches + number
+                    record = None
+                    if number == batches:
+                        record = tally.record(epoch)
+                        _check_record(record, tally.num_classes, history, learning_rate)
+                        history.records.append(record)
+                        if hook := getattr(loss, "on_epoch_end", None):
+                            hook()
+                    if progress is not None:
+                        progress(Progress(step, num_steps, record))
+    finally:
+        model.train(was_training)
+    return history
+
+
+def embed(
+    model: nn.Module, items: torch.Tensor | NDArray[Any], *, batch_size: int = 512
+) -> torch.Tensor | NDArray[np.float32]:
+    """Outputs of a model in evaluation mode, float32 [N, bits]; NumPy in, NumPy out.
+
+    Args:
+        items: as for `fit`: uint8 images, floating-point images or embeddings.
+
+    Raises:
+        ValueError: no items.
+    """
+    check.check_int("batch_size", batch_size, 1)
+    tensor = torch.as_tensor(items)
+    if not len(tensor):
+        raise ValueError("items must not be empty")
+    device = _device(model)
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            outputs = torch.cat([model(to_inputs(part.to(device))).cpu() for part in tensor.split(batch_size)])
+    finally:
+        model.train(was_training)
+    outputs = outputs.clone()  # out of inference mode, so that callers may use it under autograd
+    return outputs if isinstance(items, torch.Tensor) else outputs.numpy()
+
+
+def encode(
+    model: nn.Module, items: torch.Tensor | NDArray[Any], *, batch_size: int = 512
+) -> torch.Tensor | NDArray[np.uint8]:
+    """Packed codes of items, uint8 [N, ceil(bits / 8)]: the signs of `embed`'s outputs; NumPy in, NumPy out.
+
+    Example:
+        >>> from hashkernels.train import HashHead
+        >>> encode(HashHead(8, 12), np.zeros((3, 8), np.float32)).shape
+        (3, 2)
+    """
+    codes: torch.Tensor | NDArray[np.uint8] = pack_codes(embed(model, items, batch_size=batch_size))
+    return codes
+
+
+class _EpochTally:
+    """Sums of one epoch, kept on the device until the epoch ends."""
+
+    def __init__(self) -> None:
+        self._losses: list[torch.Tensor] = []
+        self._terms: list[dict[str, torch.Tensor]] = []
+        self._codes: list[torch.Tensor] = []
+        self._labels: list[torch.Tensor] = []
+
+    def add(
+        self, loss: torch.Tensor, u: torch.Tensor, labels: torch.Tensor, terms: dict[str, torch.Tensor]
+    ) -> None:
+        self._losses.append(loss.detach())
+        self._terms.append({name: torch.as_tensor(value).detach() for name, value in terms.items()})
+        self._codes.append(u.detach() > 0)
+        self._labels.append(labels)
+
+    @property
+    def num_classes(self) -> int:
+        """Classes seen, or 2 for multi-hot labels, whose number of distinguishable sets is not known."""
+        labels = torch.cat(self._labels)
+        return len(labels.unique()) if labels.ndim == 1 else 2
+
+    def record(self, epoch: int) -> EpochRecord:
+        codes = torch.cat(self._codes).cpu()
+        sizes = torch.tensor([float(len(part)) for part in self._codes])
+        losses = torch.stack(self._losses).cpu().double()
+        share = codes.double().mean(dim=0)
+        names = self._terms[0].keys()
+        return EpochRecord(
+            epoch=epoch,
+            loss=float((losses * sizes).sum() / sizes.sum()),
+            terms={name: float(torch.stack([terms[name] for terms in self._terms]).double().mean()) for name in names},
+            distinct_codes=len(torch.as_tensor(pack_codes(codes)).unique(dim=0)),
+            bit_balance=float((1 - (2 * share - 1).abs()).mean()),
+            constant_bits=int(((share == 0) | (share == 1)).sum()),
+        )
+
+
+def _check_record(record: EpochRecord, num_classes: int, history: History, learning_rate: float) -> None:
+    if not math.isfinite(record.loss):
+        raise ValueError(
+            f"the loss became {record.loss} in epoch {record.epoch}: lower learning_rate, got {learning_rate:g}"
+        )
+    collapsed = record.distinct_codes < num_classes
+    if collapsed and all(earlier.distinct_codes >= num_classes for earlier in history.records):
+        warnings.warn(
+            f"codes collapsed in epoch {record.epoch}: {record.distinct_codes} different code"
+            f"{'s' if record.distinct_codes != 1 else ''} for {num_classes} classes; put batch normalisation after the "
+            "hash layer (HashHead does), or lower the weight of the quantization term",
+            HashkernelsWarning,
+            stacklevel=3,
+        )
+
+
+def _num_items(dataset: Pair | Dataset[Any]) -> int:
+    if isinstance(dataset, tuple):
+        items, labels = dataset
+        if len(items) != len(labels):
+            raise ValueError(f"dataset must have one label for each of {len(items)} items, got {len(labels)}")
+        count = len(items)
+    else:
+        count = len(dataset)  # type: ignore[arg-type]  # Dataset declares no __len__, map-style ones have it
+    if count < 2:
+        raise ValueError(f"dataset must have at least 2 items, got {count}")
+    return count
+
+
+def _batch(dataset: Pair | Dataset[Any], rows: torch.Tensor) -> Pair:
+    if isinstance(dataset, tuple):
+        return dataset[0][rows], dataset[1][rows]
+    items, labels = default_collate([dataset[row] for row in rows.tolist()])
+    return items, labels
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
