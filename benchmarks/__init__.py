@@ -1,0 +1,13 @@
+"""Benchmarks: one file a kernel or loss. Each case first checks every contender's result, then times them in turn.
+
+``hashkernels bench`` runs them and prints ratios; ``pytest benchmarks`` runs the same cases under pytest-benchmark.
+"""
+
+from __future__ import annotations
+
+from . import distance, margin_loss, metrics, packing, search
+from .harness import Case, Measurement, Trial, measure, thread_limit
+
+__all__ = ["CASES", "Case", "Measurement", "Trial", "measure", "thread_limit"]
+
+CASES: tuple[Case, ...] = (*packing.CASES, *distance.CASES, *search.CASES, *metrics.CASES, *margin_loss.CASES)

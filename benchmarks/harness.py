@@ -1,0 +1,139 @@
+"""What a benchmark case is, and how it is timed.
+
+The contenders of a case take turns, so that a machine whose speed drifts slows all of them; the figure of each is the
+median over rounds. Nothing is timed before its result has been checked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Any
+
+import hashkernels as hk
+
+OURS = "hashkernels"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One case with its inputs made: the functions to time and the test that their results must pass."""
+
+    contenders: Mapping[str, Callable[[], Any]]
+    check: Callable[[Mapping[str, Any]], None]  # of the results by contender; raises AssertionError
+    share: Mapping[str, float] = field(default_factory=dict)  # of the work, where a slow contender does a part of it
+
+
+@dataclass(frozen=True)
+class Case:
+    """A benchmark at one size.
+
+    ``build`` makes the trial from the size, one for timing (``full``) and one to check the code fast (``quick``), with
+    a function for each of ``contenders``. ``work`` says how many units (pairs, bytes, ...) a size stands for.
+    """
+
+    family: str
+    contenders: tuple[str, ...]
+    build: Callable[..., Trial]
+    full: Mapping[str, int]
+    quick: Mapping[str, int]
+    unit: str
+    work: Callable[..., float]
+    title: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        size = ", ".join(f"{name} {value:,}" for name, value in self.full.items())
+        object.__setattr__(self, "title", f"{self.family}: {size}")
+
+    def trial(self, *, quick: bool = False) -> Trial:
+        """The case with its inputs, every result checked."""
+        trial = self.build(**(self.quick if quick else self.full))
+        assert tuple(trial.contenders) == self.contenders, self.title
+        trial.check({name: run() for name, run in trial.contenders.items()})
+        return trial
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Median seconds of each contender of a case, and the spread of the rounds."""
+
+    case: str
+    family: str
+    size: Mapping[str, int]
+    threads: int
+    seconds: Mapping[str, float]
+    fastest: Mapping[str, float]
+    slowest: Mapping[str, float]
+    rate: float
+    unit: str
+
+    def ratio(self, contender: str) -> float:
+        """How many times as long as ours the contender takes."""
+        return self.seconds[contender] / self.seconds[OURS]
+
+    def to_dict(self) -> dict[str, Any]:
+        peers = {name: self.ratio(name) for name in self.seconds if name != OURS}
+        return {**self.__dict__, "rate_unit": f"{self.unit}/s", "ratio": peers}
+
+
+def peers(module: str, *names: str) -> tuple[str, ...]:
+    """The contenders that need ``module``: none where it is not installed."""
+    return names if find_spec(module) is not None else ()
+
+
+@contextlib.contextmanager
+def thread_limit(threads: int) -> Iterator[None]:
+    """Give ours, torch's and FAISS's kernels the same number of threads."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    hk.set_num_threads(threads)
+    if find_spec("faiss") is not None:
+        import faiss
+
+        faiss.omp_set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        hk.set_num_threads(before)
+
+
+def measure(case: Case, *, threads: int, seconds: float = 1.0, quick: bool = False) -> Measurement:
+    """Time the contenders of a case in turn, for about ``seconds`` each and at least three rounds."""
+    with thread_limit(threads):
+        trial = case.trial(quick=quick)
+        times: dict[str, list[float]] = {name: [] for name in trial.contenders}
+        loops = {name: _loops(run) for name, run in trial.contenders.items()}
+        start = time.perf_counter()
+        while min(map(len, times.values())) < 3 or time.perf_counter() - start < seconds * len(times):
+            for name, run in trial.contenders.items():
+                began = time.perf_counter()
+                for _ in range(loops[name]):
+                    run()
+                times[name].append((time.perf_counter() - began) / loops[name] / trial.share.get(name, 1.0))
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    size = case.quick if quick else case.full
+    return Measurement(
+        case=case.title,
+        family=case.family,
+        size=dict(size),
+        threads=threads,
+        seconds=medians,
+        fastest={name: min(values) for name, values in times.items()},
+        slowest={name: max(values) for name, values in times.items()},
+        rate=case.work(**size) / medians[OURS],
+        unit=case.unit,
+    )
+
+
+def _loops(run: Callable[[], Any]) -> int:
+    # A round of at least a millisecond, so that the clock does not matter.
+    began = time.perf_counter()
+    run()
+    return max(1, int(1e-3 / max(time.perf_counter() - began, 1e-7)))
