@@ -125,6 +125,8 @@ class BinaryIndex:
             ValueError: a position is out of range.
             TypeError: positions are not integers.
         """
+        if self._count == 0:
+            raise ValueError("positions must name one of the codes of the index, which holds none")
         if not isinstance(positions, torch.Tensor | np.ndarray):
             return self._storage[check_int("positions", positions, 0, self._count - 1)].numpy().copy()
         (chosen,) = to_tensors(positions=positions)
@@ -133,7 +135,7 @@ class BinaryIndex:
         return found.numpy() if isinstance(positions, np.ndarray) else found
 
     def _database_for(self, queries: ArrayT) -> ArrayT:
-        """The stored codes in the kind of the queries. Only the queries' pad bits are looked at: ``add`` saw the others."""
+        """The stored codes in the kind of the queries, whose pad bits are checked: ``add`` saw the others."""
         if self._count == 0:
             raise ValueError("the index must hold at least one code to be searched, got none")
         (tensor,) = to_tensors(queries=queries)

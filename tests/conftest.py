@@ -1,0 +1,35 @@
+"""Fixtures of the whole suite: one parametrised body runs under every instruction set and under the torch reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+from hashkernels import _loader
+
+# A fixture that forces an instruction set holds for all examples of a test, which is what is wanted here.
+settings.register_profile(
+    "hashkernels", deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("hashkernels")
+
+
+@pytest.fixture(params=[*_loader.available_isas(), _loader.REFERENCE])
+def isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each instruction set of this machine in turn, then the reference; outputs start out poisoned."""
+    before, deterministic = _loader.isa(), torch.are_deterministic_algorithms_enabled()
+    _loader.set_isa(request.param)
+    # torch fills what torch.empty returns with NaN or the largest integer, so a kernel that leaves a gap is seen.
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    yield request.param
+    torch.use_deterministic_algorithms(deterministic)
+    _loader.set_isa(before)
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request: pytest.FixtureRequest) -> int:
+    """One thread and two."""
+    return int(request.param)

@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import hashkernels as hk
+
+BITS = [1, 7, 8, 9, 63, 64, 65, 127, 128, 129, 192, 256, 257, 1023, 4096]
+INT32_MAX = 2**31 - 1
+
+
+def random_codes(count: int, bits: int, seed: int = 0, spread: float = 0.5) -> np.ndarray:
+    """Codes whose bits are set with probability ``spread``: a low one makes many equal distances."""
+    return np.packbits(np.random.default_rng(seed).random((count, bits)) < spread, axis=1)
+
+
+def popcounts(queries: np.ndarray, database: np.ndarray) -> np.ndarray:
+    return np.bitwise_count(queries[:, None] ^ database[None]).sum(-1, dtype=np.int64)
+
+
+def assert_nearest(result: hk.index.SearchResult, queries: np.ndarray, database: np.ndarray, k: int) -> None:
+    distances = popcounts(queries, database)
+    order = distances.argsort(axis=1, kind="stable")[:, :k]
+    assert (result.distances.dtype, result.indices.dtype) == (np.int32, np.int64)
+    np.testing.assert_array_equal(result.indices, order)
+    np.testing.assert_array_equal(result.distances, np.take_along_axis(distances, order, axis=1))
+
+
+def assert_within(result: hk.index.RangeResult, queries: np.ndarray, database: np.ndarray, radius: int) -> None:
+    distances = popcounts(queries, database)
+    assert [part.dtype for part in result] == [np.int64, np.int32, np.int64]
+    expected_offsets, expected_distances, expected_indices = [0], [], []
+    for row in distances:
+        order = row.argsort(kind="stable")
+        order = order[row[order] <= radius]
+        expected_offsets.append(expected_offsets[-1] + len(order))
+        expected_distances.extend(row[order])
+        expected_indices.extend(order)
+    np.testing.assert_array_equal(result.offsets, expected_offsets)
+    np.testing.assert_array_equal(result.distances, expected_distances)
+    np.testing.assert_array_equal(result.indices, expected_indices)
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_every_search_agrees_with_popcounts(isa: str, bits: int, threads: int) -> None:
+    for num_queries, num_database in ((1, 1), (1, 100), (3, 1), (5, 67), (17, 300)):
+        queries, database = random_codes(num_queries, bits, 1), random_codes(num_database, bits, 2)
+        expected = popcounts(queries, database)
+        for dtype in ("uint8", "int16", "int32"):
+            if dtype != "uint8" or bits <= 255:
+                distances = hk.hamming_distance(queries, database, bits=bits, dtype=dtype, threads=threads)
+                assert distances.dtype == dtype
+                np.testing.assert_array_equal(distances, expected)
+        for k in {1, min(10, num_database), num_database}:
+            assert_nearest(hk.topk(queries, database, k, bits=bits, threads=threads), queries, database, k)
+        for radius in {0, bits // 2, bits}:
+            result = hk.range_search(queries, database, radius, bits=bits, threads=threads)
+            assert_within(result, queries, database, radius)
+
+
+@pytest.mark.parametrize("bits", [8, 64, 256])
+def test_more_codes_than_one_block(isa: str, bits: int, threads: int) -> None:
+    queries, database = random_codes(9, bits, 3), random_codes(40_000, bits, 4)
+    np.testing.assert_array_equal(hk.hamming_distance(queries, database, threads=threads), popcounts(queries, database))
+    for k in (1, 100, 5000):
+        assert_nearest(hk.topk(queries, database, k, threads=threads), queries, database, k)
+    radius = {8: 1, 64: 20, 256: 110}[bits]
+    assert_within(hk.range_search(queries, database, radius, threads=threads), queries, database, radius)
+
+
+def test_more_queries_than_one_block(isa: str, threads: int) -> None:
+    queries, database = random_codes(1000, 48, 3), random_codes(70, 48, 4)
+    np.testing.assert_array_equal(hk.hamming_distance(queries, database, threads=threads), popcounts(queries, database))
+    assert_nearest(hk.topk(queries, database, 5, threads=threads), queries, database, 5)
+    assert_within(hk.range_search(queries, database, 20, threads=threads), queries, database, 20)
+
+
+@given(
+    bits=st.integers(1, 200),
+    num_queries=st.integers(1, 6),
+    num_database=st.integers(1, 120),
+    spread=st.sampled_from([0.02, 0.5, 0.98]),
+    data=st.data(),
+)
+def test_any_sizes_and_many_ties(
+    isa: str, bits: int, num_queries: int, num_database: int, spread: float, data: st.DataObject
+) -> None:
+    queries = random_codes(num_queries, bits, 5, spread)
+    database = random_codes(num_database, bits, 6, spread)
+    k = data.draw(st.integers(1, num_database), "k")
+    radius = data.draw(st.integers(0, bits), "radius")
+    np.testing.assert_array_equal(hk.hamming_distance(queries, database, bits=bits), popcounts(queries, database))
+    assert_nearest(hk.topk(queries, database, k, bits=bits), queries, database, k)
+    assert_within(hk.range_search(queries, database, radius, bits=bits), queries, database, radius)
+
+
+def test_equal_distances_come_in_database_order(isa: str, threads: int) -> None:
+    database = np.zeros((5000, 8), np.uint8)
+    result = hk.topk(database[:3], database, 4000, threads=threads)
+    assert (result.indices == np.arange(4000)).all()
+    found = hk.range_search(database[:3], database, 0, threads=threads)
+    assert (found.indices.reshape(3, 5000) == np.arange(5000)).all()
+
+
+def test_the_farthest_codes_come_last(isa: str) -> None:
+    for bits in (8, 64, 128, 4096):
+        database = np.stack([np.full(bits // 8, 255, np.uint8), np.zeros(bits // 8, np.uint8)])
+        result = hk.topk(database[1:], database, 2)
+        assert result.distances.tolist() == [[0, bits]]
+        assert result.indices.tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize("bits", [64, 65, 128])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 1.0])
+def test_topk_under_a_filter(isa: str, bits: int, share: float, threads: int) -> None:
+    queries, database = random_codes(6, bits, 7), random_codes(2000, bits, 8)
+    mask = np.random.default_rng(9).random(2000) < share
+    distances = np.where(mask, popcounts(queries, database), INT32_MAX)
+    k = 50
+    order = distances.argsort(axis=1, kind="stable")[:, :k]
+    expected = np.take_along_axis(distances, order, axis=1)
+    order[expected == INT32_MAX] = -1
+    positions = np.random.default_rng(0).permutation(np.flatnonzero(mask))
+    for allowed in (mask, positions, positions.astype(np.int32), np.repeat(positions, 2)):
+        result = hk.topk(queries, database, k, filter=allowed, threads=threads)
+        np.testing.assert_array_equal(result.distances, expected)
+        np.testing.assert_array_equal(result.indices, order)
+
+
+def test_strided_and_unaligned_codes(isa: str) -> None:
+    wide = np.random.default_rng(0).integers(0, 256, (600, 67), dtype=np.uint8)
+    for database in (wide[:, 1:9], wide[::2, 3:20], wide[:, ::3], wide[::-1, :16], wide[:400].T, wide[:, :64], wide[:, 66:]):
+        queries = database[:5]
+        np.testing.assert_array_equal(hk.hamming_distance(queries, database), popcounts(queries, database))
+        assert_nearest(hk.topk(queries, database, 7), queries, database, 7)
+        assert_within(hk.range_search(queries, database, 3), queries, database, 3)
+    mask = np.zeros(1200, bool)
+    mask[::4] = True
+    result = hk.topk(wide[:2], wide, 3, filter=mask[::2])
+    assert (result.indices % 2 == 0).all()
+
+
+def test_read_only_memory_map(isa: str, tmp_path: Path) -> None:
+    codes = random_codes(500, 128)
+    codes.tofile(tmp_path / "codes")
+    mapped = np.memmap(tmp_path / "codes", dtype=np.uint8, mode="r", shape=codes.shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_nearest(hk.topk(mapped[:4], mapped, 9), codes[:4], codes, 9)
+        assert_within(hk.range_search(mapped[:4], mapped, 50), codes[:4], codes, 50)
+    np.testing.assert_array_equal(mapped, codes)
+
+
+def test_no_queries(isa: str) -> None:
+    queries, database = np.zeros((0, 8), np.uint8), random_codes(10, 64)
+    assert hk.hamming_distance(queries, database).shape == (0, 10)
+    assert hk.topk(queries, database, 3).indices.shape == (0, 3)
+    result = hk.range_search(queries, database, 3)
+    assert (result.offsets.tolist(), result.indices.tolist()) == ([0], [])
+
+
+def test_nothing_within_the_radius(isa: str) -> None:
+    result = hk.range_search(np.zeros((2, 8), np.uint8), np.full((5, 8), 255, np.uint8), 63)
+    assert (result.offsets.tolist(), result.distances.tolist(), result.indices.tolist()) == ([0, 0, 0], [], [])
+
+
+def test_tensors_give_tensors_and_the_same_numbers() -> None:
+    queries, database = random_codes(3, 70), random_codes(30, 70)
+    tensors = torch.from_numpy(queries), torch.from_numpy(database)
+    assert torch.equal(hk.hamming_distance(*tensors), torch.from_numpy(hk.hamming_distance(queries, database)))
+    for found, expected in zip(hk.topk(*tensors, 4), hk.topk(queries, database, 4), strict=True):
+        assert torch.equal(found, torch.from_numpy(expected))
+    for found, expected in zip(hk.range_search(*tensors, 30), hk.range_search(queries, database, 30), strict=True):
+        assert torch.equal(found, torch.from_numpy(expected))
+
+
+CODES = np.zeros((4, 2), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("queries", "database", "error", "message"),
+    [
+        (CODES, np.zeros((4, 3), np.uint8), ValueError, "database must have 2 bytes a code like queries, got 3"),
+        (CODES, CODES[:0], ValueError, r"database must hold at least one code, got shape \(0, 2\)"),
+        (CODES, CODES.astype(np.int8), TypeError, "database must be uint8 packed codes, got torch.int8"),
+        (CODES.astype(np.float32), CODES, TypeError, "queries must be uint8 packed codes, got torch.float32"),
+        (CODES[0], CODES, ValueError, r"queries must have 2 dimensions, got shape \(2,\)"),
+        (CODES[:, :0], CODES, ValueError, r"queries must have 1\.\.512 bytes a code, got 0"),
+        (CODES, torch.from_numpy(CODES), TypeError, "database must be a numpy.ndarray like queries, got Tensor"),
+        (torch.from_numpy(CODES), CODES, TypeError, "database must be a torch.Tensor like queries, got ndarray"),
+        (CODES.tolist(), CODES, TypeError, "queries must be a torch.Tensor or a numpy.ndarray, got list"),
+        (
+            torch.from_numpy(CODES),
+            torch.zeros((4, 2), dtype=torch.uint8, device="meta"),
+            ValueError,
+            "database must be on cpu like queries, got meta",
+        ),
+    ],
+)
+def test_every_search_names_what_is_wrong_with_the_codes(
+    queries: np.ndarray, database: np.ndarray, error: type[Exception], message: str
+) -> None:
+    for search in (hk.hamming_distance, lambda q, d: hk.topk(q, d, 1), lambda q, d: hk.range_search(q, d, 1)):
+        with pytest.raises(error, match=message):
+            search(queries, database)
+
+
+def test_bits_are_checked_against_width_and_pad_bits() -> None:
+    dirty = np.array([[0, 0x10]], np.uint8)
+    clean = np.array([[0, 0xE0]], np.uint8)
+    assert hk.hamming_distance(clean, clean, bits=11).item() == 0
+    for queries, database, name in ((dirty, clean, "queries"), (clean, dirty, "database")):
+        for call in (
+            lambda q, d: hk.hamming_distance(q, d, bits=11),
+            lambda q, d: hk.topk(q, d, 1, bits=11),
+            lambda q, d: hk.range_search(q, d, 1, bits=11),
+        ):
+            with pytest.raises(ValueError, match=f"{name} must have zero pad bits beyond bit 11 of each code"):
+                call(queries, database)
+    with pytest.raises(ValueError, match="queries must have 3 bytes a code for 17 bits, got 2"):
+        hk.topk(clean, clean, 1, bits=17)
+
+
+def test_distance_dtypes_that_are_too_small() -> None:
+    codes = np.zeros((1, 32), np.uint8)
+    assert hk.hamming_distance(codes, codes, bits=255, dtype="uint8").dtype == np.uint8
+    with pytest.raises(ValueError, match="dtype uint8 holds distances up to 255, got codes of 256 bits"):
+        hk.hamming_distance(codes, codes, dtype="uint8")
+    with pytest.raises(ValueError, match="dtype must be one of uint8, int16, int32, got 'int64'"):
+        hk.hamming_distance(codes, codes, dtype="int64")
+    with pytest.raises(TypeError, match="dtype must be a str, got dtype"):
+        hk.hamming_distance(codes, codes, dtype=torch.int32)
+
+
+@pytest.mark.parametrize(("k", "shown"), [(0, "0"), (5, "5"), (-1, "-1")])
+def test_k_out_of_range(k: int, shown: str) -> None:
+    with pytest.raises(ValueError, match=rf"^k must be in 1\.\.4, got {shown}$"):
+        hk.topk(CODES, CODES, k)
+
+
+@pytest.mark.parametrize("radius", [-1, 12])
+def test_radius_out_of_range(radius: int) -> None:
+    with pytest.raises(ValueError, match=rf"^radius must be in 0\.\.11, got {radius}$"):
+        hk.range_search(CODES, CODES, radius, bits=11)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "error", "message"),
+    [
+        (np.array([4]), ValueError, r"filter must be in 0\.\.3, got 4"),
+        (np.array([0, -1]), ValueError, r"filter must be in 0\.\.3, got -1"),
+        (np.zeros(3, bool), ValueError, "filter given as a mask must have 4 elements, got 3"),
+        (np.zeros(3), TypeError, "filter must be integers, got torch.float64"),
+        (np.zeros((4, 1), bool), ValueError, r"filter must have 1 dimension, got shape \(4, 1\)"),
+        (torch.zeros(4, dtype=torch.bool), TypeError, "filter must be a numpy.ndarray like queries, got Tensor"),
+        ([0], TypeError, "filter must be a torch.Tensor or a numpy.ndarray, got list"),
+    ],
+)
+def test_filter_is_checked(allowed: object, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        hk.topk(CODES, CODES, 1, filter=allowed)
+
+
+def test_integers_of_numpy_are_integers_and_floats_are_not() -> None:
+    assert hk.topk(CODES, CODES, np.int64(2)).indices.shape == (4, 2)
+    with pytest.raises(TypeError, match="k must be an int, got float"):
+        hk.topk(CODES, CODES, 2.0)
+    with pytest.raises(TypeError, match="radius must be an int, got bool"):
+        hk.range_search(CODES, CODES, True)
