@@ -7,4 +7,5 @@ PYBIND11_MODULE(_native, module) {
   bindings::register_counting(module);
   bindings::register_codes(module);
   bindings::register_distance(module);
+  bindings::register_search(module);
 }

@@ -10,6 +10,7 @@ constexpr Kernels kScalar{
     .hamming_block = hamming_block_scalar,
     .pack_rows = pack_rows_scalar,
     .unpack_rows = unpack_rows_scalar,
+    .below = below_scalar,
     .relevant_ids = relevant_ids_scalar,
     .relevant_bits = relevant_bits_scalar,
 };
@@ -19,6 +20,7 @@ constexpr Kernels kAvx2{
     .hamming_block = hamming_block_avx2,
     .pack_rows = pack_rows_avx2,
     .unpack_rows = unpack_rows_avx2,
+    .below = below_avx2,
     .relevant_ids = relevant_ids_avx2,
     .relevant_bits = relevant_bits_avx2,
 };
@@ -26,6 +28,7 @@ constexpr Kernels kAvx512{
     .hamming_block = hamming_block_avx512,
     .pack_rows = pack_rows_avx512,
     .unpack_rows = unpack_rows_avx512,
+    .below = below_avx512,
     .relevant_ids = relevant_ids_avx512,
     .relevant_bits = relevant_bits_avx512,
 };
@@ -33,6 +36,7 @@ constexpr Kernels kAvx512Vpopcnt{
     .hamming_block = hamming_block_avx512_vpopcnt,
     .pack_rows = pack_rows_avx512,
     .unpack_rows = unpack_rows_avx512,
+    .below = below_avx512,
     .relevant_ids = relevant_ids_avx512_vpopcnt,
     .relevant_bits = relevant_bits_avx512_vpopcnt,
 };
@@ -43,6 +47,7 @@ constexpr Kernels kNeon{
     .hamming_block = hamming_block_neon,
     .pack_rows = pack_rows_scalar,
     .unpack_rows = unpack_rows_scalar,
+    .below = below_scalar,
     .relevant_ids = relevant_ids_neon,
     .relevant_bits = relevant_bits_neon,
 };

@@ -10,6 +10,7 @@
 #include "codes_kernels.hpp"
 #include "counting_kernels.hpp"
 #include "hashkernels/isa.h"
+#include "hits_kernels.hpp"
 
 namespace hashkernels {
 
@@ -19,6 +20,7 @@ struct Kernels {
   void (*hamming_block)(const uint64_t* query, const uint64_t* block, int num_words, uint16_t* distances);
   bool (*pack_rows)(const PackRows& rows);
   void (*unpack_rows)(const UnpackRows& rows);
+  Below below;
   RelevantIds relevant_ids;
   RelevantBits relevant_bits;
 };

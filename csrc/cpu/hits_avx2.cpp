@@ -1,0 +1,24 @@
+#include <immintrin.h>
+
+#include "hits_kernels.hpp"
+
+namespace hashkernels {
+
+bool below_avx2(const uint16_t* distances, int threshold, uint64_t* hits) {
+  const __m256i bound = _mm256_set1_epi16(static_cast<int16_t>(threshold));
+  const auto below16 = [&](int i) {
+    return _mm256_cmpgt_epi16(bound, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(distances + i)));
+  };
+  const auto below32 = [&](int i) {
+    const __m256i bytes = _mm256_packs_epi16(below16(i), below16(i + 16));
+    return static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_permute4x64_epi64(bytes, _MM_SHUFFLE(3, 1, 2, 0))));
+  };
+  uint64_t any = 0;
+  for (int word = 0; word < kHitWords; ++word) {
+    hits[word] = below32(64 * word) | static_cast<uint64_t>(below32(64 * word + 32)) << 32;
+    any |= hits[word];
+  }
+  return any != 0;
+}
+
+}  // namespace hashkernels

@@ -1,0 +1,152 @@
+#include "hashkernels/search.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "testing.hpp"
+
+namespace hashkernels {
+namespace {
+
+using Row = std::vector<std::pair<int32_t, int64_t>>;  // (distance, index)
+
+// All allowed codes by a sort on (distance, index).
+Row sorted_row(const Codes& queries, int64_t q, const Codes& database, const std::vector<uint8_t>& allowed) {
+  Row row;
+  for (int64_t n = 0; n < database.num_codes; ++n) {
+    if (allowed.empty() || allowed[n] != 0) row.emplace_back(testing::distance(queries, q, database, n), n);
+  }
+  std::sort(row.begin(), row.end());
+  return row;
+}
+
+class TopK : public testing::ForEachIsa {
+ protected:
+  static void expect_exact(const Codes& queries, const Codes& database, const std::vector<int64_t>& ks,
+                           const std::vector<uint8_t>& allowed = {}) {
+    std::vector<Row> rows;
+    for (int64_t q = 0; q < queries.num_codes; ++q) rows.push_back(sorted_row(queries, q, database, allowed));
+    for (int64_t k : ks) {
+      for (int threads : {1, 3}) {
+        std::vector<int32_t> distances(queries.num_codes * k, -7);
+        std::vector<int64_t> indices(queries.num_codes * k, -7);
+        ASSERT_EQ(topk(queries, database, k, allowed.empty() ? nullptr : allowed.data(), distances.data(),
+                       indices.data(), threads),
+                  Status::kOk);
+        for (int64_t q = 0; q < queries.num_codes; ++q) {
+          for (int64_t i = 0; i < k; ++i) {
+            const auto expected = i < static_cast<int64_t>(rows[q].size())
+                                      ? rows[q][i]
+                                      : std::pair<int32_t, int64_t>(INT32_MAX, -1);
+            ASSERT_EQ(distances[q * k + i], expected.first) << "q " << q << " i " << i << " k " << k;
+            ASSERT_EQ(indices[q * k + i], expected.second) << "q " << q << " i " << i << " k " << k;
+          }
+        }
+      }
+    }
+  }
+};
+
+TEST_P(TopK, EqualsASortAtEveryWidth) {
+  for (int bits : {1, 7, 8, 9, 16, 31, 32, 48, 63, 64, 65, 96, 127, 128, 129, 256, 264, 512, 1023, 4096}) {
+    const int64_t num_database = bits > 1000 ? 1100 : 2100;
+    const testing::RandomCodes queries(5, bits, 1, 3), database(num_database, bits, 2, bits % 2 * 5);
+    expect_exact(queries.view(), database.view(), {1, 10, 1000});
+  }
+}
+
+TEST_P(TopK, EqualsASortForManyQueries) {
+  for (int bits : {8, 24, 64, 136, 300}) {
+    const testing::RandomCodes queries(130, bits, 3), database(1537, bits, 4);
+    expect_exact(queries.view(), database.view(), {1, 100});
+  }
+}
+
+TEST_P(TopK, TakesKUpToTheWholeDatabase) {
+  for (int64_t num_database : {1, 2, 511, 512, 513, 1300}) {
+    const testing::RandomCodes queries(3, 24, 5), database(num_database, 24, 6);
+    expect_exact(queries.view(), database.view(), {1, (num_database + 1) / 2, num_database});
+  }
+}
+
+TEST_P(TopK, GivesTheLowestIndicesAmongEqualCodes) {
+  testing::RandomCodes queries(2, 64, 7), database(5000, 64, 8);
+  for (int64_t n = 0; n < 5000; ++n) std::copy_n(queries.row(0), 8, database.row(n));
+  expect_exact(queries.view(), database.view(), {1, 100, 1999, 5000});
+}
+
+TEST_P(TopK, TakesADatabaseThatOnlyGetsNearer) {
+  testing::RandomCodes queries(40, 64, 9), database(6000, 64, 10);
+  for (int64_t n = 0; n < 6000; ++n) {
+    std::copy_n(queries.row(0), 8, database.row(n));
+    for (int64_t bit = 0; bit < 64 - n / 94; ++bit) database.row(n)[bit / 8] ^= 1 << bit % 8;
+  }
+  expect_exact(queries.view(), database.view(), {1, 7, 300});
+}
+
+TEST_P(TopK, ReturnsOnlyAllowedCodesAndPadsTheRest) {
+  const testing::RandomCodes queries(4, 100, 11), database(3000, 100, 12);
+  for (int64_t step : {1, 2, 7, 700, 4000}) {
+    std::vector<uint8_t> allowed(3000, 0);
+    for (int64_t n = step - 1; n < 3000; n += step) allowed[n] = 255;
+    expect_exact(queries.view(), database.view(), {1, 5, 3000}, allowed);
+  }
+}
+
+TEST_P(TopK, ReadsRowsInAnyOrder) {
+  const testing::RandomCodes queries(2, 64, 13), database(1000, 64, 14);
+  const Codes view = database.view();
+  expect_exact(queries.view(), {view.row(999), 1000, -view.stride, 8}, {1, 50});
+  expect_exact(queries.view(), {view.row(5), 1000, 0, 8}, {3});
+}
+
+class RangeSearch : public testing::ForEachIsa {
+ protected:
+  static void expect_exact(const Codes& queries, const Codes& database, int radius) {
+    for (int threads : {1, 3}) {
+      std::vector<int64_t> counts(queries.num_codes, -7);
+      ASSERT_EQ(range_count(queries, database, radius, counts.data(), threads), Status::kOk);
+      std::vector<int64_t> offsets{0};
+      for (int64_t count : counts) offsets.push_back(offsets.back() + count);
+      std::vector<int32_t> distances(offsets.back() + 1, -7);
+      std::vector<int64_t> indices(offsets.back() + 1, -7);
+      ASSERT_EQ(range_fill(queries, database, radius, offsets.data(), distances.data(), indices.data(), threads),
+                Status::kOk);
+      for (int64_t q = 0; q < queries.num_codes; ++q) {
+        Row row = sorted_row(queries, q, database, {});
+        while (!row.empty() && row.back().first > radius) row.pop_back();
+        ASSERT_EQ(counts[q], static_cast<int64_t>(row.size())) << radius;
+        for (int64_t i = 0; i < counts[q]; ++i) {
+          ASSERT_EQ(distances[offsets[q] + i], row[i].first);
+          ASSERT_EQ(indices[offsets[q] + i], row[i].second);
+        }
+      }
+      ASSERT_EQ(distances.back(), -7);
+    }
+  }
+};
+
+TEST_P(RangeSearch, EqualsASortAtEveryWidthAndRadius) {
+  for (int bits : {1, 8, 15, 64, 65, 200, 264, 1000}) {
+    const testing::RandomCodes queries(3, bits, 15, 1), database(1400, bits, 16);
+    for (int radius : {0, 1, bits / 2 - 1, bits / 2, bits, bits + 100}) {
+      if (radius >= 0) expect_exact(queries.view(), database.view(), radius);
+    }
+  }
+}
+
+TEST_P(RangeSearch, EqualsASortForManyQueries) {
+  const testing::RandomCodes queries(150, 64, 17), database(1100, 64, 18);
+  for (int radius : {20, 27, 64}) expect_exact(queries.view(), database.view(), radius);
+}
+
+TEST_P(RangeSearch, FindsEveryEqualCode) {
+  const testing::RandomCodes database(700, 40, 19);
+  expect_exact({database.view().row(3), 1, 5, 5}, {database.view().row(3), 700, 0, 5}, 0);
+}
+
+HASHKERNELS_FOR_EACH_ISA(TopK);
+HASHKERNELS_FOR_EACH_ISA(RangeSearch);
+
+}  // namespace
+}  // namespace hashkernels
