@@ -65,11 +65,16 @@ def row_stride(tensor: Tensor) -> int:
     return max(tensor.stride(0), tensor.shape[1])
 
 
+def code_rows(queries: Tensor, database: Tensor) -> tuple[Tensor, Tensor]:
+    """Both sides of a comparison as ``rows``, of one width."""
+    queries, database = rows("queries", queries, torch.uint8), rows("database", database, torch.uint8)
+    if database.shape[1] != queries.shape[1]:
+        raise ValueError(f"database must have {queries.shape[1]} bytes a code like queries, got {database.shape[1]}")
+    return queries, database
+
+
 def pair_arguments(queries: Tensor, database: Tensor) -> tuple[int, int, int, int, int, int, int]:
-    """The seven leading arguments of every kernel that compares codes; both come from ``rows``."""
-    num_bytes = queries.shape[1]
-    if database.shape[1] != num_bytes:
-        raise ValueError(f"database must have {num_bytes} bytes a code like queries, got {database.shape[1]}")
+    """The seven leading arguments of every kernel that compares codes; both come from ``code_rows``."""
     return (
         queries.data_ptr(),
         queries.shape[0],
@@ -77,5 +82,5 @@ def pair_arguments(queries: Tensor, database: Tensor) -> tuple[int, int, int, in
         database.data_ptr(),
         database.shape[0],
         row_stride(database),
-        num_bytes,
+        queries.shape[1],
     )

@@ -103,9 +103,6 @@ def _margin_loss_cpu(
     threads: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     margins = (positive_margin, negative_margin, positive_scale, negative_scale)
-    kernel = _loader.cpu_kernel("margin_loss")
-    if kernel is None:
-        return reference.margin_loss(u, bank, labels, bank_labels, *margins, with_grad)
     u = rows("u", u, *_FLOATS)
     columns = u
     if bank is not None:
@@ -116,6 +113,9 @@ def _margin_loss_cpu(
     labels, column_labels, words = label_arguments(
         "labels", labels, u.shape[0], "bank_labels", column_labels, columns.shape[0]
     )
+    kernel = _loader.cpu_kernel("margin_loss")
+    if kernel is None:
+        return reference.margin_loss(u, bank, labels, bank_labels, *margins, with_grad)
     terms, num_pairs, grad = _margin_loss_fake(u, bank, labels, bank_labels, *margins, with_grad, threads)
     kernel(
         u.data_ptr(),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hashkernels import _loader, reference
-from hashkernels._ops._library import define, pair_arguments, rows, thread_argument, thread_count
+from hashkernels._ops._library import code_rows, define, pair_arguments, thread_argument, thread_count
 
 
 def retrieval_counts(
@@ -59,13 +59,13 @@ def label_arguments(
 def _retrieval_counts_cpu(
     queries: Tensor, database: Tensor, query_labels: Tensor, database_labels: Tensor, threads: int
 ) -> tuple[Tensor, Tensor]:
-    kernel = _loader.cpu_kernel("retrieval_counts")
-    if kernel is None:
-        return reference.retrieval_counts(queries, database, query_labels, database_labels)
-    queries, database = rows("queries", queries, torch.uint8), rows("database", database, torch.uint8)
+    queries, database = code_rows(queries, database)
     query_labels, database_labels, words = label_arguments(
         "query_labels", query_labels, queries.shape[0], "database_labels", database_labels, database.shape[0]
     )
+    kernel = _loader.cpu_kernel("retrieval_counts")
+    if kernel is None:
+        return reference.retrieval_counts(queries, database, query_labels, database_labels)
     total, hits = _retrieval_counts_fake(queries, database, query_labels, database_labels, threads)
     kernel(
         *pair_arguments(queries, database),
@@ -101,13 +101,13 @@ def _index_order_precision_cpu(
     cutoffs: Sequence[int],
     threads: int,
 ) -> tuple[Tensor, Tensor]:
-    kernel = _loader.cpu_kernel("index_order_precision")
-    if kernel is None:
-        return reference.index_order_precision(queries, database, query_labels, database_labels, cutoffs)
-    queries, database = rows("queries", queries, torch.uint8), rows("database", database, torch.uint8)
+    queries, database = code_rows(queries, database)
     query_labels, database_labels, words = label_arguments(
         "query_labels", query_labels, queries.shape[0], "database_labels", database_labels, database.shape[0]
     )
+    kernel = _loader.cpu_kernel("index_order_precision")
+    if kernel is None:
+        return reference.index_order_precision(queries, database, query_labels, database_labels, cutoffs)
     ks = torch.tensor(list(cutoffs), dtype=torch.int64)
     hits, precision_sum = _index_order_precision_fake(
         queries, database, query_labels, database_labels, cutoffs, threads

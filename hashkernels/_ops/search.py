@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hashkernels import _loader, reference
-from hashkernels._ops._library import define, pair_arguments, rows, thread_argument, thread_count
+from hashkernels._ops._library import code_rows, define, pair_arguments, thread_argument, thread_count
 
 DISTANCE_DTYPES = (torch.uint8, torch.int16, torch.int32)
 
@@ -37,20 +37,20 @@ def range_search(
 
 
 def _hamming_distance_cpu(queries: Tensor, database: Tensor, dtype: torch.dtype, threads: int) -> Tensor:
+    queries, database = code_rows(queries, database)
     kernel = _loader.cpu_kernel("hamming_distance")
     if kernel is None:
         return reference.hamming_distance(queries, database, dtype)
-    queries, database = rows("queries", queries, torch.uint8), rows("database", database, torch.uint8)
     out = _distance_output(queries, database, dtype)
     kernel(*pair_arguments(queries, database), out.data_ptr(), out.element_size(), thread_count(threads))
     return out
 
 
 def _hamming_distance_cuda(queries: Tensor, database: Tensor, dtype: torch.dtype, threads: int) -> Tensor:
+    queries, database = code_rows(queries, database)
     kernel = _loader.cuda_kernel("cuda_hamming_distance")
     if kernel is None:
         return reference.hamming_distance(queries, database, dtype)
-    queries, database = rows("queries", queries, torch.uint8), rows("database", database, torch.uint8)
     out = _distance_output(queries, database, dtype)
     stream = torch.cuda.current_stream(queries.device).cuda_stream
     kernel(*pair_arguments(queries, database), out.data_ptr(), out.element_size(), queries.device.index, stream)
@@ -68,23 +68,21 @@ def _hamming_distance_fake(queries: Tensor, database: Tensor, dtype: torch.dtype
 
 
 def _topk_cpu(queries: Tensor, database: Tensor, k: int, allowed: Tensor | None, threads: int) -> tuple[Tensor, Tensor]:
-    kernel = _loader.cpu_kernel("topk")
-    if kernel is None:
-        return reference.topk(queries, database, k, allowed)
-    queries, database = rows("queries", queries, torch.uint8), rows("database", database, torch.uint8)
+    queries, database = code_rows(queries, database)
     if not 1 <= k <= database.shape[0]:
         raise ValueError(f"k must be in 1..{database.shape[0]}, got {k}")
-    mask = 0
     if allowed is not None:
         if allowed.dtype != torch.bool or allowed.shape != (database.shape[0],):
             raise ValueError(f"allowed must be bool [{database.shape[0]}], got {allowed.dtype} {tuple(allowed.shape)}")
         allowed = allowed.contiguous()
-        mask = allowed.data_ptr()
+    kernel = _loader.cpu_kernel("topk")
+    if kernel is None:
+        return reference.topk(queries, database, k, allowed)
     distances, indices = _topk_fake(queries, database, k, allowed, threads)
     kernel(
         *pair_arguments(queries, database),
         k,
-        mask,
+        0 if allowed is None else allowed.data_ptr(),
         distances.data_ptr(),
         indices.data_ptr(),
         thread_count(threads),
@@ -107,10 +105,10 @@ def _topk_fake(
 
 
 def _range_search_cpu(queries: Tensor, database: Tensor, radius: int, threads: int) -> tuple[Tensor, Tensor, Tensor]:
+    queries, database = code_rows(queries, database)
     count, fill = _loader.cpu_kernel("range_count"), _loader.cpu_kernel("range_fill")
     if count is None or fill is None:
         return reference.range_search(queries, database, radius)
-    queries, database = rows("queries", queries, torch.uint8), rows("database", database, torch.uint8)
     pair = pair_arguments(queries, database)
     counts = queries.new_empty(queries.shape[0], dtype=torch.int64)
     count(*pair, radius, counts.data_ptr(), thread_count(threads))
