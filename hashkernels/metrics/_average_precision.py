@@ -1,0 +1,87 @@
+"""Average precision over all orders of ties, in closed form from the counts at each distance.
+
+With N and P items and relevant items before a tie of n items, p of them relevant, k of whose places are within the
+cutoff:
+
+- the exact mean of the precision summed over the relevant places of the tie is (McSherry and Najork 2008)
+  (p / n) [(P + 1) A + m B], m = (p - 1) / (n - 1), A = sum of 1/(N + t), B = sum of (t - 1)/(N + t) over t = 1..k;
+- with h relevant items one after the other from rank N + 1, the sum is (P + 1) A + B over t = 1..h: the greatest that
+  h of them can give. Placed last among the k places they start from rank N + k - h + 1, and give the least.
+
+Every term is positive, so nothing cancels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hashkernels.metrics._harmonic import Floats, Ints, compensated_cumsum, harmonic_sums
+from hashkernels.metrics._over_hits import expected_over_hits, greatest_over_hits, least_over_hits
+from hashkernels.metrics._ranking import Cut, Ranking, Spread, run_of_positives
+
+
+def mean_in_tie(positives_before: Ints, before: Ints, size: Ints, positives: Ints, slots: Ints) -> Floats:
+    """Mean, over the orders of one tie, of the precision summed over its relevant places among the first ``slots``."""
+    reciprocal, ramp = harmonic_sums(before, slots)
+    repeat = (positives - 1) / np.maximum(size - 1, 1)
+    return (positives / size) * ((positives_before + 1) * reciprocal + np.maximum(repeat, 0.0) * ramp)
+
+
+def precision_sums(ranking: Ranking) -> Spread:
+    """Precision summed over the relevant ranks of the first j ties, float64 [bits + 2, Q] for j = 0..bits + 1."""
+    occupied = np.nonzero(ranking.positives)
+    size, positives = ranking.size[occupied], ranking.positives[occupied]
+    before, positives_before = ranking.ends[occupied] - size, ranking.positive_ends[occupied] - positives
+    terms = Spread(
+        expected=mean_in_tie(positives_before, before, size, positives, size),
+        least=run_of_positives(positives_before, before + size - positives, positives),
+        greatest=run_of_positives(positives_before, before, positives),
+    )
+    return Spread(*(_cumulative(occupied, ranking.size.shape, values) for values in terms))
+
+
+def average_precision(ranking: Ranking, sums: Spread, k: int, denominator: str) -> Spread:
+    """Average precision at ``k``: its exact mean, least and greatest over all orders of ties, float64 [Q].
+
+    ``sums`` are the ``precision_sums`` of ``ranking``. A query without a hit has average precision 0; with the
+    denominator "hits" so has each order of the ties that brings no hit.
+    """
+    cut = ranking.cut(k)
+    columns = np.arange(cut.tie.size)
+    whole = Spread(*(table[cut.tie, columns] for table in sums))
+    spread = _over_hits(cut, whole) if denominator == "hits" else _over_constant(ranking, cut, whole, k, denominator)
+    # the mean lies between the two but for its own rounding
+    expected = np.minimum(np.maximum(spread.expected, spread.least), spread.greatest)
+    return Spread(expected, spread.least, spread.greatest)
+
+
+def _over_constant(ranking: Ranking, cut: Cut, whole: Spread, k: int, denominator: str) -> Spread:
+    """Denominators that no order changes: the earlier the relevant items stand, the more they give."""
+    first = np.minimum(cut.slots, cut.positives)
+    last = np.maximum(cut.slots - (cut.size - cut.positives), 0)
+    divisor = np.maximum(ranking.relevant if denominator == "relevant" else np.minimum(ranking.relevant, k), 1)
+    mean = mean_in_tie(cut.positives_before, cut.before, cut.size, cut.positives, cut.slots)
+    least = run_of_positives(cut.positives_before, cut.before + cut.slots - last, last)
+    greatest = run_of_positives(cut.positives_before, cut.before, first)
+    return Spread(
+        (whole.expected + mean) / divisor, (whole.least + least) / divisor, (whole.greatest + greatest) / divisor
+    )
+
+
+def _over_hits(cut: Cut, whole: Spread) -> Spread:
+    """Denominator: the relevant items found, which depends on the order where a tie with relevant items is cut."""
+    found = np.maximum(cut.positives_before, 1)
+    spread = Spread(whole.expected / found, whole.least / found, whole.greatest / found)
+    open_ties = np.flatnonzero((cut.slots > 0) & (cut.positives > 0))
+    if open_ties.size:
+        part = Cut(*(values[open_ties] for values in cut))
+        spread.expected[open_ties] = expected_over_hits(part, whole.expected[open_ties])
+        spread.least[open_ties] = least_over_hits(part, whole.least[open_ties])
+        spread.greatest[open_ties] = greatest_over_hits(part, whole.greatest[open_ties])
+    return spread
+
+
+def _cumulative(occupied: tuple[Ints, ...], shape: tuple[int, ...], values: Floats) -> Floats:
+    terms = np.zeros((shape[0] + 1, shape[1]))
+    terms[occupied[0] + 1, occupied[1]] = values
+    return compensated_cumsum(terms)

@@ -1,0 +1,36 @@
+"""Means that no order of adding can change.
+
+Each value in 0..1 is rounded to a multiple of 2^-52 and added as an integer; the sum is divided once, correctly
+rounded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_SCALE_BITS = 52
+_LOW_BITS = 26
+
+
+def fixed_sum(values: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
+    """Sums of float64 [..., Q] in 0..1 over the last axis, as Python integers (object [...]) in units of 2^-52.
+
+    The two halves of each term are added apart, so 2^37 terms fit.
+    """
+    units = np.rint(values * 2.0**_SCALE_BITS).astype(np.int64)
+    high = (units >> _LOW_BITS).sum(axis=-1)
+    low = (units & ((1 << _LOW_BITS) - 1)).sum(axis=-1)
+    return np.asarray(high.astype(object) * (1 << _LOW_BITS) + low.astype(object), dtype=object)
+
+
+def fixed_mean(total: int, count: int) -> float:
+    """The mean of ``count`` values from their ``fixed_sum``; 0 of none."""
+    return int(total) / (count << _SCALE_BITS) if count else 0.0
+
+
+def fixed_means(totals: npt.NDArray[Any], count: int) -> npt.NDArray[np.float64]:
+    """``fixed_mean`` of each of several sums, object [B] -> float64 [B]."""
+    return np.array([fixed_mean(total, count) for total in totals.tolist()], dtype=np.float64)

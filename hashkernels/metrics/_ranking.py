@@ -1,0 +1,91 @@
+"""Cumulative counts of a block of queries, and the tie that a cutoff runs through.
+
+A *tie* is the set of items at one distance from a query. Ties lie in rows and queries in columns, so that each step
+along the distances is one contiguous vector operation over the queries.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from hashkernels.metrics._harmonic import Floats, Ints, harmonic_sums
+
+
+class Cut(NamedTuple):
+    """Where cutoff k falls for each query: every tie before ``tie`` is whole, and ``slots`` items of it are within k.
+
+    All int64 [Q]. ``size`` and ``positives`` describe the tie that is cut; ``before`` and ``positives_before`` count
+    what comes before it. Where no tie is cut, ``slots`` and ``positives`` are 0 and ``size`` is 1.
+    """
+
+    tie: Ints
+    slots: Ints
+    size: Ints
+    positives: Ints
+    before: Ints
+    positives_before: Ints
+
+
+class Ranking(NamedTuple):
+    """Counts of a block of queries, int64 [bits + 1, Q] but for ``relevant`` [Q]; ``ends`` are inclusive sums."""
+
+    size: Ints
+    positives: Ints
+    ends: Ints
+    positive_ends: Ints
+    relevant: Ints
+
+    @classmethod
+    def of(cls, total: Ints, relevant: Ints) -> Ranking:
+        """From counts [Q, bits + 1] of all and of relevant items at each distance."""
+        size, positives = np.ascontiguousarray(total.T), np.ascontiguousarray(relevant.T)
+        positive_ends = positives.cumsum(axis=0)
+        return cls(size, positives, size.cumsum(axis=0), positive_ends, positive_ends[-1])
+
+    def cut(self, k: int | Ints) -> Cut:
+        """The cut at rank ``k`` (one for all queries, or int64 [Q]), in 0..N."""
+        ranks = np.broadcast_to(np.asarray(k, dtype=np.int64), self.relevant.shape)
+        tie = (self.ends <= ranks).sum(axis=0)
+        before = _row(self.ends, tie - 1)
+        slots = ranks - before
+        is_cut = slots > 0
+        size = np.where(is_cut, _row(self.size, tie), 1)
+        positives = np.where(is_cut, _row(self.positives, tie), 0)
+        return Cut(tie, slots, size, positives, before, _row(self.positive_ends, tie - 1))
+
+
+class Spread(NamedTuple):
+    """A quantity's exact mean, least and greatest value over all orders of the ties, float64 [Q] each."""
+
+    expected: Floats
+    least: Floats
+    greatest: Floats
+
+    def under(self, ties: str) -> Floats:
+        """The value under one of the rules "expected", "optimistic", "pessimistic"."""
+        return {"expected": self.expected, "optimistic": self.greatest, "pessimistic": self.least}[ties]
+
+
+def hits_at(cut: Cut) -> Spread:
+    """How many relevant items lie within the cutoff."""
+    missing = cut.size - cut.positives
+    return Spread(
+        expected=cut.positives_before + (cut.slots * cut.positives) / cut.size,
+        least=(cut.positives_before + np.maximum(cut.slots - missing, 0)).astype(np.float64),
+        greatest=(cut.positives_before + np.minimum(cut.slots, cut.positives)).astype(np.float64),
+    )
+
+
+def run_of_positives(positives_before: Ints, before: Ints, count: Ints) -> Floats:
+    """Precision summed over ``count`` relevant ranks in a row after ``before`` items, ``positives_before`` relevant."""
+    reciprocal, ramp = harmonic_sums(before, count)
+    return (positives_before + 1) * reciprocal + ramp
+
+
+def _row(table: npt.NDArray[np.int64], row: Ints) -> Ints:
+    """table[row[q], q], 0 where row is -1 or past the end."""
+    inside = (row >= 0) & (row < table.shape[0])
+    return np.where(inside, table[np.where(inside, row, 0), np.arange(table.shape[1])], 0)

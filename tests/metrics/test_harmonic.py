@@ -1,0 +1,74 @@
+"""Harmonic sums, logarithms and compensated sums against exact and 60-digit arithmetic."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hashkernels.metrics._harmonic import compensated_cumsum, harmonic_sums, log2
+
+STARTS = st.one_of(st.integers(0, 200), st.integers(0, 10**5), st.integers(0, 10**12))
+COUNTS = st.one_of(st.integers(0, 6), st.integers(0, 300), st.integers(0, 10**9))
+
+
+@given(start=STARTS, count=COUNTS)
+@settings(max_examples=300)
+def test_harmonic_sums_keep_relative_accuracy(start, count):
+    with mpmath.workdps(60):
+        reciprocal = mpmath.digamma(start + count + 1) - mpmath.digamma(start + 1)
+        ramp = count - (start + 1) * reciprocal
+        found = [float(part[0]) for part in harmonic_sums(np.array([start]), np.array([count]))]
+        assert abs(found[0] - reciprocal) <= 1e-15 * reciprocal
+        if count <= 1:
+            assert found[1] == 0.0
+        else:
+            assert abs(found[1] - ramp) <= 1e-14 * ramp
+
+
+@pytest.mark.parametrize("start", [0, 1, 62, 63, 64, 65, 127])
+def test_harmonic_sums_around_the_end_of_the_table(start):
+    counts = np.arange(0, 150)
+    reciprocal, ramp = harmonic_sums(np.full_like(counts, start), counts)
+    for count in counts.tolist():
+        exact = sum((Fraction(1, start + t) for t in range(1, count + 1)), Fraction(0))
+        exact_ramp = sum((Fraction(t - 1, start + t) for t in range(1, count + 1)), Fraction(0))
+        assert abs(Fraction(reciprocal[count]) - exact) <= exact / 10**15
+        assert abs(Fraction(ramp[count]) - exact_ramp) <= exact_ramp / 10**14
+
+
+def test_harmonic_sums_leave_their_arguments_alone():
+    start, count = np.array([0, 5, 100]), np.array([3, 90, 2])
+    harmonic_sums(start, count)
+    assert start.tolist() == [0, 5, 100]
+    assert count.tolist() == [3, 90, 2]
+
+
+@given(st.floats(1e-12, 1e12))
+@settings(max_examples=200)
+def test_log2(value):
+    with mpmath.workdps(60):
+        exact = mpmath.log(value, 2)
+        # near 1 the logarithm is small because its argument is close to 1: there only the absolute error is small
+        assert abs(float(log2(np.array([value]))[0]) - exact) <= 4e-16 * max(abs(exact), 2**-50)
+
+
+def test_log2_of_powers_of_two_is_exact():
+    exponents = np.arange(-40, 41).astype(np.float64)
+    np.testing.assert_array_equal(log2(2.0**exponents), exponents)
+
+
+def test_compensated_cumsum_adds_as_if_with_twice_the_precision():
+    rng = np.random.default_rng(0)
+    values = rng.random((20_000, 2)) * 10.0 ** rng.integers(-12, 3, (20_000, 2))
+    sums = compensated_cumsum(values)
+    for column in range(2):
+        exact, plain = Fraction(0), 0.0
+        for value in values[:, column].tolist():
+            exact, plain = exact + Fraction(value), plain + value
+        assert abs(Fraction(sums[-1, column]) / exact - 1) <= Fraction(1, 2**52)
+        assert abs(Fraction(plain) / exact - 1) > Fraction(1, 2**52)
