@@ -1,1 +1,35 @@
-"""The command line; it needs the extra ``cli``."""
+"""The command line. It parses arguments, shows progress and prints; the work is done by the library.
+
+It needs the extra ``cli``; without it `main` says so in one line.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from hashkernels import _validation as check
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Entry point of the command ``hashkernels``."""
+    try:
+        for module in ("typer", "rich"):
+            check.require(module, extra="cli")
+    except ImportError as error:
+        print(f"hashkernels: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    from hashkernels.cli.app import app
+
+    app(prog_name="hashkernels")
+
+
+def __getattr__(name: str) -> Any:
+    # ``app`` needs typer, so it is there only once somebody asks for it.
+    if name == "app":
+        from hashkernels.cli.app import app
+
+        return app
+    raise AttributeError(f"module 'hashkernels.cli' has no attribute {name!r}")

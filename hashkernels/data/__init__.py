@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hashkernels.data.datasets import DATASETS, load_arrays, load_dataset, load_npz
+from hashkernels.data.datasets import DATASETS, load_arrays, load_dataset, load_npz, load_source
 from hashkernels.data.splits import RetrievalSplit, as_items, as_labels, first_test_queries, hold_out_queries
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "load_arrays",
     "load_dataset",
     "load_npz",
+    "load_source",
 ]

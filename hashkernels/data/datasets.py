@@ -56,13 +56,13 @@ def load_dataset(
         return _digits(300 if num_queries is None else num_queries, seed)
     if root is None:
         raise ValueError(f"root must name the folder or .npz with {name}, got None")
-    num_queries = 1000 if num_queries is None else num_queries
     path = Path(root)
     if path.suffix == ".npz":
         return load_npz(path, name=name, num_queries=num_queries, class_names=_CLASS_NAMES[name])
     if not path.is_dir():
         raise FileNotFoundError(f"{path} is neither a folder nor an .npz file")
     train, test = _cifar10(path) if name == "cifar10" else _idx_images(path)
+    num_queries = 1000 if num_queries is None else num_queries
     return first_test_queries(name, train, test, num_queries, class_names=_CLASS_NAMES[name])
 
 
@@ -70,10 +70,13 @@ def load_npz(
     path: str | os.PathLike[str],
     *,
     name: str | None = None,
-    num_queries: int = 1000,
+    num_queries: int | None = None,
     class_names: tuple[str, ...] | None = None,
 ) -> RetrievalSplit:
     """Load an .npz with x_train, y_train, x_test, y_test (images or embeddings); the first test items are queries.
+
+    Args:
+        num_queries: default 1,000, or all test items if they are fewer.
 
     Raises:
         ValueError: not such an .npz, damaged, or arrays whose shapes do not fit together.
@@ -85,17 +88,66 @@ def load_npz(
         items = as_items(f"{path}: x_{part}", arrays[f"x_{part}"])
         parts.append((items, as_labels(f"{path}: y_{part}", arrays[f"y_{part}"], len(items))))
     train, test = parts
+    if num_queries is None:
+        num_queries = min(1000, len(test[0]))
     names = class_names if class_names and max(int(y.max()) for _, y in parts) < len(class_names) else None
     return first_test_queries(name or Path(path).stem, train, test, num_queries, class_names=names)
 
 
 def load_arrays(
-    items_path: str | os.PathLike[str], labels_path: str | os.PathLike[str], *, num_queries: int, seed: int = 0
+    items_path: str | os.PathLike[str],
+    labels_path: str | os.PathLike[str],
+    *,
+    num_queries: int | None = None,
+    seed: int = 0,
 ) -> RetrievalSplit:
-    """Load items and labels from two .npy files and hold out ``num_queries`` of them, drawn with ``seed``."""
+    """Load items and labels from two .npy files and hold out ``num_queries``, drawn with ``seed``.
+
+    The default is a tenth of the items, at most 1,000.
+    """
     items = as_items(str(items_path), formats.read_npy(items_path))
     labels = as_labels(str(labels_path), formats.read_npy(labels_path), len(items))
+    if num_queries is None:
+        num_queries = min(1000, max(1, len(items) // 10))
     return hold_out_queries(Path(items_path).stem, items, labels, num_queries, seed=seed)
+
+
+def load_source(
+    source: str,
+    *,
+    root: str | os.PathLike[str] | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    num_queries: int | None = None,
+    seed: int = 0,
+) -> RetrievalSplit:
+    """Load what a command line names: a data set of `DATASETS`, an .npz, or an .npy with a second one of labels.
+
+    Args:
+        source: a name (see `load_dataset`), or the path of an .npz with x_train, y_train, x_test, y_test, or of an .npy
+            with images or embeddings.
+        root: folder or .npz with the files of a data set.
+        labels: .npy with the labels of the .npy.
+        num_queries: default: that of the data set; of an .npz 1,000, or all test items if they are fewer; of an .npy a
+            tenth, at most 1,000.
+        seed: of the queries held out.
+
+    Raises:
+        ValueError: neither a name nor such a file, or options that do not go with it.
+    """
+    path = Path(source)
+    if labels is not None and path.suffix != ".npy":
+        raise ValueError(f"labels go with an .npy of items, got {source}")
+    if source in DATASETS:
+        return load_dataset(source, root, num_queries=num_queries, seed=seed)
+    if path.suffix not in (".npz", ".npy"):
+        raise ValueError(f"data must be one of {', '.join(DATASETS)}, an .npz or an .npy, got {source!r}")
+    if root is not None:
+        raise ValueError(f"root goes with the name of a data set, got {source}")
+    if path.suffix == ".npz":
+        return load_npz(path, num_queries=num_queries)
+    if labels is None:
+        raise ValueError(f"labels must name the .npy with the labels of {source}")
+    return load_arrays(path, labels, num_queries=num_queries, seed=seed)
 
 
 def _digits(num_queries: int, seed: int) -> RetrievalSplit:

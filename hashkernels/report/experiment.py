@@ -12,14 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 import hashkernels
-from hashkernels import _validation as check
 from hashkernels.centers import minimum_distance
 from hashkernels.centers.bounds import hamming_bound_distance, plotkin_distance
 from hashkernels.codes import unpack_codes
 from hashkernels.data import RetrievalSplit
 from hashkernels.losses import HashLoss
 from hashkernels.metrics import RetrievalReport, evaluate
-from hashkernels.train import History, HashModel, Progress, build_loss, build_model, encode, fit, method_title
+from hashkernels.train import HashModel, History, Progress, build_loss, build_model, encode, fit, method_title
 
 PRECISION_CUTOFF = 100
 PRECISION_RADIUS = 2
@@ -93,6 +92,18 @@ class MethodResult:
             "training": dict(self.history.settings),
         }
 
+    def settings(self, split: RetrievalSplit) -> dict[str, Any]:
+        """What a checkpoint says about where the model comes from."""
+        return {
+            "method": self.name,
+            "bits": self.report.bits,
+            "num_classes": split.num_classes,
+            "data": split.name,
+            "protocol": split.protocol,
+            "training": dict(self.history.settings),
+            "versions": versions(),
+        }
+
 
 def run_method(
     split: RetrievalSplit,
@@ -101,6 +112,7 @@ def run_method(
     *,
     epochs: int,
     seed: int = 0,
+    hidden: int | None = None,
     progress: Callable[[Progress], None] | None = None,
     **training: Any,
 ) -> MethodResult:
@@ -111,12 +123,13 @@ def run_method(
         method: one of `hashkernels.train.method_names`.
         bits: code length.
         epochs, seed, progress: as in `hashkernels.train.fit`; the seed also draws weights and centers.
+        hidden: width of a hidden layer, for embeddings.
         training: further options of `hashkernels.train.fit`.
 
     Raises:
         ValueError: an unknown method or a setting out of its range.
     """
-    model = build_model(split.item_shape, bits, seed=seed)
+    model = build_model(split.item_shape, bits, seed=seed, hidden=hidden)
     loss = build_loss(method, bits, split.num_classes, num_train=len(split.train_items), seed=seed)
     history = fit(
         model,
@@ -152,9 +165,7 @@ def run_method(
     )
 
 
-def center_distance(
-    codes: NDArray[np.uint8], labels: NDArray[Any], bits: int, num_classes: int
-) -> CenterDistance:
+def center_distance(codes: NDArray[np.uint8], labels: NDArray[Any], bits: int, num_classes: int) -> CenterDistance:
     """Least distance between the majority codes of the classes, and the bound on it.
 
     Args:
@@ -183,5 +194,3 @@ def versions() -> dict[str, str]:
         "machine": platform.machine(),
         "threads": str(torch.get_num_threads()),
     }
-
-

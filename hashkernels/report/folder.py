@@ -23,8 +23,8 @@ def save_results(
 ) -> None:
     """Write the results; the files appear in ``folder`` only when all of them are complete.
 
-    ``report.html``; ``results.json`` (numbers, histories, versions); ``query_labels.npy`` and ``database_labels.npy``; and
-    of each method ``NAME.safetensors``, ``NAME_query_codes.npy`` and ``NAME_database_codes.npy`` (packed, uint8).
+    ``report.html``; ``results.json`` (numbers, histories, versions); ``query_labels.npy``, ``database_labels.npy``; of
+    each method ``NAME.safetensors``, ``NAME_query_codes.npy`` and ``NAME_database_codes.npy`` (packed, uint8).
 
     Raises:
         FileExistsError: ``folder`` is not empty and ``force`` is false.
@@ -37,7 +37,8 @@ def save_results(
             "data": {"name": split.name, "protocol": split.protocol, "classes": list(split.class_names)},
             "versions": versions(),
             "methods": {
-                result.name: result.summary() | {"evaluation": result.report.to_dict(), "history": result.history.to_dict()}
+                result.name: result.summary()
+                | {"evaluation": result.report.to_dict(), "history": result.history.to_dict()}
                 for result in results
             },
         }
@@ -50,7 +51,6 @@ def save_results(
             save_checkpoint(
                 staging / f"{result.name}.safetensors",
                 result.model,
-                settings={"method": result.name, "num_classes": split.num_classes, "data": split.name}
-                | {"training": result.history.settings},
+                settings=result.settings(split),
                 loss=result.loss,
             )

@@ -21,7 +21,7 @@ _NUM_WORST = 4
 
 
 class Tile(NamedTuple):
-    """One image of the grid: a data URI, what it shows in words, and for a neighbour its distance and whether it is right."""
+    """One image of the grid: a data URI, what it shows in words, and of a neighbour its distance and if it is right."""
 
     uri: str
     alt: str

@@ -54,6 +54,7 @@ def render_page(
         cutoff=best.report.ks[0],
         radius=PRECISION_RADIUS,
         precision_recall=safe(plots.precision_recall(results)),
+        precision_by_radius=safe(plots.precision_by_radius(results)),
         histograms=[(result.title, safe(plots.distance_histogram(result))) for result in results],
         curves=[
             ("Loss", "mean over the items of an epoch, log scale", safe(_curve(results, "loss", "loss", log=True))),

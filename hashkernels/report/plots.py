@@ -1,7 +1,7 @@
 """Figures as inline SVG that follows the page: its fonts, its width, its light or dark colours.
 
-Matplotlib draws with placeholder colours, which are then replaced by the page's CSS variables. Series differ by line style
-and marker as well as by colour. The SVG refers to nothing outside itself, and the same numbers give the same bytes.
+Matplotlib draws with placeholder colours, which are then replaced by the page's CSS variables. Series differ by line
+style and marker as well as by colour. The SVG refers to nothing outside itself; the same numbers give the same bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from hashkernels import _validation as check
 from hashkernels.report.experiment import MethodResult
 
-_SIZE = (4.6, 3.3)  # inches: 331 points, so that text keeps its size on a phone
+_SIZE = (4.6, 3.1)  # inches: 331 points, so that text keeps its size on a phone
 _INK, _GRID = "#010203", "#010204"
 _SERIES = ("#a10001", "#a10002", "#a10003", "#a10004", "#a10005", "#a10006")
 _CSS = {_INK: "currentColor", _GRID: "var(--grid)"} | {
@@ -40,6 +40,18 @@ def precision_recall(results: Sequence[MethodResult]) -> str:
     axes.set_ylim(-0.02, 1.04)
     _legend(axes)
     return _svg(figure, "Precision against recall by Hamming radius, one line a method")
+
+
+def precision_by_radius(results: Sequence[MethodResult]) -> str:
+    """Mean precision within each Hamming radius."""
+    figure, axes = _axes("Hamming radius", "precision")
+    for number, result in enumerate(results):
+        precision = result.report.precision_within
+        axes.plot(np.arange(len(precision)), precision, label=result.title, **_style(number, markers=True))
+    axes.set_ylim(-0.02, 1.04)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    _legend(axes)
+    return _svg(figure, "Precision within each Hamming radius, one line a method")
 
 
 def distance_histogram(result: MethodResult) -> str:
@@ -84,7 +96,7 @@ def _axes(xlabel: str, ylabel: str, *, height: float = _SIZE[1]) -> tuple[Any, A
     axes = figure.add_subplot()
     axes.set_xlabel(xlabel, color=_INK)
     axes.set_ylabel(ylabel, color=_INK)
-    axes.tick_params(colors=_INK, labelsize=9.5, length=3)
+    axes.tick_params(colors=_INK, labelsize=10, length=3)
     axes.minorticks_off()
     axes.grid(color=_GRID, linewidth=0.7)
     axes.set_axisbelow(True)
@@ -100,7 +112,7 @@ def _style(number: int, *, markers: bool) -> dict[str, Any]:
 
 
 def _legend(axes: Any) -> None:
-    axes.legend(frameon=False, labelcolor=_INK, fontsize=9.5, handlelength=3)
+    axes.legend(frameon=False, labelcolor=_INK, fontsize=10, handlelength=3)
 
 
 def _svg(figure: Any, title: str) -> str:

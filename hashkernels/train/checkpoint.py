@@ -102,7 +102,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         part, _, rest = name.partition(".")
         parts.setdefault(part, {})[rest] = value
     try:
-        # On the meta device, so that sizes in a damaged header allocate nothing before they are held against the tensors.
+        # On the meta device: sizes in a damaged header allocate nothing before they are held against the tensors.
         with torch.device("meta"):
             model = _MODELS[kind](**config)
         model.load_state_dict(parts["model"], strict=True, assign=True)

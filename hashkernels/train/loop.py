@@ -7,13 +7,12 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import Dataset, default_collate
 
 from hashkernels import _validation as check
+from hashkernels._arrays import ArrayT, like, to_tensors
 from hashkernels._warnings import HashkernelsWarning
 from hashkernels.codes import pack_codes
 from hashkernels.train.history import EpochRecord, History, Progress
@@ -39,14 +38,14 @@ def fit(
     """Train a model under a hashing loss with Adam.
 
     The parameters of the loss (surrogate nets, classifiers, proxies) are trained along with the model's, without weight
-    decay. The same seed, data, thread count and build give the same numbers; the global random state of torch is left as
-    it was. Each epoch is cut into batches of nearly equal size, about ``batch_size``, so that none is a lone item, on
-    which batch normalisation fails.
+    decay. The same seed, data, thread count and build give the same numbers; the global random state of torch is left
+    as it was. Each epoch is cut into batches of nearly equal size, about ``batch_size``, so that none is a lone item,
+    on which batch normalisation fails.
 
     Args:
         model: items -> outputs float [N, bits]; trained in place, on the device where its parameters are.
-        loss: ``loss(u, labels, indices=...)`` -> scalar; moved to the model's device. Of a loss with an ``on_epoch_end``
-            method, that is called after each epoch.
+        loss: ``loss(u, labels, indices=...)`` -> scalar; moved to the model's device. If it has a method
+            ``on_epoch_end``, that is called after each epoch.
         dataset: a pair (items, labels), items uint8 images (scaled to 0..1) or floating point; or a map-style
             ``torch.utils.data.Dataset`` of such pairs.
         epochs: passes over the data.
@@ -137,9 +136,7 @@ def fit(
     return history
 
 
-def embed(
-    model: nn.Module, items: torch.Tensor | NDArray[Any], *, batch_size: int = 512
-) -> torch.Tensor | NDArray[np.float32]:
+def embed(model: nn.Module, items: ArrayT, *, batch_size: int = 512) -> ArrayT:
     """Outputs of a model in evaluation mode, float32 [N, bits]; NumPy in, NumPy out.
 
     Args:
@@ -149,7 +146,7 @@ def embed(
         ValueError: no items.
     """
     check.check_int("batch_size", batch_size, 1)
-    tensor = torch.as_tensor(items)
+    (tensor,) = to_tensors(items=items)
     if not len(tensor):
         raise ValueError("items must not be empty")
     device = _device(model)
@@ -157,25 +154,22 @@ def embed(
     model.eval()
     try:
         with torch.inference_mode():
-            outputs = torch.cat([model(to_inputs(part.to(device))).cpu() for part in tensor.split(batch_size)])
+            outputs = torch.cat([model(to_inputs(part.to(device))).cpu() for part in torch.split(tensor, batch_size)])
     finally:
         model.train(was_training)
-    outputs = outputs.clone()  # out of inference mode, so that callers may use it under autograd
-    return outputs if isinstance(items, torch.Tensor) else outputs.numpy()
+    return like(items, outputs.clone())  # cloned out of inference mode, so that callers may use it under autograd
 
 
-def encode(
-    model: nn.Module, items: torch.Tensor | NDArray[Any], *, batch_size: int = 512
-) -> torch.Tensor | NDArray[np.uint8]:
+def encode(model: nn.Module, items: ArrayT, *, batch_size: int = 512) -> ArrayT:
     """Packed codes of items, uint8 [N, ceil(bits / 8)]: the signs of `embed`'s outputs; NumPy in, NumPy out.
 
     Example:
+        >>> import numpy as np
         >>> from hashkernels.train import HashHead
         >>> encode(HashHead(8, 12), np.zeros((3, 8), np.float32)).shape
         (3, 2)
     """
-    codes: torch.Tensor | NDArray[np.uint8] = pack_codes(embed(model, items, batch_size=batch_size))
-    return codes
+    return pack_codes(embed(model, items, batch_size=batch_size))
 
 
 class _EpochTally:
@@ -187,9 +181,7 @@ class _EpochTally:
         self._codes: list[torch.Tensor] = []
         self._labels: list[torch.Tensor] = []
 
-    def add(
-        self, loss: torch.Tensor, u: torch.Tensor, labels: torch.Tensor, terms: dict[str, torch.Tensor]
-    ) -> None:
+    def add(self, loss: torch.Tensor, u: torch.Tensor, labels: torch.Tensor, terms: dict[str, torch.Tensor]) -> None:
         self._losses.append(loss.detach())
         self._terms.append({name: torch.as_tensor(value).detach() for name, value in terms.items()})
         self._codes.append(u.detach() > 0)
@@ -199,7 +191,7 @@ class _EpochTally:
     def num_classes(self) -> int:
         """Classes seen, or 2 for multi-hot labels, whose number of distinguishable sets is not known."""
         labels = torch.cat(self._labels)
-        return len(labels.unique()) if labels.ndim == 1 else 2
+        return len(torch.unique(labels)) if labels.ndim == 1 else 2
 
     def record(self, epoch: int) -> EpochRecord:
         codes = torch.cat(self._codes).cpu()
@@ -211,7 +203,7 @@ class _EpochTally:
             epoch=epoch,
             loss=float((losses * sizes).sum() / sizes.sum()),
             terms={name: float(torch.stack([terms[name] for terms in self._terms]).double().mean()) for name in names},
-            distinct_codes=len(torch.as_tensor(pack_codes(codes)).unique(dim=0)),
+            distinct_codes=len(torch.unique(pack_codes(codes), dim=0)),
             bit_balance=float((1 - (2 * share - 1).abs()).mean()),
             constant_bits=int(((share == 0) | (share == 1)).sum()),
         )

@@ -21,9 +21,10 @@ def to_inputs(items: torch.Tensor) -> torch.Tensor:
 class HashHead(nn.Module):
     """A hash layer for any backbone: a linear map to ``bits`` outputs, batch-normalised.
 
-    Batch normalisation is on by default because it keeps every bit balanced from the first step. Without it a loss with a
-    summed quantization term, like ECM's, commits to the signs that the first steps happen to give, and a net trained from
-    scratch ends with one code for all images.
+    Batch normalisation is on by default because it keeps every bit balanced from the first step. Without it a loss with
+    a summed quantization term, like ECM's, commits to the signs that the first steps happen to give, and a net trained
+    from scratch ends with one code for all images. The normalisation has no learned scale or shift: every bit is cut
+    at its mean.
 
     Args:
         in_features: width of the embeddings that come in.
@@ -59,11 +60,13 @@ class HashHead(nn.Module):
             layers += [nn.Linear(in_features, hidden), nn.ReLU()]
         layers.append(nn.Linear(in_features if hidden is None else hidden, bits))
         if batch_norm:
-            layers.append(nn.BatchNorm1d(bits))
+            # No learned scale or shift: outputs of mean 0 and variance 1 are what balanced codes of -1 and +1 have.
+            layers.append(nn.BatchNorm1d(bits, affine=False))
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Embeddings [N, in_features] -> outputs [N, bits]."""
+        _check_items(x, (self.config["in_features"],))
         outputs: torch.Tensor = self.layers(x)
         return outputs
 
@@ -71,8 +74,8 @@ class HashHead(nn.Module):
 class SmallConvNet(nn.Module):
     """Two convolutions and a hash layer, small enough to train from scratch on a CPU.
 
-    Each convolution (3 x 3, ReLU) is followed by 2 x 2 max pooling; the first pooling is left out where images have fewer
-    than 16 pixels a side. Larger maps than 8 x 8 are averaged down to it.
+    Each convolution (3 x 3, ReLU) is followed by 2 x 2 max pooling; the first pooling is left out where images have
+    fewer than 16 pixels a side. Larger maps than 8 x 8 are averaged down to it.
 
     Args:
         image_shape: (C, H, W).
@@ -131,6 +134,7 @@ class SmallConvNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Images [N, C, H, W] in 0..1 -> outputs [N, bits]."""
+        _check_items(x, tuple(self.config["image_shape"]))
         outputs: torch.Tensor = self.head(self.backbone(x))
         return outputs
 
@@ -139,12 +143,17 @@ HashModel = SmallConvNet | HashHead
 
 
 def build_model(item_shape: Sequence[int], bits: int, *, seed: int = 0, hidden: int | None = None) -> HashModel:
-    """The model for items of one shape, with weights drawn from ``seed``: (C, H, W) a `SmallConvNet`, (D,) a `HashHead`.
+    """The model for items of one shape, with weights drawn from ``seed``.
 
-    The global random state is left as it was.
+    (C, H, W) gives a `SmallConvNet`, (D,) a `HashHead`. The global random state is left as it was.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(check.check_int("seed", seed, 0))
         if len(item_shape) == 1:
             return HashHead(int(item_shape[0]), bits, hidden=hidden)
         return SmallConvNet(item_shape, bits)
+
+
+def _check_items(x: torch.Tensor, shape: tuple[int, ...]) -> None:
+    if tuple(x.shape[1:]) != shape:
+        raise ValueError(f"items must have shape [N, {', '.join(map(str, shape))}], got {list(x.shape)}")

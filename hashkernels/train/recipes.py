@@ -11,6 +11,7 @@ from hashkernels import _validation as check
 from hashkernels import losses
 from hashkernels.centers import Codebook, hadamard_centers, has_hadamard_matrix, random_centers
 from hashkernels.losses import HashLoss
+from hashkernels.surrogate import SurrogateLoss
 
 SURROGATE_SUFFIX = "_d"
 
@@ -90,15 +91,11 @@ def build_loss(name: str, bits: int, num_classes: int, *, num_train: int | None 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(check.check_int("seed", seed, 0))
         loss = _RECIPES[base].build(task)
-        if not with_posterior:
-            return loss
-        from hashkernels.surrogate import SurrogateLoss
-
-        return SurrogateLoss(loss, class_centers(task))
+        return SurrogateLoss(loss, class_centers(task), seed=seed) if with_posterior else loss
 
 
 def class_centers(task: Task) -> Codebook:
-    """The targets of the center methods: Hadamard rows where ``bits`` has enough of them, else random balanced words."""
+    """Targets of the center methods: Hadamard rows where ``bits`` has enough of them, else random balanced words."""
     if has_hadamard_matrix(task.bits) and task.num_classes <= 2 * task.bits:
         return hadamard_centers(task.num_classes, task.bits, seed=task.seed)
     return random_centers(task.num_classes, task.bits, seed=task.seed)
@@ -117,6 +114,4 @@ register(
         lambda task: losses.ECMLoss(task.bits, task.num_classes, margin="plotkin"),
     )
 )
-register(
-    Recipe("csq", "CSQ", lambda task: losses.CSQLoss(task.bits, task.num_classes, centers=class_centers(task)))
-)
+register(Recipe("csq", "CSQ", lambda task: losses.CSQLoss(task.bits, task.num_classes, centers=class_centers(task))))

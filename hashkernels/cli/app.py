@@ -1,0 +1,95 @@
+"""The application: its commands, and the one place where errors become an exit status and a line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import warnings
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+import hashkernels
+from hashkernels.cli import learning, retrieval, theory
+
+# Typer carries its own copy of click in some versions; this is ClickException in all of them.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+_BAD_INPUT = (ValueError, TypeError, ImportError, OSError)
+_EXIT_BAD_INPUT, _EXIT_INTERRUPTED = 2, 130
+
+
+class _Commands(TyperGroup):
+    """A group of commands that turns what the library raises on bad input into one line on stderr and exit status 2."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run, then exit with a status."""
+        status = _EXIT_BAD_INPUT
+        try:
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                result = super().main(*args, **extra | {"standalone_mode": False})
+            status = result if isinstance(result, int) else 0
+            sys.stdout.flush()
+        except _UsageError as error:
+            _complain(_describe(error))
+        except BrokenPipeError:
+            # Whoever read our output has stopped; a second complaint from the interpreter's own flush helps nobody.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            status = 1
+        except _BAD_INPUT as error:
+            _complain(_describe(error))
+        except (KeyboardInterrupt, typer.Abort):
+            _complain("interrupted")
+            status = _EXIT_INTERRUPTED
+        sys.exit(status)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    name="hashkernels",
+    no_args_is_help=False,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Learn, evaluate and search short binary codes, exactly.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+) -> None:
+    # A terminated run must clean up behind itself like an interrupted one.
+    signal.signal(signal.SIGTERM, _interrupt)
+    if version:
+        typer.echo(hashkernels.__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+for _module in (learning, retrieval, theory):
+    for _command in _module.COMMANDS:
+        app.command()(_command)
+
+
+def _interrupt(signum: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, _UsageError):
+        return str(getattr(error, "format_message", error.__str__)())
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
+    return str(error)
+
+
+def _complain(message: str) -> None:
+    print(f"hashkernels: error: {' '.join(message.split())}", file=sys.stderr)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    print(f"hashkernels: warning: {' '.join(str(message).split())}", file=sys.stderr)

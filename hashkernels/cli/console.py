@@ -1,0 +1,57 @@
+"""What commands share: JSON on stdout, progress and remarks on stderr, threads."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from hashkernels import _validation as check
+from hashkernels.train import Progress as TrainingProgress
+
+
+def emit(as_json: bool, numbers: Mapping[str, Any], text: str) -> None:
+    """Print the result: one JSON object, or text for people."""
+    typer.echo(json.dumps(numbers, allow_nan=False) if as_json else text)
+
+
+def remark(message: str) -> None:
+    """Say something that is no result."""
+    print(message, file=sys.stderr)
+
+
+def use_threads(threads: int | None) -> None:
+    """Let torch, and with it the kernels, use that many CPU threads."""
+    if threads is not None:
+        torch.set_num_threads(check.check_int("threads", threads, 1, 4096))
+
+
+@contextmanager
+def training_progress(title: str) -> Iterator[Callable[[TrainingProgress], None]]:
+    """A bar over the steps of a training run, on stderr; where that is no terminal, one line at the end."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description:<22}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        TextColumn("{task.fields[state]}"),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=None, state="")
+
+        def advance(progress: TrainingProgress) -> None:
+            bar.update(task, completed=progress.step, total=progress.num_steps)
+            if record := progress.record:
+                bar.update(task, state=f"loss {record.loss:.4f}, {record.distinct_codes} codes")
+                if progress.step == progress.num_steps and not console.is_terminal:
+                    remark(f"{title}: loss {record.loss:.4f} after {record.epoch} epochs")
+
+        yield advance

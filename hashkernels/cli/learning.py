@@ -1,0 +1,179 @@
+"""demo, train, encode."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from hashkernels import _validation as check
+from hashkernels.cli.console import emit, remark, training_progress, use_threads
+from hashkernels.cli.options import Bits, Data, Epochs, Force, Json, Labels, Queries, Root, Seed, Threads
+from hashkernels.data import as_items, load_source
+from hashkernels.data.files import check_output_files, check_output_folder, save_npy
+from hashkernels.data.formats import read_npy
+from hashkernels.report import run_method, save_results, summary_header, summary_rows, text_table
+from hashkernels.train import encode as encode_items
+from hashkernels.train import load_checkpoint, method_names, method_title, save_checkpoint
+
+DEMO_METHODS = ("ecm", "ecm_plotkin", "csq", "csq_d")
+_METHODS_HELP = f"One of {', '.join(method_names())}."
+
+
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder for the report, codes and checkpoints.")] = Path(
+        "hashkernels-demo"
+    ),
+    method: Annotated[
+        list[str] | None, typer.Option(help=f"Repeatable [default: {', '.join(DEMO_METHODS)}]. {_METHODS_HELP}")
+    ] = None,
+    data: Data = "digits",
+    root: Root = None,
+    labels: Labels = None,
+    bits: Bits = 32,
+    epochs: Epochs = 15,
+    queries: Queries = None,
+    seed: Seed = 0,
+    threads: Threads = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Train several methods, evaluate them exactly, and write a report, packed codes and checkpoints.
+
+    Examples:
+
+      hashkernels demo
+
+      hashkernels demo --method csq --method csq_d --bits 16 --json
+
+      hashkernels demo --data fashion-mnist --root ~/data/fashion --epochs 12 --output fashion
+    """
+    check_output_folder(output, force=force)
+    methods = tuple(dict.fromkeys(method or DEMO_METHODS))
+    for name in methods:
+        check.check_choice("method", name, method_names())
+    check.check_bits(bits)
+    for module in ("matplotlib", "jinja2"):
+        check.require(module, extra="report")
+    check.require("safetensors", extra="train")
+    use_threads(threads)
+    split = load_source(data, root=root, labels=labels, num_queries=queries, seed=seed)
+    remark(f"{split.name}: {split.protocol}")
+    results = []
+    for name in methods:
+        with training_progress(method_title(name)) as progress:
+            results.append(run_method(split, name, bits, epochs=epochs, seed=seed, progress=progress))
+    save_results(output, split, results, command=shlex.join(["hashkernels", *sys.argv[1:]]), force=force)
+    table = text_table(summary_header(results), summary_rows(results))
+    emit(as_json, {result.name: result.summary() for result in results}, f"{table}\n\nReport: {output / 'report.html'}")
+
+
+def train(
+    data: Data,
+    output: Annotated[Path, typer.Option(help="The checkpoint to write.")] = Path("model.safetensors"),
+    method: Annotated[str, typer.Option(help=_METHODS_HELP)] = "ecm_plotkin",
+    root: Root = None,
+    labels: Labels = None,
+    bits: Bits = 32,
+    epochs: Epochs = 12,
+    batch_size: Annotated[int, typer.Option(help="Items in a batch.")] = 64,
+    learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = 1e-3,
+    weight_decay: Annotated[float, typer.Option(help="Decoupled, of the network's weights.")] = 0.0,
+    schedule: Annotated[Literal["constant", "cosine"], typer.Option(help="Of the learning rate.")] = "constant",
+    hidden: Annotated[
+        int | None, typer.Option(help="Width of a hidden layer, for embeddings [default: none, a linear map].")
+    ] = None,
+    queries: Queries = None,
+    seed: Seed = 0,
+    threads: Threads = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Train one method and write a checkpoint.
+
+    Images train a small convolutional net from scratch, embeddings a hash layer. Queries are held out, and the codes
+    are evaluated on them at the end.
+
+    Examples:
+
+      hashkernels train --data digits --method csq_d --output digits.safetensors
+
+      hashkernels train --data fashion-mnist --root ~/data/fashion --bits 48
+
+      hashkernels train --data embeddings.npy --labels labels.npy --hidden 512
+    """
+    check_output_files([output], force=force)
+    check.check_choice("method", method, method_names())
+    check.require("safetensors", extra="train")
+    use_threads(threads)
+    split = load_source(data, root=root, labels=labels, num_queries=queries, seed=seed)
+    with training_progress(method_title(method)) as progress:
+        result = run_method(
+            split,
+            method,
+            bits,
+            epochs=epochs,
+            seed=seed,
+            hidden=hidden,
+            progress=progress,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            schedule=schedule,
+        )
+    save_checkpoint(output, result.model, settings=result.settings(split), loss=result.loss)
+    text = f"{result.report.protocol}\nmAP {result.report.map:.4f}\nCheckpoint: {output}"
+    emit(as_json, {"method": method, "output": str(output), **result.summary()}, text)
+
+
+def encode(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint that train or demo wrote.")],
+    data: Data,
+    output: Annotated[Path, typer.Option(help="The .npy of packed codes to write.")] = Path("codes.npy"),
+    part: Annotated[
+        Literal["train", "queries", "database"], typer.Option(help="Which part of a data set or .npz.")
+    ] = "database",
+    labels_output: Annotated[
+        Path | None, typer.Option(help="Also write the labels of that part, for evaluate.")
+    ] = None,
+    root: Root = None,
+    queries: Queries = None,
+    seed: Seed = 0,
+    threads: Threads = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Encode images or embeddings as packed codes with a trained model.
+
+    An .npy is encoded as a whole; of a data set or an .npz, one part (with the --queries and --seed of the training).
+
+    Examples:
+
+      hashkernels encode model.safetensors --data images.npy --output codes.npy
+
+      hashkernels encode digits.safetensors --data digits --part queries --output q.npy --labels-output ql.npy
+    """
+    check_output_files([output, *([labels_output] if labels_output else [])], force=force)
+    use_threads(threads)
+    trained = load_checkpoint(checkpoint)
+    labels: Any = None
+    if data.endswith(".npy"):
+        if labels_output is not None:
+            raise ValueError("labels-output goes with a data set or an .npz, an .npy of items holds no labels")
+        items = as_items(data, read_npy(data))
+    else:
+        split = load_source(data, root=root, num_queries=queries, seed=seed)
+        prefix = {"train": "train", "queries": "query", "database": "database"}[part]
+        items, labels = getattr(split, f"{prefix}_items"), getattr(split, f"{prefix}_labels")
+    codes = encode_items(trained.model, items.numpy())
+    save_npy(output, codes)
+    if labels_output is not None:
+        save_npy(labels_output, labels.numpy())
+    numbers = {"output": str(output), "items": len(codes), "bits": trained.model.bits, "bytes_per_code": codes.shape[1]}
+    emit(as_json, numbers, f"{len(codes)} codes of {trained.model.bits} bits: {output}")
+
+
+COMMANDS = (demo, train, encode)

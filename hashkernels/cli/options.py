@@ -1,0 +1,37 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hashkernels.data import DATASETS
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+Threads = Annotated[int | None, typer.Option(help="CPU threads [default: torch's].", show_default=False)]
+Bits = Annotated[int, typer.Option(help="Code length, 1..4096.")]
+CodeBits = Annotated[
+    int | None, typer.Option("--bits", help="Code length [default: 8 a byte]; given, pad bits must be zero.")
+]
+Epochs = Annotated[int, typer.Option(help="Passes over the training items.")]
+Seed = Annotated[
+    int, typer.Option(help="Of weights, centers, order and queries: the same seed gives the same numbers.")
+]
+Data = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME|FILE",
+        help=f"{', '.join(DATASETS)}; an .npz with x_train, y_train, x_test, y_test; or an .npy of images "
+        "[N, H, W(, C)] or embeddings [N, D].",
+    ),
+]
+Root = Annotated[
+    Path | None, typer.Option(help="Folder (or .npz) with the files of the named data set; nothing is downloaded.")
+]
+Labels = Annotated[Path | None, typer.Option(help="The .npy with the labels of an .npy of items.")]
+Queries = Annotated[
+    int | None, typer.Option(help="Items held out as queries [default: 300 of digits, else up to 1,000].")
+]

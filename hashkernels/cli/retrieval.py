@@ -1,0 +1,128 @@
+"""evaluate, search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from hashkernels import metrics, range_search, topk
+from hashkernels.cli.console import emit, use_threads
+from hashkernels.cli.options import CodeBits, Force, Json, Threads
+from hashkernels.data.codes import check_found_format, found_rows, load_codes, save_found
+from hashkernels.data.files import check_output_files
+from hashkernels.data.formats import read_npy
+from hashkernels.report import text_table
+
+_QUERIES_SHOWN = 10
+
+CodesFile = Annotated[Path, typer.Argument(help=".npy of packed codes (uint8), or of embeddings, packed by sign.")]
+LabelsFile = Annotated[Path, typer.Argument(help=".npy of class ids [N] or multi-hot labels [N, C].")]
+
+
+def evaluate(
+    query_codes: CodesFile,
+    database_codes: CodesFile,
+    query_labels: LabelsFile,
+    database_labels: LabelsFile,
+    bits: CodeBits = None,
+    k: Annotated[
+        list[int] | None, typer.Option("--k", help="Cutoff, repeatable; mAP is that of the largest [default: all].")
+    ] = None,
+    ties: Annotated[
+        Literal["expected", "index", "optimistic", "pessimistic"],
+        typer.Option(help="Order of items at equal distance; expected is the exact mean over all orders."),
+    ] = "expected",
+    denominator: Annotated[
+        Literal["hits", "min", "relevant"],
+        typer.Option(help="Of average precision at k: relevant items found, min(k, relevant), or all relevant."),
+    ] = "hits",
+    zero_hit: Annotated[
+        Literal["zero", "skip", "error"], typer.Option(help="A query with nothing relevant within its k.")
+    ] = "zero",
+    per_query: Annotated[bool, typer.Option(help="With --json: the values of every query, too.")] = False,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Evaluate codes: mAP, precision and recall, exactly, with the protocol named.
+
+    Examples:
+
+      hashkernels evaluate q.npy db.npy q_labels.npy db_labels.npy
+
+      hashkernels evaluate q.npy db.npy q_labels.npy db_labels.npy --k 100 --k 5000 --denominator min --json
+    """
+    use_threads(threads)
+    report = metrics.evaluate(
+        load_codes(query_codes),
+        load_codes(database_codes),
+        read_npy(query_labels),
+        read_npy(database_labels),
+        bits=bits,
+        k=k or None,
+        ties=ties,
+        denominator=denominator,
+        zero_hit=zero_hit,
+    )
+    emit(as_json, report.to_dict(per_query=per_query) if as_json else {}, str(report))
+
+
+def search(
+    queries: CodesFile,
+    database: CodesFile,
+    k: Annotated[int | None, typer.Option("--k", help="The k nearest.")] = None,
+    radius: Annotated[int | None, typer.Option(help="All within this Hamming distance, inclusive.")] = None,
+    bits: CodeBits = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write all results: .npz (distances, indices, offsets) or .csv.")
+    ] = None,
+    threads: Threads = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Search codes exactly: the k nearest (10 where neither is given), or all within a radius.
+
+    Rows are ordered by (distance, index). Without --output the first queries are printed; --json has all of them unless
+    they are written to --output.
+
+    Examples:
+
+      hashkernels search q.npy db.npy --k 100 --output nearest.npz
+
+      hashkernels search q.npy db.npy --radius 2 --output near.csv
+    """
+    if k is not None and radius is not None:
+        raise ValueError("k and radius exclude each other: give one")
+    if output is not None:
+        check_found_format(output)
+        check_output_files([output], force=force)
+    use_threads(threads)
+    query_codes, database_codes = load_codes(queries), load_codes(database)
+    found: Any
+    if radius is not None:
+        found = range_search(query_codes, database_codes, radius, bits=bits)
+    else:
+        found = topk(query_codes, database_codes, 10 if k is None else k, bits=bits)
+    if output is not None:
+        save_found(output, found)
+        total = int(found.indices.size)
+        numbers = {"output": str(output), "queries": len(query_codes), "database": len(database_codes), "found": total}
+        emit(as_json, numbers, f"{total} results of {len(query_codes)} queries: {output}")
+        return
+    rows = found_rows(found)
+    if as_json:
+        results = [{"distances": [pair[0] for pair in row], "indices": [pair[1] for pair in row]} for row in rows]
+        emit(True, {"queries": len(rows), "database": len(database_codes), "results": results}, "")
+        return
+    table = [
+        [str(number) for number in (query, rank, *pair)]
+        for query, row in enumerate(rows[:_QUERIES_SHOWN])
+        for rank, pair in enumerate(row, 1)
+    ]
+    left = len(rows) - _QUERIES_SHOWN
+    more = f"\n{left} more queries: --output keeps all" if left > 0 else ""
+    emit(False, {}, text_table(["query", "rank", "distance", "index"], table) + more)
+
+
+COMMANDS = (evaluate, search)

@@ -1,0 +1,71 @@
+"""Codes, labels and search results on disk."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashkernels.codes import pack_codes
+from hashkernels.data.files import save_npz, save_text
+from hashkernels.data.formats import read_npy
+from hashkernels.index import RangeResult, SearchResult
+
+FOUND_FORMATS = (".npz", ".csv")
+
+
+def load_codes(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """Packed codes from .npy: uint8 [N, bytes] as they are; float, signed or bool [N, bits] packed by sign.
+
+    Raises:
+        ValueError: another shape, or a file that is no .npy.
+        TypeError: an unsigned dtype other than uint8, or no numbers.
+    """
+    array = read_npy(path)
+    if array.ndim != 2 or not array.shape[1]:
+        raise ValueError(f"{path} must hold codes [N, bytes] or embeddings [N, bits], got shape {array.shape}")
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind not in "fib":
+        raise TypeError(f"{path} must hold uint8 codes or embeddings of numbers, got {array.dtype}")
+    return pack_codes(array)
+
+
+def save_found(path: str | os.PathLike[str], found: SearchResult[Any] | RangeResult[Any]) -> None:
+    """Write search results as .npz (the arrays by name) or .csv (query, rank, distance, index), atomically.
+
+    Raises:
+        ValueError: another ending.
+    """
+    check_found_format(path)
+    if Path(path).suffix == ".npz":
+        save_npz(path, **found._asdict())
+        return
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["query", "rank", "distance", "index"])
+    for query, row in enumerate(found_rows(found)):
+        writer.writerows((query, rank, distance, index) for rank, (distance, index) in enumerate(row, 1))
+    save_text(path, text.getvalue())
+
+
+def check_found_format(path: str | os.PathLike[str]) -> None:
+    """Raise ``ValueError`` unless the name ends in a format that `save_found` writes."""
+    if Path(path).suffix not in FOUND_FORMATS:
+        raise ValueError(f"output must end in {' or '.join(FOUND_FORMATS)}, got {path}")
+
+
+def found_rows(found: SearchResult[Any] | RangeResult[Any]) -> list[list[tuple[int, int]]]:
+    """(distance, index) pairs of each query, in order."""
+    if isinstance(found, RangeResult):
+        pairs = list(zip(found.distances.tolist(), found.indices.tolist(), strict=True))
+        ends = found.offsets.tolist()
+        return [pairs[start:end] for start, end in itertools.pairwise(ends)]
+    rows = zip(found.distances.tolist(), found.indices.tolist(), strict=True)
+    return [list(zip(distances, indices, strict=True)) for distances, indices in rows]
