@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,65 +21,67 @@ def random_codes(count: int, bits: int, seed: int = 0, spread: float = 0.5) -> n
     return np.packbits(np.random.default_rng(seed).random((count, bits)) < spread, axis=1)
 
 
-def popcounts(queries: np.ndarray, database: np.ndarray) -> np.ndarray:
-    return np.bitwise_count(queries[:, None] ^ database[None]).sum(-1, dtype=np.int64)
+class Case:
+    """Queries, a database, and what NumPy finds in it."""
+
+    def __init__(self, queries: np.ndarray, database: np.ndarray) -> None:
+        self.queries, self.database = queries, database
+        self.distances = np.stack([np.bitwise_count(query ^ database).sum(-1, dtype=np.int32) for query in queries])
+        self.order = self.distances.argsort(axis=1, kind="stable")
+        self.ordered = np.take_along_axis(self.distances, self.order, axis=1)
+
+    def check_distances(self, found: np.ndarray, dtype: str = "int32") -> None:
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(found, self.distances)
+
+    def check_nearest(self, found: hk.index.SearchResult, k: int) -> None:
+        assert (found.distances.dtype, found.indices.dtype) == (np.int32, np.int64)
+        np.testing.assert_array_equal(found.indices, self.order[:, :k])
+        np.testing.assert_array_equal(found.distances, self.ordered[:, :k])
+
+    def check_within(self, found: hk.index.RangeResult, radius: int) -> None:
+        assert [part.dtype for part in found] == [np.int64, np.int32, np.int64]
+        inside = self.ordered <= radius
+        np.testing.assert_array_equal(found.offsets, [0, *inside.sum(1).cumsum()])
+        np.testing.assert_array_equal(found.distances, self.ordered[inside])
+        np.testing.assert_array_equal(found.indices, self.order[inside])
 
 
-def assert_nearest(result: hk.index.SearchResult, queries: np.ndarray, database: np.ndarray, k: int) -> None:
-    distances = popcounts(queries, database)
-    order = distances.argsort(axis=1, kind="stable")[:, :k]
-    assert (result.distances.dtype, result.indices.dtype) == (np.int32, np.int64)
-    np.testing.assert_array_equal(result.indices, order)
-    np.testing.assert_array_equal(result.distances, np.take_along_axis(distances, order, axis=1))
-
-
-def assert_within(result: hk.index.RangeResult, queries: np.ndarray, database: np.ndarray, radius: int) -> None:
-    distances = popcounts(queries, database)
-    assert [part.dtype for part in result] == [np.int64, np.int32, np.int64]
-    expected_offsets, expected_distances, expected_indices = [0], [], []
-    for row in distances:
-        order = row.argsort(kind="stable")
-        order = order[row[order] <= radius]
-        expected_offsets.append(expected_offsets[-1] + len(order))
-        expected_distances.extend(row[order])
-        expected_indices.extend(order)
-    np.testing.assert_array_equal(result.offsets, expected_offsets)
-    np.testing.assert_array_equal(result.distances, expected_distances)
-    np.testing.assert_array_equal(result.indices, expected_indices)
+@cache
+def random_case(num_queries: int, num_database: int, bits: int) -> Case:
+    return Case(random_codes(num_queries, bits, 1), random_codes(num_database, bits, 2))
 
 
 @pytest.mark.parametrize("bits", BITS)
 def test_every_search_agrees_with_popcounts(isa: str, bits: int, threads: int) -> None:
     for num_queries, num_database in ((1, 1), (1, 100), (3, 1), (5, 67), (17, 300)):
-        queries, database = random_codes(num_queries, bits, 1), random_codes(num_database, bits, 2)
-        expected = popcounts(queries, database)
+        case = random_case(num_queries, num_database, bits)
+        codes = (case.queries, case.database)
         for dtype in ("uint8", "int16", "int32"):
             if dtype != "uint8" or bits <= 255:
-                distances = hk.hamming_distance(queries, database, bits=bits, dtype=dtype, threads=threads)
-                assert distances.dtype == dtype
-                np.testing.assert_array_equal(distances, expected)
+                case.check_distances(hk.hamming_distance(*codes, bits=bits, dtype=dtype, threads=threads), dtype)
         for k in {1, min(10, num_database), num_database}:
-            assert_nearest(hk.topk(queries, database, k, bits=bits, threads=threads), queries, database, k)
+            case.check_nearest(hk.topk(*codes, k, bits=bits, threads=threads), k)
         for radius in {0, bits // 2, bits}:
-            result = hk.range_search(queries, database, radius, bits=bits, threads=threads)
-            assert_within(result, queries, database, radius)
+            case.check_within(hk.range_search(*codes, radius, bits=bits, threads=threads), radius)
 
 
-@pytest.mark.parametrize("bits", [8, 64, 256])
-def test_more_codes_than_one_block(isa: str, bits: int, threads: int) -> None:
-    queries, database = random_codes(9, bits, 3), random_codes(40_000, bits, 4)
-    np.testing.assert_array_equal(hk.hamming_distance(queries, database, threads=threads), popcounts(queries, database))
+@pytest.mark.parametrize(("bits", "radius"), [(8, 1), (64, 20), (256, 110)])
+def test_more_codes_than_one_block(isa: str, bits: int, radius: int, threads: int) -> None:
+    case = random_case(3, 40_000, bits)
+    codes = (case.queries, case.database)
+    case.check_distances(hk.hamming_distance(*codes, threads=threads))
     for k in (1, 100, 5000):
-        assert_nearest(hk.topk(queries, database, k, threads=threads), queries, database, k)
-    radius = {8: 1, 64: 20, 256: 110}[bits]
-    assert_within(hk.range_search(queries, database, radius, threads=threads), queries, database, radius)
+        case.check_nearest(hk.topk(*codes, k, threads=threads), k)
+    case.check_within(hk.range_search(*codes, radius, threads=threads), radius)
 
 
 def test_more_queries_than_one_block(isa: str, threads: int) -> None:
-    queries, database = random_codes(1000, 48, 3), random_codes(70, 48, 4)
-    np.testing.assert_array_equal(hk.hamming_distance(queries, database, threads=threads), popcounts(queries, database))
-    assert_nearest(hk.topk(queries, database, 5, threads=threads), queries, database, 5)
-    assert_within(hk.range_search(queries, database, 20, threads=threads), queries, database, 20)
+    case = random_case(1000, 70, 48)
+    codes = (case.queries, case.database)
+    case.check_distances(hk.hamming_distance(*codes, threads=threads))
+    case.check_nearest(hk.topk(*codes, 5, threads=threads), 5)
+    case.check_within(hk.range_search(*codes, 20, threads=threads), 20)
 
 
 @given(
@@ -91,13 +94,13 @@ def test_more_queries_than_one_block(isa: str, threads: int) -> None:
 def test_any_sizes_and_many_ties(
     isa: str, bits: int, num_queries: int, num_database: int, spread: float, data: st.DataObject
 ) -> None:
-    queries = random_codes(num_queries, bits, 5, spread)
-    database = random_codes(num_database, bits, 6, spread)
+    case = Case(random_codes(num_queries, bits, 5, spread), random_codes(num_database, bits, 6, spread))
+    codes = (case.queries, case.database)
     k = data.draw(st.integers(1, num_database), "k")
     radius = data.draw(st.integers(0, bits), "radius")
-    np.testing.assert_array_equal(hk.hamming_distance(queries, database, bits=bits), popcounts(queries, database))
-    assert_nearest(hk.topk(queries, database, k, bits=bits), queries, database, k)
-    assert_within(hk.range_search(queries, database, radius, bits=bits), queries, database, radius)
+    case.check_distances(hk.hamming_distance(*codes, bits=bits))
+    case.check_nearest(hk.topk(*codes, k, bits=bits), k)
+    case.check_within(hk.range_search(*codes, radius, bits=bits), radius)
 
 
 def test_equal_distances_come_in_database_order(isa: str, threads: int) -> None:
@@ -119,27 +122,36 @@ def test_the_farthest_codes_come_last(isa: str) -> None:
 @pytest.mark.parametrize("bits", [64, 65, 128])
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 1.0])
 def test_topk_under_a_filter(isa: str, bits: int, share: float, threads: int) -> None:
-    queries, database = random_codes(6, bits, 7), random_codes(2000, bits, 8)
+    case = random_case(6, 2000, bits)
     mask = np.random.default_rng(9).random(2000) < share
-    distances = np.where(mask, popcounts(queries, database), INT32_MAX)
+    distances = np.where(mask, case.distances, INT32_MAX)
     k = 50
     order = distances.argsort(axis=1, kind="stable")[:, :k]
     expected = np.take_along_axis(distances, order, axis=1)
     order[expected == INT32_MAX] = -1
     positions = np.random.default_rng(0).permutation(np.flatnonzero(mask))
     for allowed in (mask, positions, positions.astype(np.int32), np.repeat(positions, 2)):
-        result = hk.topk(queries, database, k, filter=allowed, threads=threads)
+        result = hk.topk(case.queries, case.database, k, filter=allowed, threads=threads)
         np.testing.assert_array_equal(result.distances, expected)
         np.testing.assert_array_equal(result.indices, order)
 
 
 def test_strided_and_unaligned_codes(isa: str) -> None:
     wide = np.random.default_rng(0).integers(0, 256, (600, 67), dtype=np.uint8)
-    for database in (wide[:, 1:9], wide[::2, 3:20], wide[:, ::3], wide[::-1, :16], wide[:400].T, wide[:, :64], wide[:, 66:]):
+    for database in (
+        wide[:, 1:9],
+        wide[::2, 3:20],
+        wide[:, ::3],
+        wide[::-1, :16],
+        wide[:400].T,
+        wide[:, :64],
+        wide[:, 66:],
+    ):
         queries = database[:5]
-        np.testing.assert_array_equal(hk.hamming_distance(queries, database), popcounts(queries, database))
-        assert_nearest(hk.topk(queries, database, 7), queries, database, 7)
-        assert_within(hk.range_search(queries, database, 3), queries, database, 3)
+        case = Case(queries, database)
+        case.check_distances(hk.hamming_distance(queries, database))
+        case.check_nearest(hk.topk(queries, database, 7), 7)
+        case.check_within(hk.range_search(queries, database, 3), 3)
     mask = np.zeros(1200, bool)
     mask[::4] = True
     result = hk.topk(wide[:2], wide, 3, filter=mask[::2])
@@ -152,8 +164,9 @@ def test_read_only_memory_map(isa: str, tmp_path: Path) -> None:
     mapped = np.memmap(tmp_path / "codes", dtype=np.uint8, mode="r", shape=codes.shape)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert_nearest(hk.topk(mapped[:4], mapped, 9), codes[:4], codes, 9)
-        assert_within(hk.range_search(mapped[:4], mapped, 50), codes[:4], codes, 50)
+        case = Case(codes[:4], codes)
+        case.check_nearest(hk.topk(mapped[:4], mapped, 9), 9)
+        case.check_within(hk.range_search(mapped[:4], mapped, 50), 50)
     np.testing.assert_array_equal(mapped, codes)
 
 

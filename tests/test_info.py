@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib.metadata import version
+
+import pytest
+import torch
+
+import hashkernels as hk
+from hashkernels import _loader, _validation
+
+
+@pytest.fixture
+def default_threads() -> Iterator[None]:
+    yield
+    hk.set_num_threads(None)
+
+
+def test_info_tells_what_is_in_use(isa: str) -> None:
+    info = hk.info()
+    assert info.version == version("hashkernels") == hk.__version__
+    assert info.torch_version == torch.__version__
+    assert info.isa == isa
+    assert info.native == (isa != "reference")
+    assert info.available_isas == tuple(_loader.available_isas())
+    assert info.cuda == (info.cuda_version is not None) == bool(info.cuda_architectures)
+    assert len(info.devices) == torch.cuda.device_count()
+    assert info.threads == hk.get_num_threads()
+
+
+def test_info_is_readable_by_people_and_machines() -> None:
+    info = hk.info()
+    assert json.loads(json.dumps(info.to_dict())) == info.to_dict()
+    lines = str(info).splitlines()
+    assert len(lines) == len(info.to_dict())
+    assert any(line.split() == ["version", info.version] for line in lines)
+
+
+@pytest.mark.usefixtures("default_threads")
+def test_threads_follow_torch_until_set() -> None:
+    assert hk.get_num_threads() == torch.get_num_threads()
+    hk.set_num_threads(3)
+    assert hk.get_num_threads() == hk.info().threads == 3
+    hk.set_num_threads(None)
+    assert hk.get_num_threads() == torch.get_num_threads()
+
+
+@pytest.mark.parametrize(("threads", "error"), [(0, ValueError), (-2, ValueError), (2.0, TypeError), (True, TypeError)])
+def test_set_num_threads_names_what_is_wrong(threads: int, error: type[Exception]) -> None:
+    with pytest.raises(error, match="threads must be"):
+        hk.set_num_threads(threads)
+
+
+def test_validate_switches_the_checks_of_device_values() -> None:
+    assert not _validation._validate_device_values
+    hk.validate(True)
+    assert _validation._validate_device_values
+    hk.validate(False)
+    assert not _validation._validate_device_values
+    with pytest.raises(TypeError, match="enabled must be a bool, got int"):
+        hk.validate(1)
+
+
+def test_every_public_name_is_there() -> None:
+    for name in hk.__all__:
+        assert getattr(hk, name) is not None
+        assert name in dir(hk)
+    with pytest.raises(AttributeError, match="module 'hashkernels' has no attribute 'nothing'"):
+        hk.nothing  # noqa: B018
