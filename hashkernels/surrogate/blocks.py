@@ -1,0 +1,157 @@
+"""The networks of a surrogate posterior: all blocks of one size in one set of stacked parameters.
+
+One network a block is ``Linear(size -> hidden), SiLU, Dropout, Linear(hidden -> 2^size)`` (LBHash, Fig. 8). One by one,
+they spend their time starting small operations and drawing dropout masks; stacked, a step is two batched products.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch.autograd.function import once_differentiable
+
+_DRAW_LEVELS = 1 << 16
+
+
+def full_precision(device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """Autocast switched off, so that what runs inside keeps the dtype of its parameters."""
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return contextlib.nullcontext()
+
+
+def dropout_scale(shape: tuple[int, ...], probability: float, like: torch.Tensor) -> torch.Tensor:
+    """A dropout factor for every element: 0 with ``probability`` (rounded to 2^-16), else 1 / (1 - probability).
+
+    Four elements share one 64-bit draw: the generator of a CPU is serial and takes most of the time of ``F.dropout``.
+    """
+    dropped = min(round(probability * _DRAW_LEVELS), _DRAW_LEVELS - 1)
+    lowest_kept = dropped - _DRAW_LEVELS // 2
+    count = math.prod(shape)
+    words = torch.randint(-(1 << 63), (1 << 63) - 1, ((count + 3) // 4,), device=like.device)
+    draws = words.view(torch.int16)[:count].view(shape)
+    # Float arithmetic instead of a comparison: making a bool and turning it into a float takes four times as long.
+    kept = draws.to(torch.float32).sub_(lowest_kept - 1).clamp_(0, 1)
+    return kept.mul_(_DRAW_LEVELS / (_DRAW_LEVELS - dropped)).to(like.dtype)
+
+
+class BlockStack(torch.nn.Module):
+    """``count`` networks of ``size`` input bits and 2^size outputs, parameters stacked along the first dimension.
+
+    Each slice has the layout of ``torch.nn.Linear`` (``[out, in]``) and its initial distribution.
+    """
+
+    def __init__(self, count: int, size: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.size = size
+        self.dropout = dropout
+        self.weight_in = torch.nn.Parameter(torch.empty(count, hidden, size))
+        self.bias_in = torch.nn.Parameter(torch.empty(count, hidden))
+        self.weight_out = torch.nn.Parameter(torch.empty(count, 1 << size, hidden))
+        self.bias_out = torch.nn.Parameter(torch.empty(count, 1 << size))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Uniform in +-1/sqrt(fan_in), weights and biases: what ``torch.nn.Linear`` does."""
+        for weight, bias in ((self.weight_in, self.bias_in), (self.weight_out, self.bias_out)):
+            bound = weight.shape[-1] ** -0.5
+            torch.nn.init.uniform_(weight, -bound, bound)
+            torch.nn.init.uniform_(bias, -bound, bound)
+
+    def draw_dropout(self, num_items: int, dropout: bool) -> torch.Tensor | None:
+        """The dropout factors [count, num_items, hidden] of one pass, None where nothing is dropped."""
+        if not dropout or self.dropout == 0:
+            return None
+        count, hidden = self.bias_in.shape
+        return dropout_scale((count, num_items, hidden), self.dropout, self.bias_in)
+
+    def logits(self, x: torch.Tensor, *, dropout: bool, freeze: bool = False) -> torch.Tensor:
+        """Logits [count, N, 2^size] of ``x`` [count, N, size]; with ``freeze`` no gradient reaches the parameters."""
+        parameters = (self.weight_in, self.bias_in, self.weight_out, self.bias_out)
+        weight_in, bias_in, weight_out, bias_out = (p.detach() for p in parameters) if freeze else parameters
+        hidden = F.silu(torch.baddbmm(bias_in.unsqueeze(1), x, weight_in.mT))
+        scale = self.draw_dropout(x.shape[1], dropout)
+        if scale is not None:
+            hidden = hidden * scale
+        return torch.baddbmm(bias_out.unsqueeze(1), hidden, weight_out.mT)
+
+    def split_nll(
+        self, x: torch.Tensor, own: torch.Tensor, target: torch.Tensor, *, dropout: bool
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Two cross-entropies of one pass, summed over blocks and items, each with a gradient of its own.
+
+        The gradient of the first, to the patterns ``own`` [count, N], reaches only the parameters; that of the second,
+        to ``target`` [count, N], only ``x``: what two passes with stopped gradients would give, at the price of one.
+        """
+        scale = self.draw_dropout(x.shape[1], dropout)
+        result: tuple[torch.Tensor, torch.Tensor] = _SplitNLL.apply(  # type: ignore[no-untyped-call]
+            x, self.weight_in, self.bias_in, self.weight_out, self.bias_out, scale, own, target
+        )
+        return result
+
+
+class _SplitNLL(torch.autograd.Function):
+    """Both cross-entropies share the logits, and in the backward pass one product of the softmax with the weights.
+
+    With p the softmax, the gradient at the hidden layer of the term to pattern t is (p - e_t) W = p W - W[t]: p W
+    serves both terms, and each subtracts a row that it looks up.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        weight_in: torch.Tensor,
+        bias_in: torch.Tensor,
+        weight_out: torch.Tensor,
+        bias_out: torch.Tensor,
+        scale: torch.Tensor | None,
+        own: torch.Tensor,
+        target: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        before = torch.baddbmm(bias_in.unsqueeze(1), x, weight_in.mT)
+        hidden = F.silu(before)
+        if scale is not None:
+            hidden.mul_(scale)
+        log_probs = F.log_softmax(torch.baddbmm(bias_out.unsqueeze(1), hidden, weight_out.mT), dim=-1)
+        own_nll = -log_probs.gather(2, own.unsqueeze(2)).sum()
+        target_nll = -log_probs.gather(2, target.unsqueeze(2)).sum()
+        ctx.save_for_backward(x, weight_in, weight_out, scale, own, target, before, hidden, log_probs)
+        return own_nll, target_nll
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, own_grad: torch.Tensor, target_grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        x, weight_in, weight_out, scale, own, target, before, hidden, log_probs = ctx.saved_tensors
+        probs = log_probs.exp()
+        slope = torch.ops.aten.silu_backward(torch.ones_like(before) if scale is None else scale, before)
+        through = torch.bmm(probs, weight_out)  # [count, N, hidden]
+
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            at_hidden = _rows(weight_out, target).sub_(through).mul_(slope)  # negated: the factor below turns it back
+            grad_x = torch.bmm(at_hidden, weight_in).mul_(-target_grad)
+
+        grads: tuple[torch.Tensor | None, ...] = (None, None, None, None)
+        if any(ctx.needs_input_grad[1:5]):
+            at_hidden = _rows(weight_out, own).sub_(through).mul_(slope)  # negated as above
+            one = probs.new_ones(()).expand(*own.shape, 1)
+            at_logits = probs.scatter_add_(2, own.unsqueeze(2), -one).mul_(own_grad)
+            grads = (
+                torch.bmm(at_hidden.mT, x).mul_(-own_grad),
+                at_hidden.sum(1).mul_(-own_grad),
+                torch.bmm(at_logits.mT, hidden),
+                at_logits.sum(1),
+            )
+        return grad_x, *grads, None, None, None
+
+
+def _rows(weight_out: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Row ``index[k, n]`` of ``weight_out[k]``: [count, N, hidden]."""
+    count, patterns, hidden = weight_out.shape
+    first = torch.arange(count, device=index.device).unsqueeze(1) * patterns
+    return weight_out.reshape(-1, hidden).index_select(0, (index + first).flatten()).view(*index.shape, hidden)
