@@ -35,6 +35,7 @@ void call(Kernel&& kernel) {
 void register_counting(pybind11::module_& module);
 void register_codes(pybind11::module_& module);
 void register_distance(pybind11::module_& module);
+void register_pairwise(pybind11::module_& module);
 void register_search(pybind11::module_& module);
 void register_system(pybind11::module_& module);
 

@@ -7,5 +7,6 @@ PYBIND11_MODULE(_native, module) {
   bindings::register_counting(module);
   bindings::register_codes(module);
   bindings::register_distance(module);
+  bindings::register_pairwise(module);
   bindings::register_search(module);
 }

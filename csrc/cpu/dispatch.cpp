@@ -2,6 +2,7 @@
 #include "codes_kernels.hpp"
 #include "distance_kernels.hpp"
 #include "kernels.hpp"
+#include "pairwise_kernels.hpp"
 
 namespace hashkernels {
 namespace {
@@ -13,6 +14,8 @@ constexpr Kernels kScalar{
     .below = below_scalar,
     .relevant_ids = relevant_ids_scalar,
     .relevant_bits = relevant_bits_scalar,
+    .pairwise_f32 = pairwise_f32_scalar,
+    .pairwise_f64 = pairwise_f64_scalar,
 };
 
 #ifdef HASHKERNELS_X86
@@ -23,6 +26,8 @@ constexpr Kernels kAvx2{
     .below = below_avx2,
     .relevant_ids = relevant_ids_avx2,
     .relevant_bits = relevant_bits_avx2,
+    .pairwise_f32 = pairwise_f32_avx2,
+    .pairwise_f64 = pairwise_f64_avx2,
 };
 constexpr Kernels kAvx512{
     .hamming_block = hamming_block_avx512,
@@ -31,6 +36,8 @@ constexpr Kernels kAvx512{
     .below = below_avx512,
     .relevant_ids = relevant_ids_avx512,
     .relevant_bits = relevant_bits_avx512,
+    .pairwise_f32 = pairwise_f32_avx512,
+    .pairwise_f64 = pairwise_f64_avx512,
 };
 constexpr Kernels kAvx512Vpopcnt{
     .hamming_block = hamming_block_avx512_vpopcnt,
@@ -39,6 +46,8 @@ constexpr Kernels kAvx512Vpopcnt{
     .below = below_avx512,
     .relevant_ids = relevant_ids_avx512_vpopcnt,
     .relevant_bits = relevant_bits_avx512_vpopcnt,
+    .pairwise_f32 = pairwise_f32_avx512,
+    .pairwise_f64 = pairwise_f64_avx512,
 };
 #endif
 
@@ -50,6 +59,8 @@ constexpr Kernels kNeon{
     .below = below_scalar,
     .relevant_ids = relevant_ids_neon,
     .relevant_bits = relevant_bits_neon,
+    .pairwise_f32 = pairwise_f32_neon,
+    .pairwise_f64 = pairwise_f64_neon,
 };
 #endif
 

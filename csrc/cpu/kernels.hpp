@@ -10,6 +10,7 @@
 #include "codes_kernels.hpp"
 #include "counting_kernels.hpp"
 #include "hashkernels/isa.h"
+#include "pairwise_kernels.hpp"
 #include "hits_kernels.hpp"
 
 namespace hashkernels {
@@ -23,6 +24,8 @@ struct Kernels {
   Below below;
   RelevantIds relevant_ids;
   RelevantBits relevant_bits;
+  PairwiseKernel<float> pairwise_f32;
+  PairwiseKernel<double> pairwise_f64;
 };
 
 // The kernels of the active instruction set. Take the reference once per call, so that one call never mixes two sets.
