@@ -5,9 +5,16 @@
 
 from __future__ import annotations
 
-from . import distance, margin_loss, metrics, packing, search
-from .harness import Case, Measurement, Trial, measure, thread_limit
+from . import distance, margin_loss, metrics, packing, search, surrogate
+from .harness import Case, Measurement, Trial, environment, measure, thread_limit
 
-__all__ = ["CASES", "Case", "Measurement", "Trial", "measure", "thread_limit"]
+__all__ = ["CASES", "Case", "Measurement", "Trial", "environment", "measure", "thread_limit"]
 
-CASES: tuple[Case, ...] = (*packing.CASES, *distance.CASES, *search.CASES, *metrics.CASES, *margin_loss.CASES)
+CASES: tuple[Case, ...] = (
+    *packing.CASES,
+    *distance.CASES,
+    *search.CASES,
+    *metrics.CASES,
+    *margin_loss.CASES,
+    *surrogate.CASES,
+)
