@@ -14,7 +14,7 @@ from hashkernels.losses._labels import canonical_labels, same_form
 
 
 class Batch(NamedTuple):
-    """Checked arguments of a loss: embeddings float32 or float64; labels ``int64 [N]`` or ``bool [N, num_classes]``."""
+    """Checked arguments of a loss: embeddings float32 or float64, labels ``int64 [N]`` or ``bool [N, num_classes]``."""
 
     u: Tensor  # [N, bits]
     labels: Tensor

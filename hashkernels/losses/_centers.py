@@ -38,17 +38,17 @@ def hadamard_or_random(num_classes: int, bits: int, seed: int) -> Tensor:
     return center_tensor(book, num_classes, bits)
 
 
-def random_signs(bits: int, seed: int) -> Tensor:
-    """``int8 [bits]`` of -1/+1, the same for the same seed on every machine."""
+def random_signs(shape: tuple[int, ...], seed: int) -> Tensor:
+    """``int8`` of -1/+1, the same for the same seed on every machine."""
     rng = np.random.default_rng(check_int("seed", seed, 0))
-    return torch.from_numpy((2 * rng.integers(0, 2, bits) - 1).astype(np.int8))
+    return torch.from_numpy((2 * rng.integers(0, 2, shape) - 1).astype(np.int8))
 
 
 def target_codes(centers: Tensor, tie_break: Tensor, labels: Tensor, dtype: torch.dtype) -> Tensor:
     """The code that each item should have, ``[N, bits]`` of -1/+1.
 
-    The center of its class; of several classes, the sign of the sum of their centers, where a sum of zero takes the bit
-    of ``tie_break``.
+    The center of its class; of several classes, the sign of the sum of their centers, where a sum of zero takes the
+    bit of ``tie_break``.
     """
     values = centers.to(dtype)
     if labels.ndim == 1:

@@ -22,8 +22,8 @@ class ClassCenters(nn.Module):
     - ``ema``: ``c += rate * (mean_i u_i - c)``
     - ``majority``: ``c = sgn(votes)`` with ``votes += sum_i sgn(u_i)``; a bit without a majority stays.
 
-    An item of several classes counts for each of them. Until a class has been seen its center is unknown, and the first
-    mean of its items becomes the center, unless centers were given.
+    An item of several classes counts for each of them. Until a class has been seen its center is unknown, and the
+    first mean of its items becomes the center, unless centers were given.
     """
 
     values: Tensor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,3 +28,30 @@ def log_cosh(x: Tensor) -> Tensor:
 def mean(values: Tensor) -> Tensor:
     """Mean of all elements; 0, still on the graph, when there are none."""
     return values.sum() / max(values.numel(), 1)
+
+
+class _StraightThroughSign(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, estimator: str) -> Tensor:
+        ctx.estimator = estimator
+        ctx.save_for_backward(u)
+        return code_sign(u)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (u,) = ctx.saved_tensors
+        if ctx.estimator == "clip":
+            return grad * (u.abs() <= 1), None
+        if ctx.estimator == "tanh":
+            return grad * (1 - torch.tanh(u).square()), None
+        return grad, None
+
+
+ESTIMATORS = ("identity", "clip", "tanh")
+
+
+def straight_through_sign(u: Tensor, estimator: str) -> Tensor:
+    """``sgn(u)`` with a gradient in place of zero: that of ``u`` ("identity"), of ``clamp(u, -1, 1)`` ("clip") or of
+    ``tanh(u)`` ("tanh")."""
+    code: Tensor = _StraightThroughSign.apply(u, estimator)  # type: ignore[no-untyped-call]
+    return code

@@ -36,3 +36,31 @@ def same_form(first: Tensor, second: Tensor, num_classes: int) -> tuple[Tensor, 
     if first.ndim == second.ndim:
         return first, second
     return multi_hot(first, num_classes, torch.bool), multi_hot(second, num_classes, torch.bool)
+
+
+def relevance(rows: Tensor, columns: Tensor) -> Tensor:
+    """bool ``[R, C]``: whether two items share a class.
+
+    Either side is class ids ``int64 [N]`` or packed classes ``int64 [N, W]`` (see ``_ops.pack_labels``); class ids may
+    meet packed classes only in this order.
+    """
+    if columns.ndim == 1:
+        return rows[:, None] == columns
+    if rows.ndim == 1:
+        return (columns.T[rows // 64] >> (rows % 64)[:, None]) & 1 != 0
+    shared = torch.zeros((rows.shape[0], columns.shape[0]), dtype=torch.bool, device=rows.device)
+    for word in range(rows.shape[1]):
+        shared = shared | ((rows[:, word, None] & columns[:, word]) != 0)
+    return shared
+
+
+def unpack_classes(words: Tensor, num_classes: int) -> Tensor:
+    """bool ``[N, num_classes]`` from packed classes ``int64 [N, W]``."""
+    classes = torch.arange(num_classes, device=words.device)
+    return (words[:, classes // 64] >> (classes % 64)) & 1 != 0
+
+
+def label_shares(labels: Tensor, num_classes: int, dtype: torch.dtype) -> Tensor:
+    """Target probabilities ``[N, num_classes]``: the classes of an item share 1 evenly."""
+    hot = multi_hot(labels, num_classes, dtype)
+    return hot / hot.sum(dim=1, keepdim=True).clamp(min=1)

@@ -77,7 +77,7 @@ class CSQLoss(HashLoss):
         else:
             values = center_tensor(centers, self.num_classes, self.bits)
         self.register_buffer("centers", values)
-        self.register_buffer("tie_break", random_signs(self.bits, self.seed))
+        self.register_buffer("tie_break", random_signs((self.bits,), self.seed))
 
     def _compute(self, batch: Batch) -> Terms:
         target = target_codes(self.centers, self.tie_break, batch.labels, batch.u.dtype)

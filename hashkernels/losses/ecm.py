@@ -30,8 +30,8 @@ class ECMLoss(HashLoss):
       + quantization_weight * sum_n |sgn(u_n) - u_n|^2
 
     A sum over no pairs is zero. The quantization term is a sum over samples and bits, as in the paper: it grows with
-    the batch. Value and gradient of the pair terms come from one pass over tiles of inner products, without a matrix of
-    all pairs, so there is no second derivative.
+    the batch. Value and gradient of the pair terms come from one pass over tiles of inner products, without a
+    matrix of all pairs, so there is no second derivative.
 
     Choosing the margin. ``alpha = bits - 2 d``, where ``d`` is the distance asked between classes:
 
@@ -47,10 +47,10 @@ class ECMLoss(HashLoss):
     Put batch normalization after the hash layer of a network that starts from scratch: without it the summed
     quantization term freezes the signs of the first step, and all items get one code.
 
-    The class-wise strategy (``classwise=True``) compares items with one center code a class instead of with each other:
-    an item with the centers of the classes that it does not have, in ``num_items * num_classes`` products. The paper
-    leaves open how the centers are kept; every choice is an option here. Classes not seen yet are left out, and in
-    evaluation mode no center moves.
+    The class-wise strategy (``classwise=True``) compares items with one center code a class instead of with each
+    other: an item with the centers of the classes that it does not have, in ``num_items * num_classes`` products.
+    The paper leaves open how the centers are kept; every choice is an option here. Classes not seen yet are left
+    out, and in evaluation mode no center moves.
 
     Args:
         bits: code length.

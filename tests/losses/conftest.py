@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
@@ -45,3 +46,23 @@ def reference_example(request: pytest.FixtureRequest) -> tuple[Example, Tensor, 
     ref = both.u.detach()[9:].clone().requires_grad_()
     batch = Example(u, both.labels[:9], both.relevant[:9, :9], both.shared[:9, :9])
     return batch, ref, both.labels[9:], both.relevant[:9, 9:]
+
+
+@pytest.fixture
+def assert_same() -> Callable[..., None]:
+    """Value and gradients of two scalars agree to 1e-10."""
+
+    def check(actual: Tensor, expected: Tensor, *inputs: Tensor) -> None:
+        assert actual.dtype == torch.float64
+        torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
+        gradients = (torch.autograd.grad(value, inputs, retain_graph=True) for value in (actual, expected))
+        for got, wanted in zip(*gradients, strict=True):
+            torch.testing.assert_close(got, wanted, rtol=1e-10, atol=1e-10)
+
+    return check
+
+
+@pytest.fixture
+def one_row_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if every row of pairs filled a block of its own."""
+    monkeypatch.setattr("hashkernels.losses._blocks.BLOCK_ELEMENTS", 1)

@@ -27,12 +27,6 @@ def quantization_formula(u):
     return ((torch.where(u > 0, 1.0, -1.0) - u) ** 2).sum()
 
 
-def assert_same(actual, expected, *inputs):
-    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
-    for got, wanted in zip(torch.autograd.grad(actual, inputs), torch.autograd.grad(expected, inputs), strict=True):
-        torch.testing.assert_close(got, wanted, rtol=1e-10, atol=1e-10)
-
-
 @pytest.mark.parametrize(("num_classes", "bits", "alpha"), PUBLISHED_MARGINS)
 def test_margin_is_the_published_one(num_classes, bits, alpha):
     assert ECMLoss(bits, num_classes).alpha == alpha
@@ -54,7 +48,7 @@ def test_named_margins(margin, alpha):
         ({"margin": -3.0, "normalizer": "alpha_clamped"}, 3.0),
     ],
 )
-def test_equals_formula(example, options, divisor):
+def test_equals_formula(assert_same, example, options, divisor):
     loss = ECMLoss(12, 5, **options)
     theta = example.u @ example.u.T
     counted = ~torch.eye(len(theta), dtype=torch.bool)
@@ -63,7 +57,7 @@ def test_equals_formula(example, options, divisor):
     assert_same(loss(example.u, example.labels), expected, example.u)
 
 
-def test_reference_equals_formula(reference_example):
+def test_reference_equals_formula(assert_same, reference_example):
     batch, ref, ref_labels, relevant = reference_example
     loss = ECMLoss(12, 5, margin=-2.0)
     expected = pair_formula(batch.u @ ref.T, relevant, -2.0, 2.0, torch.ones_like(relevant))
@@ -97,7 +91,7 @@ def test_gradcheck(example):
 
 @pytest.mark.parametrize("positives", ["center", "images"])
 @pytest.mark.parametrize("binary", [True, False])
-def test_classwise_equals_formula(example, positives, binary):
+def test_classwise_equals_formula(assert_same, example, positives, binary):
     start = torch.tensor([[1, -1] * 6, [-1, -1] * 6, [1, 1] * 6, [-1, 1] * 6, [1, -1, -1] * 4])
     loss = ECMLoss(
         12, 5, margin=-2.0, classwise=True, centers=start, binarize_centers=binary, positives=positives, center_rate=0.3
@@ -214,7 +208,7 @@ def test_bad_options(options, message):
         ECMLoss(12, 5, **options)
 
 
-def test_compiles_without_a_break(example):
+def test_compiles_without_a_break(assert_same, example):
     loss = ECMLoss(12, 5, margin=-2.0)
     compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
     expected = loss(example.u, example.labels)

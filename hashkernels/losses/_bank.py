@@ -1,0 +1,62 @@
+"""The latest embedding of every training item, addressed by its position in the training set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hashkernels import _ops
+from hashkernels._validation import check_int, check_same_device, check_tensor, value_checks_enabled
+from hashkernels.losses._labels import multi_hot
+
+
+class Bank(nn.Module):
+    """Embeddings, packed classes and a mask of the filled rows, as buffers: they are saved with the loss.
+
+    The embeddings have torch's default dtype when made, and follow ``loss.double()`` and ``loss.half()``.
+    """
+
+    embeddings: Tensor  # [num_train, bits]
+    classes: Tensor  # int64 [num_train, ceil(num_classes / 64)]
+    filled: Tensor  # bool [num_train]
+
+    def __init__(self, num_train: int, bits: int, num_classes: int) -> None:
+        super().__init__()
+        self.num_train = check_int("num_train", num_train, 1)
+        self.num_classes = num_classes
+        self.register_buffer("embeddings", torch.zeros(self.num_train, bits))
+        self.register_buffer("classes", torch.zeros(self.num_train, (num_classes + 63) // 64, dtype=torch.int64))
+        self.register_buffer("filled", torch.zeros(self.num_train, dtype=torch.bool))
+
+    def check_indices(self, indices: Any, u: Tensor) -> Tensor:
+        """The positions of a batch, ``int64 [N]``."""
+        if indices is None:
+            raise ValueError(f"indices must be given: the loss keeps a bank of num_train={self.num_train} items")
+        tensor = check_tensor("indices", indices, 1)
+        if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+            raise TypeError(f"indices must be integers, got {tensor.dtype}")
+        if tensor.shape[0] != u.shape[0]:
+            raise ValueError(f"indices must have one entry for each of {u.shape[0]} items, got {tensor.shape[0]}")
+        check_same_device("u", u, "indices", tensor)
+        if tensor.numel() and value_checks_enabled(tensor):
+            low, high = (int(x) for x in torch.aminmax(tensor))
+            if low < 0 or high >= self.num_train:
+                raise ValueError(f"indices must be in 0..{self.num_train - 1}, got {low if low < 0 else high}")
+        return tensor.to(torch.int64)
+
+    @torch.no_grad()
+    def write(self, indices: Tensor, u: Tensor, labels: Tensor) -> None:
+        """Store a batch. Of an index that comes twice one of the two stays."""
+        self.embeddings.index_copy_(0, indices, u.detach().to(self.embeddings.dtype))
+        hot = multi_hot(labels, self.num_classes, torch.bool)
+        self.classes.index_copy_(0, indices, _ops.pack_labels(hot))
+        self.filled.index_fill_(0, indices, True)
+
+    def snapshot(self, dtype: torch.dtype) -> Tensor:
+        """A copy of the embeddings, which a later write does not change under the backward of this step."""
+        return self.embeddings.to(dtype, copy=True)
+
+    def extra_repr(self) -> str:
+        return f"num_train={self.num_train}"

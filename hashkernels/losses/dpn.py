@@ -1,0 +1,79 @@
+"""Deep polarized network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from hashkernels._validation import check_choice, check_int, check_real
+from hashkernels.losses._base import Batch, HashLoss, Terms
+from hashkernels.losses._centers import center_tensor, random_signs, target_codes
+from hashkernels.losses._codes import mean
+from hashkernels.losses._labels import multi_hot
+
+
+class DPNLoss(HashLoss):
+    """Polarization: every element of an embedding beyond a margin, on the side of its class's center.
+
+    With the center ``t`` of the item's class::
+
+        mean_i sum_k max(0, margin - t_ik u_ik)
+
+    Args:
+        bits: code length.
+        num_classes: number of classes.
+        centers: -1/+1 ``[num_classes, bits]``. Default: every bit drawn by a fair coin, as in the paper.
+        margin: the paper's m.
+        multi_label: for an item of several classes, ``"sum"``: the sum over its classes' centers (the authors'), or
+            ``"majority"``: one target, the sign of the sum of their centers, with ties filled by stored bits.
+        seed: of the default centers and of those bits.
+
+    Terms: ``polarization``.
+
+    Source: Fan, Ng, Ju, Zhang and Chan, *Deep Polarized Network for Supervised Learning of Accurate Binary Hashing
+    Codes*, IJCAI 2020. Ternary codes, which the paper uses in retrieval, are no part of training.
+
+    Example:
+        >>> import torch
+        >>> loss = DPNLoss(4, num_classes=2, centers=[[1, 1, 1, 1], [-1, -1, 1, 1]])
+        >>> loss(torch.tensor([[2.0, 1.0, 0.5, -1.0]]), torch.tensor([0])).item()
+        2.5
+    """
+
+    uses_references = False
+    _settings = ("margin", "multi_label")
+    centers: Tensor
+    tie_break: Tensor
+
+    def __init__(
+        self,
+        bits: int,
+        num_classes: int,
+        *,
+        centers: Any = None,
+        margin: float = 1.0,
+        multi_label: str = "sum",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(bits, num_classes)
+        self.margin = check_real("margin", margin, 0)
+        self.multi_label = check_choice("multi_label", multi_label, ("sum", "majority"))
+        seed = check_int("seed", seed, 0)
+        if centers is None:
+            values = random_signs((self.num_classes, self.bits), seed)
+        else:
+            values = center_tensor(centers, self.num_classes, self.bits)
+        self.register_buffer("centers", values)
+        self.register_buffer("tie_break", random_signs((self.bits,), seed))
+
+    def _compute(self, batch: Batch) -> Terms:
+        u = batch.u
+        if batch.labels.ndim == 1 or self.multi_label == "majority":
+            target = target_codes(self.centers, self.tie_break, batch.labels, u.dtype)
+            return Terms.sum_of(polarization=mean((self.margin - target * u).clamp(min=0)) * self.bits)
+        hot = multi_hot(batch.labels, self.num_classes, u.dtype)
+        positive = hot @ (self.centers > 0).to(u.dtype)  # [N, bits]: centers of the item with +1 there
+        negative = hot.sum(dim=1, keepdim=True) - positive
+        sums = positive * (self.margin - u).clamp(min=0) + negative * (self.margin + u).clamp(min=0)
+        return Terms.sum_of(polarization=mean(sums) * self.bits)

@@ -1,0 +1,99 @@
+"""Deep supervised hashing with triplet labels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hashkernels import _ops
+from hashkernels._validation import check_choice, check_real
+from hashkernels.losses._base import Batch, HashLoss, Terms
+from hashkernels.losses._blocks import sum_blocks
+from hashkernels.losses._codes import mean, squared_sign_error
+from hashkernels.losses._pairwise import Columns, pair_masks
+
+
+class DTSHLoss(HashLoss):
+    """Logistic likelihood that a query's relevant item is nearer than its irrelevant one, by a margin.
+
+    With ``theta_ij = scale * u_i . u_j``, over the triplets of a query ``q``, an item ``p`` relevant to it (not
+    itself) and an item ``n`` that is not::
+
+        mean_qpn softplus(theta_qn + margin - theta_qp)  +  quantization_weight * mean_ik (sgn(u_ik) - u_ik)^2
+
+    Every triplet of the batch counts, but they are never stored: memory is that of the similarities and of one block.
+
+    Args:
+        bits: code length.
+        num_classes: number of classes.
+        margin: default: the authors' ``bits / 2``. Common implementations take 5 with ``scale=1``.
+        scale: of the inner product; the paper's is 1/2.
+        quantization_weight: weight of the second term, for the chosen reduction.
+        reduction: ``"triplets"`` (the mean over all triplets), ``"anchors"`` (the mean over the triplets of a
+            query, then over the queries that have any, as in common implementations) or ``"sum"`` (sums for both
+            means, the paper's).
+
+    Terms: ``likelihood``, ``quantization``.
+
+    Source: Wang, Shi and Kitani, *Deep Supervised Hashing with Triplet Labels*, ACCV 2016. The authors' code draws
+    50 x 50 triplets a query and negative class from a bank of the training set; give such items as ``ref_emb`` for
+    the same.
+
+    Example:
+        >>> u = torch.zeros(3, 16, requires_grad=True)
+        >>> loss = DTSHLoss(16, num_classes=2, quantization_weight=0)
+        >>> round(loss(u, torch.tensor([0, 0, 1])).item(), 4)  # softplus(8)
+        8.0003
+    """
+
+    _settings = ("margin", "scale", "quantization_weight", "reduction")
+
+    def __init__(
+        self,
+        bits: int,
+        num_classes: int,
+        *,
+        margin: float | None = None,
+        scale: float = 0.5,
+        quantization_weight: float = 1.0,
+        reduction: str = "triplets",
+    ) -> None:
+        super().__init__(bits, num_classes)
+        self.margin = self.bits / 2 if margin is None else check_real("margin", margin)
+        self.scale = check_real("scale", scale, 0)
+        self.quantization_weight = check_real("quantization_weight", quantization_weight, 0)
+        self.reduction = check_choice("reduction", reduction, ("triplets", "anchors", "sum"))
+
+    def _compute(self, batch: Batch) -> Terms:
+        error = squared_sign_error(batch.u)
+        quantization = error.sum() if self.reduction == "sum" else mean(error)
+        return Terms.sum_of(likelihood=self._likelihood(batch), quantization=self.quantization_weight * quantization)
+
+    def _likelihood(self, batch: Batch) -> Tensor:
+        u, labels = batch.u, _ops.pack_labels(batch.labels)
+        if batch.ref_emb is None or batch.ref_labels is None:
+            columns = Columns(u, labels, None, torch.arange(len(u), device=u.device))
+        else:
+            columns = Columns(batch.ref_emb, _ops.pack_labels(batch.ref_labels), None, None)
+        positive, negative = pair_masks(labels, columns, slice(None))  # [N, C]
+        theta = self.scale * (u @ columns.emb.T)  # [N, C]
+        weight = self._triplet_weight(positive, negative)  # [N]
+        anchors, chosen = positive.nonzero(as_tuple=True)  # the pairs (q, p)
+
+        def block(part: slice) -> Tensor:
+            rows = anchors[part]
+            gap = theta[rows] + (self.margin - theta[rows, chosen[part]])[:, None]
+            misses = torch.where(negative[rows], functional.softplus(gap), 0).sum(dim=1)
+            return (misses * weight[rows]).sum()
+
+        return sum_blocks(block, len(anchors), len(columns.emb)).to(u.dtype)
+
+    def _triplet_weight(self, positive: Tensor, negative: Tensor) -> Tensor:
+        """What each triplet of a query counts, float64 [N]."""
+        triplets = positive.sum(dim=1).double() * negative.sum(dim=1)
+        if self.reduction == "sum":
+            return torch.ones_like(triplets)
+        if self.reduction == "triplets":
+            return (1 / triplets.sum().clamp(min=1)).expand_as(triplets)
+        return 1 / (triplets.clamp(min=1) * (triplets > 0).sum().clamp(min=1))

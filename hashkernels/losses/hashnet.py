@@ -1,0 +1,123 @@
+"""HashNet: hashing by continuation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from hashkernels._validation import check_choice, check_int, check_real
+from hashkernels.losses._base import Batch, Terms
+from hashkernels.losses._labels import unpack_classes
+from hashkernels.losses._likelihood import pair_likelihood
+from hashkernels.losses._pairwise import Columns, PairwiseLoss
+
+
+class HashNetLoss(PairwiseLoss):
+    """Class-balanced likelihood of pair labels under codes that harden while training goes on.
+
+    With ``h = tanh(beta u)``, ``theta_ij = alpha h_i . h_j`` and ``s_ij`` = 1 for relevant pairs, else 0::
+
+        1/|S| sum_ij w_ij (softplus(theta_ij) - s_ij theta_ij)
+
+    where ``w_ij = c_ij |S| / |S_1|`` for the ``|S_1|`` relevant pairs and ``|S| / |S_0|`` for the others, so that both
+    kinds weigh the same. For multi-label data ``c_ij`` is the share of common classes, ``|y_i and y_j| / |y_i or
+    y_j|``; for all pairs it would take out every irrelevant one, so it weighs the relevant ones alone.
+
+    ``beta = sqrt(1 + gamma * t)`` grows with the number ``t`` of training steps, renewed every ``interval`` steps. The
+    count is a buffer, so that a resumed training goes on where it stopped.
+
+    Args:
+        bits: code length.
+        num_classes: number of classes.
+        num_train: keep a bank of so many items and compare the batch with it; needs ``indices=``.
+        alpha: scale of the inner product; default: ``10 / bits`` as in the authors' code. Others use 0.1.
+        gamma: growth of ``beta`` squared a step; 0 keeps it 1.
+        interval: steps from one renewal of ``beta`` to the next.
+        weighting: ``"balanced"`` (the formula above), ``"none"`` (all pairs weigh the same) or ``"positive"``:
+            relevant pairs weigh ``positive_weight``, and the sum is divided by the sum of the weights, as in the
+            authors' code.
+        positive_weight: for ``weighting="positive"``; the authors take 100 on ImageNet, 5 on NUS-WIDE, 1 on COCO.
+        overlap: whether ``c_ij`` is used, with any weighting; for class ids it is 1. The authors' PyTorch code has
+            none.
+        self_pairs: whether an item makes a pair with itself.
+        skip_unfilled: leave out bank rows not written yet; else they count as zeros.
+
+    Terms: ``likelihood``.
+
+    Source: Cao, Long, Wang and Yu, *HashNet: Deep Learning to Hash by Continuation*, ICCV 2017.
+
+    Example:
+        >>> loss = HashNetLoss(32, num_classes=10)
+        >>> u = torch.randn(8, 32, requires_grad=True)
+        >>> loss(u, torch.arange(8) % 4).backward()
+        >>> int(loss.steps), loss.beta().item()
+        (1, 1.0)
+    """
+
+    _settings = ("alpha", "gamma", "interval", "weighting", "positive_weight", "overlap", "self_pairs")
+    steps: Tensor
+
+    def __init__(
+        self,
+        bits: int,
+        num_classes: int,
+        *,
+        num_train: int | None = None,
+        alpha: float | None = None,
+        gamma: float = 0.005,
+        interval: int = 200,
+        weighting: str = "balanced",
+        positive_weight: float = 1.0,
+        overlap: bool = True,
+        self_pairs: bool = False,
+        skip_unfilled: bool = True,
+    ) -> None:
+        super().__init__(bits, num_classes, num_train=num_train, self_pairs=self_pairs, skip_unfilled=skip_unfilled)
+        self.alpha = 10 / self.bits if alpha is None else check_real("alpha", alpha, 0)
+        self.gamma = check_real("gamma", gamma, 0)
+        self.interval = check_int("interval", interval, 1)
+        self.weighting = check_choice("weighting", weighting, ("balanced", "none", "positive"))
+        self.positive_weight = check_real("positive_weight", positive_weight, 0)
+        self.overlap = bool(overlap)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def beta(self) -> Tensor:
+        """The present slope of the tanh, a scalar."""
+        renewed = self.steps // self.interval * self.interval
+        return (1 + self.gamma * renewed.double()).sqrt()
+
+    def _activate(self, u: Tensor) -> Tensor:
+        return torch.tanh(self.beta().to(u.dtype) * u)
+
+    def _pair_loss(self, similarity: Tensor, relevant: Tensor) -> Tensor:
+        return pair_likelihood(self.alpha * similarity, relevant)
+
+    def _pair_weight(self, batch: Batch, columns: Columns) -> Callable[[slice], Tensor] | None:
+        if not self.overlap or batch.labels.ndim == 1:
+            return None
+        rows = batch.labels.to(batch.u.dtype)
+        others = unpack_classes(columns.labels, self.num_classes).to(batch.u.dtype)
+        other_sizes = others.sum(dim=1)
+
+        def share_in_common(part: slice) -> Tensor:
+            common = rows[part] @ others.T
+            either = rows[part].sum(dim=1, keepdim=True) + other_sizes - common
+            return torch.where(common > 0, common / either.clamp(min=1), 1)
+
+        return share_in_common
+
+    def _compute(self, batch: Batch) -> Terms:
+        pairs = self._pair_sums(batch)
+        if self.training:
+            self.steps += 1
+        if self.weighting == "balanced":
+            value = pairs.balanced()
+        elif self.weighting == "none":
+            value = pairs.mean()
+        else:
+            weights = self.positive_weight * pairs.num_positive + pairs.num_negative
+            total = self.positive_weight * pairs.positive + pairs.negative
+            value = total / torch.where(weights > 0, weights, 1)
+        return Terms.sum_of(likelihood=value)

@@ -1,0 +1,88 @@
+"""OrthoHash: one loss for all, a cosine classifier with fixed binary centers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hashkernels._validation import check_int, check_real
+from hashkernels.losses._base import Batch, HashLoss, Terms
+from hashkernels.losses._centers import center_tensor, hadamard_or_random
+from hashkernels.losses._codes import mean
+from hashkernels.losses._labels import label_shares, multi_hot
+
+_MAX_COSINE = 0.99999
+
+
+class OrthoHashLoss(HashLoss):
+    """Cross-entropy over cosines to fixed binary centers, with a margin on the cosines of an item's own classes.
+
+    With ``cos_ic`` between ``u_i`` and the center of class ``c``::
+
+        mean_i CE(scale * (cos_i - margin * y_i), y_i)
+
+    Several classes of an item share its target probability evenly, and each has the margin. Put batch normalization
+    after the hash layer, as the authors do: it balances the bits.
+
+    Args:
+        bits: code length.
+        num_classes: number of classes.
+        centers: -1/+1 ``[num_classes, bits]``. Default: rows of a Hadamard matrix, or random balanced words where
+            there is none of that order or too few rows. The authors draw every bit by a fair coin.
+        scale: inverse temperature.
+        margin: taken off the cosine, or added to the angle with ``angular=True``.
+        angular: take ``cos(angle + margin)`` instead of ``cos - margin``.
+        seed: of the default centers.
+
+    Terms: ``classification``.
+
+    Source: Hoe et al., *One Loss for All: Deep Hashing with a Single Cosine Similarity based Learning Objective*,
+    NeurIPS 2021.
+
+    Example:
+        >>> loss = OrthoHashLoss(16, num_classes=10)
+        >>> value = loss(loss.centers[:4].float(), torch.arange(4))
+        >>> round(value.item(), 4)  # log(1 + 9 exp(-8 * 0.8)) for orthogonal centers
+        0.0148
+    """
+
+    uses_references = False
+    _settings = ("scale", "margin", "angular")
+    centers: Tensor
+
+    def __init__(
+        self,
+        bits: int,
+        num_classes: int,
+        *,
+        centers: Any = None,
+        scale: float = 8.0,
+        margin: float = 0.2,
+        angular: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(bits, num_classes)
+        self.scale = check_real("scale", scale, 0)
+        self.margin = check_real("margin", margin, 0)
+        self.angular = bool(angular)
+        seed = check_int("seed", seed, 0)
+        if centers is None:
+            values = hadamard_or_random(self.num_classes, self.bits, seed)
+        else:
+            values = center_tensor(centers, self.num_classes, self.bits)
+        self.register_buffer("centers", values)
+
+    def _compute(self, batch: Batch) -> Terms:
+        dtype = batch.u.dtype
+        cosine = functional.normalize(batch.u, dim=1) @ functional.normalize(self.centers.to(dtype), dim=1).T  # [N, C]
+        if self.angular:
+            angle = torch.acos(cosine.clamp(-_MAX_COSINE, _MAX_COSINE))
+            shifted = torch.cos(angle + self.margin)
+        else:
+            shifted = cosine - self.margin
+        logits = self.scale * torch.where(multi_hot(batch.labels, self.num_classes, torch.bool), shifted, cosine)
+        target = label_shares(batch.labels, self.num_classes, dtype)
+        return Terms.sum_of(classification=mean(-(target * logits.log_softmax(dim=1)).sum(dim=1)))
