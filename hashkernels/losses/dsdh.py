@@ -24,10 +24,10 @@ class DSDHLoss(PairwiseLoss):
         and  mu |Y - B W|^2 + nu |W|^2 + eta |B - U|^2  for W and B given the network
 
     with ``theta_ij = u_i . u_j / 2``. The loss of a batch is the first line: the items against the bank ``U``, and
-    against their own codes (in evaluation mode their signs). The second is lowered by `update_codes`, once for every ``num_train`` items seen in
-    training (an epoch) unless ``update_every`` says otherwise: ``W`` in closed form, then ``B`` bit by bit, each
-    bit of all items at once (discrete cyclic coordinate descent). A code begins as the sign of the first embedding
-    of its item, and a bit whose update is undecided stays.
+    against their own codes (in evaluation mode their signs). The second is lowered by `update_codes`, once for
+    every ``num_train`` items seen in training (an epoch) unless ``update_every`` says otherwise: ``W`` in closed
+    form, then ``B`` bit by bit, each bit of all items at once (discrete cyclic coordinate descent). A code begins
+    as the sign of the first embedding of its item, and a bit whose update is undecided stays.
 
     Args:
         bits: code length.

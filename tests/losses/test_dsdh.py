@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from hashkernels.losses import DSDHLoss
+
+
+def objective(b, w, u, y, mu, nu, eta):
+    return mu * ((y - b @ w) ** 2).sum() + nu * (w**2).sum() + eta * ((b - u) ** 2).sum()
+
+
+def filled_loss(example, **options):
+    loss = DSDHLoss(12, 5, num_train=9, update_every=0, **options).double()
+    loss(example.u, example.labels, indices=torch.arange(9))
+    return loss
+
+
+def one_hot(labels):
+    return (labels if labels.ndim == 2 else torch.nn.functional.one_hot(labels, 5)).double()
+
+
+def test_network_loss_equals_formula(example, assert_same):
+    u = example.u
+    loss = DSDHLoss(12, 5, num_train=9, update_every=0, quantization_weight=0.3).double()
+    first = u.detach().flip(0)
+    loss(first, example.labels.flip(0), indices=torch.arange(9).flip(0))
+    codes = torch.where(first.flip(0) > 0, 1.0, -1.0).double()
+    moved = -u.detach()
+    v = moved.clone().requires_grad_()
+    actual = loss(v, example.labels, indices=torch.arange(9))
+    theta = v @ moved.T / 2
+    pairs = (torch.log(1 + torch.exp(theta)) - example.relevant * theta)[~torch.eye(9, dtype=torch.bool)]
+    # the codes stay those of the first embeddings, not of the present ones
+    assert_same(actual, pairs.mean() + 0.3 * ((codes - v) ** 2).mean(), v)
+
+
+def test_classifier_is_ridge_regression_and_bits_follow_it(example):
+    mu, nu, eta = 0.5, 0.7, 0.2
+    loss = filled_loss(example, mu=mu, nu=nu, eta=eta)
+    b, u, y = loss.codes.double(), loss.bank.embeddings, one_hot(example.labels)
+    loss.update_codes()
+    w = torch.linalg.inv(b.T @ b + nu / mu * torch.eye(12, dtype=torch.float64)) @ b.T @ y
+    torch.testing.assert_close(loss.classifier, w, rtol=1e-10, atol=1e-10)
+    # each bit of each item in turn takes the value with the lesser objective, all else fixed
+    expected = b.clone()
+    for bit in range(12):
+        for item in range(9):
+            costs = []
+            for value in (-1.0, 1.0):
+                trial = expected.clone()
+                trial[item, bit] = value
+                costs.append(objective(trial, w, u, y, mu, nu, eta).item())
+            if costs[0] != costs[1]:
+                expected[item, bit] = -1.0 if costs[0] < costs[1] else 1.0
+    assert torch.equal(loss.codes.double(), expected)
+
+
+def test_updates_never_raise_the_objective(example):
+    mu, nu, eta = 1.0, 1.0, 0.05
+    loss = filled_loss(example, mu=mu, nu=nu, eta=eta, sweeps=3)
+    u, y = loss.bank.embeddings, one_hot(example.labels)
+    loss.update_codes()
+    values = []
+    for _ in range(4):
+        values.append(objective(loss.codes.double(), loss.classifier, u, y, mu, nu, eta).item())
+        loss.update_codes()
+    assert values == sorted(values, reverse=True)
+
+
+def test_undecided_bits_stay():
+    loss = DSDHLoss(2, 1, num_train=1, update_every=0, eta=0.0).double()
+    loss(torch.tensor([[1.0, -1.0]]).double(), torch.tensor([0]), indices=torch.tensor([0]))
+    loss.bank.classes.zero_()  # no class: the classifier is zero, and nothing speaks for either value
+    loss.update_codes()
+    assert loss.codes.tolist() == [[1, -1]]
+
+
+@pytest.mark.parametrize(("update_every", "expected"), [(None, 1), (5, 2), (0, 0)])
+def test_codes_are_updated_after_so_many_items(monkeypatch, update_every, expected):
+    calls = []
+    monkeypatch.setattr(DSDHLoss, "update_codes", lambda self: calls.append(1))
+    loss = DSDHLoss(4, 2, num_train=10, update_every=update_every)
+    for start in (0, 4, 6):
+        loss(torch.randn(4, 4), torch.tensor([0, 1, 0, 1]), indices=torch.arange(start, start + 4))
+    assert len(calls) == expected
+
+
+def test_state_dict_holds_everything(example):
+    first, second = (DSDHLoss(12, 5, num_train=9).double() for _ in range(2))
+    first(example.u, example.labels, indices=torch.arange(9))
+    second.load_state_dict(first.state_dict())
+    values = [loss(example.u.detach().flip(0), example.labels, indices=torch.arange(9)) for loss in (first, second)]
+    assert values[0].item() == values[1].item()
+    assert torch.equal(first.codes, second.codes)
+
+
+def test_update_before_any_item_does_nothing():
+    loss = DSDHLoss(4, 2, num_train=3)
+    loss.update_codes()
+    assert bool((loss.codes == -1).all())
+
+
+def test_evaluation_needs_no_indices(example):
+    loss = filled_loss(example).eval()
+    before = loss.bank.embeddings.clone()
+    assert torch.isfinite(loss(example.u.detach().flip(0), example.labels))
+    assert torch.equal(loss.bank.embeddings, before)
+
+
+def test_num_train_is_required():
+    with pytest.raises(ValueError, match="num_train must be given"):
+        DSDHLoss(12, 5)
