@@ -1,0 +1,112 @@
+"""GreedyHash, OrthoHash and DPN."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from hashkernels.losses import DPNLoss, GreedyHashLoss, OrthoHashLoss
+
+
+def shares(labels):
+    hot = (labels if labels.ndim == 2 else torch.nn.functional.one_hot(labels, 5)).double()
+    return hot / hot.sum(1, keepdim=True)
+
+
+def cross_entropy(logits, labels):
+    probabilities = torch.exp(logits) / torch.exp(logits).sum(1, keepdim=True)
+    return -(shares(labels) * torch.log(probabilities)).sum(1).mean()
+
+
+@pytest.mark.parametrize("estimator", ["identity", "clip", "tanh"])
+def test_greedyhash_equals_formula(example, assert_same, estimator):
+    u = example.u
+    loss = GreedyHashLoss(12, 5, quantization_weight=0.2, estimator=estimator).double()
+    w = loss.classifier.weight
+    # a surrogate that has the value of the sign and the gradient of the estimator
+    slope = {"identity": u, "clip": u.clamp(-1, 1), "tanh": torch.tanh(u)}[estimator]
+    code = torch.where(u > 0, 1.0, -1.0) - slope.detach() + slope
+    expected = cross_entropy(code @ w.T, example.labels) + 0.2 * ((u.abs() - 1).abs() ** 3).mean()
+    assert_same(loss(u, example.labels), expected, u, w)
+
+
+def test_greedyhash_gives_zero_a_sign():
+    loss = GreedyHashLoss(2, 2, quantization_weight=0)
+    with torch.no_grad():
+        loss.classifier.weight.copy_(torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
+    value = loss(torch.zeros(1, 2), torch.tensor([0]))
+    assert value.item() == pytest.approx(math.log(1 + math.exp(2)))
+
+
+@pytest.mark.parametrize("angular", [False, True])
+def test_orthohash_equals_formula(example, assert_same, angular):
+    u = example.u
+    loss = OrthoHashLoss(12, 5, scale=6.0, margin=0.3, angular=angular)
+    centers = loss.centers.double()
+    cosine = u @ centers.T / (u.norm(dim=1, keepdim=True) * math.sqrt(12))
+    own = shares(example.labels) > 0
+    shifted = torch.cos(torch.acos(cosine) + 0.3) if angular else cosine - 0.3
+    expected = cross_entropy(6.0 * torch.where(own, shifted, cosine), example.labels)
+    assert_same(loss(u, example.labels), expected, u)
+
+
+@pytest.mark.parametrize("angular", [False, True])
+def test_orthohash_at_its_center_has_a_finite_gradient(angular):
+    loss = OrthoHashLoss(16, 4, angular=angular)
+    u = loss.centers.float().requires_grad_()
+    loss(u, torch.arange(4)).backward()
+    assert torch.isfinite(u.grad).all()
+
+
+@pytest.mark.parametrize("multi_label", ["sum", "majority"])
+def test_dpn_equals_formula(example, assert_same, multi_label):
+    u = example.u
+    loss = DPNLoss(12, 5, margin=0.8, multi_label=multi_label)
+    centers, hot = loss.centers.double(), shares(example.labels) > 0
+    total = 0
+    for i in range(9):
+        own = centers[hot[i]]
+        if multi_label == "majority":
+            votes = own.sum(0)
+            own = torch.where(votes == 0, loss.tie_break.double(), votes.sign())[None]
+        for center in own:
+            total = total + torch.relu(0.8 - u[i] * center).sum()
+    assert_same(loss(u, example.labels), total / 9, u)
+
+
+def test_dpn_worked_by_hand():
+    loss = DPNLoss(3, 2, centers=[[1, 1, 1], [-1, 1, 1]])
+    u = torch.tensor([[0.5, 2.0, -1.0], [0.0, 0.0, 0.0]])
+    assert loss(u, torch.tensor([0, 1])).item() == pytest.approx((0.5 + 0 + 2 + 3) / 2)
+    assert loss(u[:1], torch.tensor([[1, 1]])).item() == pytest.approx(0.5 + 2 + 1.5 + 2)
+
+
+@pytest.mark.parametrize("make", [OrthoHashLoss, DPNLoss])
+def test_centers_follow_the_seed_and_the_state_dict(make):
+    first, second, third = make(32, 10, seed=1), make(32, 10, seed=1), make(32, 10, seed=2)
+    assert torch.equal(first.centers, second.centers)
+    assert not torch.equal(first.centers, third.centers)
+    third.load_state_dict(first.state_dict())
+    assert torch.equal(first.centers, third.centers)
+
+
+@pytest.mark.parametrize("loss", [OrthoHashLoss(12, 5), DPNLoss(12, 5)])
+def test_gradcheck(example, loss):
+    u = example.u.detach()[:4].clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: loss(x, example.labels[:4]), (u,))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: GreedyHashLoss(12, 5, estimator="relu"), "estimator must be one of identity, clip, tanh, got 'relu'"),
+        (lambda: OrthoHashLoss(12, 5, centers=torch.ones(5, 11)), r"centers must have shape"),
+        (lambda: DPNLoss(12, 5, centers=torch.ones(4, 12)), r"centers must have shape"),
+        (lambda: DPNLoss(12, 5, multi_label="mean"), "multi_label must be one of sum, majority"),
+    ],
+)
+def test_bad_options(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
