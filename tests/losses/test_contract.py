@@ -1,0 +1,254 @@
+"""What holds for every loss."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from hashkernels import losses
+
+BITS, NUM_CLASSES = 12, 5
+ALL = sorted(set(losses.__all__) - {"HashLoss"})
+BANKS = ["DBDHLoss", "DCHLoss", "DHNLoss", "DPSHLoss", "DSDHLoss", "DSHLoss", "HashNetLoss"]
+REFERENCES = ["DBDHLoss", "DCHLoss", "DHNLoss", "DPSHLoss", "DSHLoss", "DTSHLoss", "ECMLoss", "HashNetLoss"]
+REFERENCES += ["MIHashLoss", "TALRLoss"]
+VARIANTS = {"ECMLoss/classwise": ("ECMLoss", {"classwise": True}), "TALRLoss/ndcg": ("TALRLoss", {"criterion": "ndcg"})}
+VARIANTS |= {f"{name}/bank": (name, {"num_train": 30}) for name in BANKS if name != "DSDHLoss"}
+CASES = [*ALL, *VARIANTS]
+# terms that are about pairs of items, and zero where a batch has none
+PAIR_TERMS = {"likelihood", "cauchy", "contrastive", "information", "precision", "ndcg"}
+
+
+def make(case):
+    name, options = VARIANTS.get(case, (case, {}))
+    if name == "DSDHLoss":
+        options = {"num_train": 30}
+    torch.manual_seed(0)
+    return getattr(losses, name)(BITS, NUM_CLASSES, **options)
+
+
+def call(loss, u, labels):
+    return loss(u, labels, indices=torch.arange(len(u)) * 2)
+
+
+def batch(num_items=8, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(0)
+    u = torch.randn(num_items, BITS, generator=generator).to(dtype).requires_grad_()
+    return u, torch.arange(num_items) % 3
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_class_ids_and_one_hot_labels_say_the_same(case):
+    u, labels = batch(dtype=torch.float64)
+    hot = torch.nn.functional.one_hot(labels, NUM_CLASSES)
+    values = [call(make(case).double(), u, form) for form in (labels, hot, hot.bool(), hot.float(), labels.int())]
+    for value in values[1:]:
+        torch.testing.assert_close(value, values[0], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_terms_add_up_to_the_loss_and_are_detached(case):
+    loss = make(case)
+    u, labels = batch()
+    value = call(loss, u, labels)
+    assert value.shape == ()
+    assert value.requires_grad
+    assert not any(term.requires_grad or term.shape for term in loss.last_terms.values())
+    torch.testing.assert_close(sum(loss.last_terms.values()), value.detach())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_precision(case):
+    u, labels = batch()
+    expected = call(make(case), u, labels)
+    gradient = torch.autograd.grad(expected, u)[0]
+    assert expected.dtype == torch.float32
+    assert call(make(case).double(), u.double(), labels).dtype == torch.float64
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        value = call(make(case), u, labels)
+    assert value.dtype == torch.float32
+    assert value.item() == expected.item()
+    for dtype in (torch.float16, torch.bfloat16):
+        half = u.detach().to(dtype).requires_grad_()
+        value = call(make(case), half, labels)
+        assert value.dtype == torch.float32
+        assert torch.autograd.grad(value, half)[0].dtype == dtype
+    torch.testing.assert_close(call(make(case).double(), u.double(), labels).float(), expected, rtol=1e-4, atol=1e-5)
+    assert torch.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("num_items", "classes"), [(0, 1), (1, 1), (6, 1), (5, 5)])
+def test_degenerate_batches(case, num_items, classes):
+    """No item, one item, no irrelevant pair, no relevant pair."""
+    u = batch(num_items)[0]
+    loss = make(case)
+    value = call(loss, u, torch.arange(num_items) % classes)
+    value.backward()
+    assert torch.isfinite(value)
+    assert torch.isfinite(u.grad).all()
+    if num_items < 2:
+        assert all(term.item() == 0 for name, term in loss.last_terms.items() if name in PAIR_TERMS)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_inputs_are_left_alone(case):
+    u, labels = batch()
+    hot = torch.nn.functional.one_hot(labels, NUM_CLASSES)
+    before = u.detach().clone(), hot.clone()
+    call(make(case), u, hot).backward()
+    assert torch.equal(u.detach(), before[0])
+    assert torch.equal(hot, before[1])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_rows_in_any_memory_order(case):
+    u, labels = batch(dtype=torch.float64)
+    columns = u.detach().t().contiguous().t()
+    assert not columns.is_contiguous()
+    expected, value = call(make(case).double(), u, labels), call(make(case).double(), columns, labels)
+    torch.testing.assert_close(value, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_state_goes_on_after_loading(case):
+    first, second = make(case), make(case)
+    u, labels = batch()
+    call(first, u, labels)
+    second.load_state_dict(first.state_dict())
+    again = u.detach().flip(0)
+    assert call(copy.deepcopy(first), again, labels).item() == call(second, again, labels).item()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_repr_names_the_settings(case):
+    loss = make(case)
+    text = repr(loss)
+    assert text.startswith(type(loss).__name__ + "(")
+    assert "bits=12" in text
+    assert "num_classes=5" in text
+
+
+@pytest.mark.parametrize("case", ALL)
+def test_bad_batches(case):
+    loss = make(case)
+    u, labels = batch(3)
+    nan = u.detach().clone()
+    nan[1, 2] = torch.nan
+    empty_row = torch.tensor([[1, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 1, 1, 0, 0]])
+    bad = [
+        (ValueError, "u must not contain NaN", nan, labels),
+        (ValueError, r"u must have shape \[N, 12\], got \(3, 11\)", u[:, :11], labels),
+        (ValueError, "u must have 2 dimensions", u[0], labels),
+        (TypeError, "u must be floating point, got torch.int64", u.long(), labels),
+        (TypeError, "u must be a torch.Tensor, got list", u.tolist(), labels),
+        (ValueError, "labels must have one row for each of 3 items, got 2", u, labels[:2]),
+        (ValueError, r"labels must be in 0\.\.4, got 5", u, torch.tensor([0, 5, 1])),
+        (ValueError, r"labels must be in 0\.\.4, got -1", u, torch.tensor([0, -1, 1])),
+        (ValueError, "labels given as multi-hot must have 5 columns, got 4", u, torch.ones(3, 4)),
+        (ValueError, "labels given as multi-hot must hold only 0 and 1", u, torch.full((3, 5), 2)),
+        (ValueError, "labels must have at least one class in each row, got none in row 1", u, empty_row),
+        (TypeError, "labels given as class ids must be integers, got torch.float32", u, labels.float()),
+        (TypeError, "labels must be a torch.Tensor, got list", u, [0, 1, 2]),
+    ]
+    for error, message, x, y in bad:
+        with pytest.raises(error, match=message):
+            call(loss, x, y)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(
+    ("bits", "num_classes", "error", "message"),
+    [
+        (0, 5, ValueError, r"bits must be in 1\.\.4096, got 0"),
+        (12.0, 5, TypeError, "bits must be an int, got float"),
+        (12, 0, ValueError, "num_classes must be at least 1, got 0"),
+        (12, "5", TypeError, "num_classes must be an int, got str"),
+    ],
+)
+def test_bad_sizes(name, bits, num_classes, error, message):
+    options = {"num_train": 30} if name == "DSDHLoss" else {}
+    with pytest.raises(error, match=message):
+        getattr(losses, name)(bits, num_classes, **options)
+
+
+@pytest.mark.parametrize("name", BANKS)
+def test_bad_indices(name):
+    loss = getattr(losses, name)(BITS, NUM_CLASSES, num_train=30)
+    u, labels = batch(3)
+    bad = [
+        (ValueError, "indices must be given: the loss keeps a bank of num_train=30 items", None),
+        (ValueError, r"indices must be in 0\.\.29, got 30", torch.tensor([0, 30, 1])),
+        (ValueError, r"indices must be in 0\.\.29, got -1", torch.tensor([0, -1, 1])),
+        (ValueError, "indices must have one entry for each of 3 items, got 2", torch.tensor([0, 1])),
+        (ValueError, "indices must have 1 dimension", torch.zeros(3, 1, dtype=torch.int64)),
+        (TypeError, "indices must be integers, got torch.float32", torch.zeros(3)),
+        (TypeError, "indices must be a torch.Tensor, got list", [0, 1, 2]),
+    ]
+    for error, message, indices in bad:
+        with pytest.raises(error, match=message):
+            loss(u, labels, indices=indices)
+    with pytest.raises(ValueError, match="ref_emb must be None for a loss that keeps a bank"):
+        loss(u, labels, indices=torch.arange(3), ref_emb=u.detach(), ref_labels=labels)
+    assert not bool(loss.bank.filled.any())
+
+
+@pytest.mark.parametrize("name", BANKS)
+def test_bank_is_only_read_in_evaluation(name):
+    loss = getattr(losses, name)(BITS, NUM_CLASSES, num_train=30)
+    u, labels = batch()
+    call(loss, u, labels)
+    before = {key: value.clone() for key, value in loss.state_dict().items()}
+    assert torch.isfinite(loss.eval()(u.detach().flip(0), labels))
+    assert all(torch.equal(value, before[key]) for key, value in loss.state_dict().items())
+
+
+@pytest.mark.parametrize("name", BANKS)
+def test_two_steps_before_one_backward(name):
+    loss = getattr(losses, name)(BITS, NUM_CLASSES, num_train=30)
+    u, labels = batch()
+    (call(loss, u, labels) + call(loss, u, labels)).backward()
+    assert torch.isfinite(u.grad).all()
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_bad_references(name):
+    loss = getattr(losses, name)(BITS, NUM_CLASSES)
+    u, labels = batch(3)
+    ref, ref_labels = batch(4)
+    bad = [
+        ("ref_emb and ref_labels must be given together", {"ref_emb": ref}),
+        ("ref_emb and ref_labels must be given together", {"ref_labels": ref_labels}),
+        (r"ref_emb must have shape \[N, 12\]", {"ref_emb": ref[:, :3], "ref_labels": ref_labels}),
+        ("ref_labels must have one row for each of 4 items", {"ref_emb": ref, "ref_labels": labels}),
+        ("ref_emb must not contain NaN", {"ref_emb": torch.full((3, 12), torch.nan), "ref_labels": labels}),
+    ]
+    for message, references in bad:
+        with pytest.raises(ValueError, match=message):
+            loss(u, labels, **references)
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_mixed_label_forms_and_no_references(name):
+    loss = getattr(losses, name)(BITS, NUM_CLASSES)
+    u, labels = batch()
+    ref, ref_labels = batch(4)
+    hot = torch.nn.functional.one_hot(ref_labels, NUM_CLASSES)
+    expected = loss.eval()(u, labels, ref_emb=ref, ref_labels=ref_labels)
+    torch.testing.assert_close(loss(u, labels, ref_emb=ref, ref_labels=hot), expected)
+    value = loss(u, labels, ref_emb=ref[:0], ref_labels=ref_labels[:0])
+    value.backward()
+    assert torch.isfinite(value)
+
+
+def test_labels_on_another_device_are_named():
+    u, labels = batch(3)
+    with pytest.raises(ValueError, match="labels must be on cpu like u, got meta"):
+        losses.ECMLoss(BITS, NUM_CLASSES)(u, labels.to("meta"))
+
+
+def test_every_loss_is_exported():
+    modules = {name for name in dir(losses) if name.endswith("Loss")}
+    assert modules == set(losses.__all__)
