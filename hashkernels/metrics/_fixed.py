@@ -1,6 +1,6 @@
 """Means that no order of adding can change.
 
-Each value in 0..1 is rounded to a multiple of 2^-52 and added as an integer; the sum is divided once, correctly
+Each value in 0..1 is rounded to a multiple of 2^-60 and added as an integer; the sum is divided once, correctly
 rounded.
 """
 
@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-_SCALE_BITS = 52
-_LOW_BITS = 26
+_SCALE_BITS = 60
+_LOW_BITS = 30
 
 
 def fixed_sum(values: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
-    """Sums of float64 [..., Q] in 0..1 over the last axis, as Python integers (object [...]) in units of 2^-52.
+    """Sums of float64 [..., Q] in 0..1 over the last axis, as Python integers (object [...]) in units of 2^-60.
 
-    The two halves of each term are added apart, so 2^37 terms fit.
+    The two halves of each term are added apart, so 2^33 terms fit.
     """
     units = np.rint(values * 2.0**_SCALE_BITS).astype(np.int64)
     high = (units >> _LOW_BITS).sum(axis=-1)

@@ -12,7 +12,8 @@ from hashkernels._validation import check_choice, check_int
 from hashkernels.metrics._assemble import IndexOrder, Settings, assemble
 from hashkernels.metrics._inputs import check_retrieval
 from hashkernels.metrics.counts import RetrievalCounts, count
-from hashkernels.metrics.report import Denominator, RetrievalReport, Ties, ZeroHit
+from hashkernels.metrics.query_metric import check_count_rule, check_counts
+from hashkernels.metrics.report import CountTies, Denominator, RetrievalReport, Ties, ZeroHit
 
 
 def evaluate(
@@ -92,7 +93,7 @@ def evaluate_counts(
     counts: RetrievalCounts,
     *,
     k: int | Sequence[int] | None = None,
-    ties: Ties = "expected",
+    ties: CountTies = "expected",
     denominator: Denominator = "hits",
     zero_hit: ZeroHit = "zero",
 ) -> RetrievalReport:
@@ -115,12 +116,9 @@ def evaluate_counts(
         >>> round(evaluate_counts(counts).map, 6)
         0.916667
     """
-    if not isinstance(counts, RetrievalCounts):
-        raise TypeError(f"counts must be RetrievalCounts, got {type(counts).__name__}")
-    check_choice("ties", ties, ("expected", "optimistic", "pessimistic"))
+    check_counts(counts)
+    check_count_rule(ties)
     _check_policies(denominator, zero_hit)
-    if counts.num_database < 1:
-        raise ValueError("counts must be of at least one database item, got 0")
     ks = _check_cutoffs(k, counts.num_database)
     return assemble(counts, Settings(ks, ties, denominator, zero_hit), None)
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Ties = Literal["expected", "index", "optimistic", "pessimistic"]
+CountTies = Literal["expected", "optimistic", "pessimistic"]
 Denominator = Literal["hits", "min", "relevant"]
 ZeroHit = Literal["zero", "skip", "error"]
 
