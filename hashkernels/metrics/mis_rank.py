@@ -73,7 +73,7 @@ def _of_block(ranking: Ranking, rule: str) -> MisRanks:
 
 
 def _maximum(ranking: Ranking, before: Ints, irrelevant: Ints, rule: str) -> Floats:
-    """Irrelevant items before the last relevant one: f p / (p + 1) on average of the f in a tie with p relevant ones."""
+    """Irrelevant ones before the last relevant one: on average f p / (p + 1) of the f in a tie with p relevant ones."""
     last = ranking.size.shape[0] - 1 - (ranking.positives[::-1] > 0).argmax(axis=0)
     columns = np.arange(last.size)
     p, f, earlier = ranking.positives[last, columns], irrelevant[last, columns], before[last, columns]
