@@ -89,8 +89,7 @@ class SurrogatePosterior(torch.nn.Module):
 
     def pattern_index(self, x: torch.Tensor) -> torch.Tensor:
         """Number of the sign pattern of each block of ``x`` (any real dtype, [N, bits]): int64 [N, num_blocks]."""
-        positive = self._check_targets("x", x) > 0
-        return torch.cat([_index(blocks) for _, blocks in self._cut(positive)]).T
+        return self._pattern_index("x", x)
 
     def log_prob(self, u: torch.Tensor, targets: torch.Tensor | None = None) -> torch.Tensor:
         """Natural logarithm of the probability of each item's target code.
@@ -119,20 +118,21 @@ class SurrogatePosterior(torch.nn.Module):
         item_nll = self._item_nll(u, targets, freeze=freeze, dropout=dropout)
         return item_nll.sum() / max(u.shape[0], 1)
 
+    def log_probs(self, u: torch.Tensor, *, freeze: bool = False, dropout: bool | None = None) -> list[torch.Tensor]:
+        """Log-probabilities of the patterns of each block for ``u`` (float [N, bits]): one [N, 2^size] a block."""
+        u = self._check_embeddings(u)
+        dropout = self.training if dropout is None else dropout
+        with full_precision(u.device):
+            parts = [stack.logits(x, dropout=dropout, freeze=freeze) for stack, x in self._cut(u)]
+            return [block for part in parts for block in F.log_softmax(part, dim=-1)]
+
     def log_prob_table(
         self, u: torch.Tensor, codes: torch.Tensor, *, freeze: bool = False, dropout: bool | None = None
     ) -> torch.Tensor:
         """Log-probability of each of ``codes`` ([M, bits], read by sign) for each item of ``u`` ([N, bits]): [N, M]."""
-        u = self._check_embeddings(u)
-        positive = self._check_targets("codes", codes) > 0
-        dropout = self.training if dropout is None else dropout
-        with full_precision(u.device):
-            total = u.new_zeros((u.shape[0], codes.shape[0]))
-            for (stack, x), (_, blocks) in zip(self._cut(u), self._cut(positive), strict=True):
-                log_probs = F.log_softmax(stack.logits(x, dropout=dropout, freeze=freeze), dim=-1)
-                index = _index(blocks).unsqueeze(1).expand(-1, u.shape[0], -1)  # [blocks, N, M]
-                total = total + log_probs.gather(2, index).sum(0)
-            return total
+        index = self._pattern_index("codes", codes).T  # [blocks, M]
+        blocks = self.log_probs(u, freeze=freeze, dropout=dropout)
+        return torch.stack([block.index_select(1, i) for block, i in zip(blocks, index, strict=True)]).sum(0)
 
     def split_nll(self, u: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """``(nll(u.detach()), nll(u, targets, freeze=True))`` in one pass: what one step of an X_D loss needs.
@@ -160,6 +160,10 @@ class SurrogatePosterior(torch.nn.Module):
                 item_nll = F.cross_entropy(logits.flatten(0, 1), _index(target).flatten(), reduction="none")
                 total = total + item_nll.view(logits.shape[:2]).sum(0)
             return total
+
+    def _pattern_index(self, name: str, x: torch.Tensor) -> torch.Tensor:
+        positive = self._check_targets(name, x) > 0
+        return torch.cat([_index(blocks) for _, blocks in self._cut(positive)]).T
 
     def _stacks(self) -> Iterator[BlockStack]:
         yield self.full_blocks

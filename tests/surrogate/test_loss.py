@@ -15,15 +15,6 @@ from hashkernels.surrogate import SurrogateLoss
 BITS = (1, 7, 8, 9, 12, 20, 48, 64)
 
 
-@pytest.fixture
-def one_thread():
-    """Many steps on little data: more threads would only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 class MeanLoss(HashLoss):
     """A base loss that is easy to follow: the mean embedding times a trained factor; remembers what it was given."""
 
@@ -107,7 +98,7 @@ def test_each_term_reaches_only_its_own_side(dropout):
         assert gradients(hash_loss, [u])[0].abs().sum() > 0
 
 
-def test_alternating_update_leaves_the_posterior_to_its_own_optimiser(one_thread):
+def test_alternating_update_leaves_the_posterior_to_its_own_optimiser():
     loss = make_loss(base=None, update="alternating", dropout=0.0)
     joint = make_loss(base=None, dropout=0.0)
     joint.load_state_dict(loss.state_dict())
@@ -136,7 +127,7 @@ def test_alternating_update_leaves_the_posterior_to_its_own_optimiser(one_thread
     assert history[-1][1] < history[0][1]
 
 
-def test_joint_training_draws_codes_to_their_centers(one_thread):
+def test_joint_training_draws_codes_to_their_centers():
     torch.manual_seed(0)
     centers = hadamard_centers(4, 8)
     loss = SurrogateLoss(None, centers, weight=1.0, hidden=32, block_bits=4, dropout=0.2)
