@@ -12,7 +12,8 @@ from hashkernels.codes import pack_codes, unpack_codes
 from hashkernels.index import BinaryIndex, hamming_distance, range_search, topk
 
 if TYPE_CHECKING:
-    from hashkernels.metrics import RetrievalReport, evaluate
+    from hashkernels.metrics.evaluate import evaluate
+    from hashkernels.metrics.report import RetrievalReport
 
 __version__ = _version("hashkernels")
 

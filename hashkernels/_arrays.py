@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -62,4 +62,6 @@ def to_tensors(**arrays: Any) -> list[Tensor]:
 
 def like(array: ArrayT, result: Tensor) -> ArrayT:
     """The result in the kind of ``array``."""
-    return cast(ArrayT, result.numpy() if isinstance(array, np.ndarray) else result)
+    if isinstance(array, np.ndarray):
+        return result.numpy()
+    return result

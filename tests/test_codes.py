@@ -171,9 +171,7 @@ def test_options_are_checked() -> None:
         (np.zeros((1, 2), np.uint8), True, TypeError, "bits must be an int, got bool"),
     ],
 )
-def test_unpack_codes_names_what_is_wrong(
-    codes: np.ndarray, bits: int, error: type[Exception], message: str
-) -> None:
+def test_unpack_codes_names_what_is_wrong(codes: np.ndarray, bits: int, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         hk.unpack_codes(codes, bits)
 

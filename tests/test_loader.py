@@ -78,6 +78,16 @@ def test_the_extension_answers_without_a_warning() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
 
 
+def test_a_missing_cuda_kernel_is_reported_once_with_what_to_do() -> None:
+    ask = "from hashkernels import _loader\nfor _ in range(2): assert _loader.cuda_kernel('cuda_nothing') is None"
+    for start in ("", NO_EXTENSION):
+        done = run(start + ask)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("HashkernelsWarning") == 1
+        built = start == "" and hk.info().cuda
+        assert ("there is no CUDA kernel cuda_nothing" if built else "HASHKERNELS_CUDA=ON") in done.stderr
+
+
 @pytest.mark.parametrize("start", ["", NO_EXTENSION])
 def test_an_unknown_instruction_set_stops_the_import(start: str) -> None:
     done = run(start + "import hashkernels", HASHKERNELS_ISA="sse9")

@@ -179,6 +179,15 @@ def test_margin_loss_is_that_of_all_pairs(isa: str, form: str, bits: int, banked
             torch.testing.assert_close(gradient.double(), expected, rtol=tolerance, atol=tolerance * max(scale, 1.0))
 
 
+def test_margin_loss_of_no_rows_is_zero(isa: str) -> None:
+    u = torch.zeros(0, 5, requires_grad=True)
+    labels = torch.zeros(0, dtype=torch.int64)
+    for bank in ({}, {"bank": torch.ones(3, 5), "bank_labels": torch.arange(3)}):
+        loss = _ops.margin_loss(u, labels, **bank, **MARGINS)
+        assert (loss.total.item(), loss.num_pairs.tolist()) == (0, [0, 0])
+        assert torch.autograd.grad(loss.total, u)[0].shape == (0, 5)
+
+
 def test_margin_loss_of_strided_embeddings(isa: str) -> None:
     wide = torch.randn(40, 50, dtype=torch.float64)
     labels = torch.arange(20) % 3

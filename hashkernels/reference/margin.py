@@ -37,14 +37,13 @@ def margin_loss(
     sides = 2.0 if bank is None else 1.0
     with torch.autocast(u.device.type, enabled=False):
         for start in range(0, u.shape[0], _ROWS):
-            rows = slice(start, min(start + _ROWS, u.shape[0]))
+            rows = slice(start, start + _ROWS)
             theta = u[rows] @ columns.T  # [rows, columns]
             positive = relevant(labels[rows], column_labels)
             negative = ~positive
             if bank is None:
-                own = torch.arange(rows.start, rows.stop, device=u.device)
-                positive[own - start, own] = False
-                negative[own - start, own] = False
+                positive.diagonal(start).fill_(False)
+                negative.diagonal(start).fill_(False)
             short = torch.where(positive, (theta - positive_margin).clamp(max=0), 0)
             excess = torch.where(negative, (theta - negative_margin).clamp(min=0), 0)
             sums += torch.stack((short.double().square().sum(), excess.double().square().sum()))

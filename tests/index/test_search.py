@@ -54,7 +54,7 @@ def random_case(num_queries: int, num_database: int, bits: int) -> Case:
 
 @pytest.mark.parametrize("bits", BITS)
 def test_every_search_agrees_with_popcounts(isa: str, bits: int, threads: int) -> None:
-    for num_queries, num_database in ((1, 1), (1, 100), (3, 1), (5, 67), (17, 300)):
+    for num_queries, num_database in ((1, 1), (1, 100), (3, 1), (11, 150)):
         case = random_case(num_queries, num_database, bits)
         codes = (case.queries, case.database)
         for dtype in ("uint8", "int16", "int32"):
@@ -68,10 +68,10 @@ def test_every_search_agrees_with_popcounts(isa: str, bits: int, threads: int) -
 
 @pytest.mark.parametrize(("bits", "radius"), [(8, 1), (64, 20), (256, 110)])
 def test_more_codes_than_one_block(isa: str, bits: int, radius: int, threads: int) -> None:
-    case = random_case(3, 40_000, bits)
+    case = random_case(2, 17_000, bits)
     codes = (case.queries, case.database)
     case.check_distances(hk.hamming_distance(*codes, threads=threads))
-    for k in (1, 100, 5000):
+    for k in (1, 100, 3000):
         case.check_nearest(hk.topk(*codes, k, threads=threads), k)
     case.check_within(hk.range_search(*codes, radius, threads=threads), radius)
 
@@ -137,13 +137,13 @@ def test_topk_under_a_filter(isa: str, bits: int, share: float, threads: int) ->
 
 
 def test_strided_and_unaligned_codes(isa: str) -> None:
-    wide = np.random.default_rng(0).integers(0, 256, (600, 67), dtype=np.uint8)
+    wide = np.random.default_rng(0).integers(0, 256, (300, 67), dtype=np.uint8)
     for database in (
         wide[:, 1:9],
         wide[::2, 3:20],
         wide[:, ::3],
         wide[::-1, :16],
-        wide[:400].T,
+        wide.T,
         wide[:, :64],
         wide[:, 66:],
     ):
@@ -152,7 +152,7 @@ def test_strided_and_unaligned_codes(isa: str) -> None:
         case.check_distances(hk.hamming_distance(queries, database))
         case.check_nearest(hk.topk(queries, database, 7), 7)
         case.check_within(hk.range_search(queries, database, 3), 3)
-    mask = np.zeros(1200, bool)
+    mask = np.zeros(600, bool)
     mask[::4] = True
     result = hk.topk(wide[:2], wide, 3, filter=mask[::2])
     assert (result.indices % 2 == 0).all()

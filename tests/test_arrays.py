@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import gc
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hashkernels._arrays import like, to_tensor, to_tensors
+
+
+def address(array: np.ndarray) -> int:
+    return array.__array_interface__["data"][0]
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_tensors_lie_over_the_memory_of_the_array(writable: bool) -> None:
+    array = np.arange(60, dtype=np.int32).reshape(6, 10)
+    array.flags.writeable = writable
+    for view in (array, array[::2], array[:, 1:4], array.T, array[2:3]):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            tensor = to_tensor("x", view)
+        assert tensor.data_ptr() == address(view)
+        assert [step * 4 for step in tensor.stride()] == list(view.strides)
+        np.testing.assert_array_equal(tensor.numpy(), view)
+    assert array.flags.writeable == writable
+
+
+def test_the_tensor_keeps_a_memory_map_open(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.arange(5000))
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    tensor = to_tensor("x", mapped)
+    assert tensor.data_ptr() == address(mapped)
+    del mapped
+    gc.collect()
+    assert torch.equal(tensor, torch.arange(5000))
+
+
+def test_tensors_pass_through() -> None:
+    tensor = torch.zeros(3)
+    assert to_tensor("x", tensor) is tensor
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(6.0)[::-1],
+        np.arange(6, dtype=">i4"),
+        np.frombuffer(bytes(range(1, 10)), np.uint8)[1:].view(np.int16),
+        np.array([(0, 1.5), (1, 2.5)], dtype=[("a", np.int8), ("b", np.float32)])["b"],
+        np.zeros((0, 3)),
+        np.array(3),
+    ],
+    ids=["negative stride", "foreign byte order", "unaligned", "field of a record", "empty", "scalar"],
+)
+def test_what_torch_cannot_describe_is_copied_with_its_values(array: np.ndarray) -> None:
+    array.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(to_tensor("x", array).numpy(), array)
+
+
+def test_like_gives_back_the_kind_that_came_in() -> None:
+    result = torch.arange(3)
+    assert like(torch.zeros(1), result) is result
+    assert isinstance(like(np.zeros(1), result), np.ndarray)
+
+
+@pytest.mark.parametrize("array", [np.array(["a"]), np.array([object()]), np.zeros(1, "datetime64[s]")])
+def test_other_dtypes_are_refused(array: np.ndarray) -> None:
+    with pytest.raises(TypeError, match="x must have a numeric dtype that torch knows, got"):
+        to_tensor("x", array)
+
+
+def test_kinds_are_not_mixed() -> None:
+    with pytest.raises(TypeError, match=r"b must be a numpy.ndarray like a, got Tensor"):
+        to_tensors(a=np.zeros(1), b=torch.zeros(1))
+    with pytest.raises(TypeError, match=r"a must be a torch.Tensor or a numpy.ndarray, got float"):
+        to_tensors(a=1.0, b=torch.zeros(1))
