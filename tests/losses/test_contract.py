@@ -243,6 +243,18 @@ def test_mixed_label_forms_and_no_references(name):
     assert torch.isfinite(value)
 
 
+@pytest.mark.parametrize("case", sorted(set(CASES) - {"DSDHLoss", "DTSHLoss"}))  # these two look at values
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_everything_is_computed_on_the_device_of_the_embeddings(case, multi_label):
+    loss = make(case).to("meta")
+    u = torch.randn(4, BITS, device="meta", requires_grad=True)
+    labels = (
+        torch.zeros(4, NUM_CLASSES, device="meta") if multi_label else torch.zeros(4, dtype=torch.int64, device="meta")
+    )
+    value = loss(u, labels, indices=torch.zeros(4, dtype=torch.int64, device="meta"))
+    assert value.device.type == "meta"
+
+
 def test_labels_on_another_device_are_named():
     u, labels = batch(3)
     with pytest.raises(ValueError, match="labels must be on cpu like u, got meta"):
