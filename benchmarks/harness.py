@@ -7,10 +7,12 @@ median over rounds. Nothing is timed before its result has been checked.
 from __future__ import annotations
 
 import contextlib
+import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
@@ -137,3 +139,14 @@ def _loops(run: Callable[[], Any]) -> int:
     began = time.perf_counter()
     run()
     return max(1, int(1e-3 / max(time.perf_counter() - began, 1e-7)))
+
+
+def environment() -> dict[str, Any]:
+    """The machine and the versions behind a result."""
+    with open("/proc/cpuinfo") as lines:
+        models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    versions = {}
+    for package in ("torch", "numpy", "faiss-cpu", "torchmetrics"):
+        with contextlib.suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return {**hk.info().to_dict(), "cpu": models[0] if models else platform.machine(), "versions": versions}

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 import hashkernels
-from hashkernels.cli import learning, retrieval, theory
+from hashkernels.cli import benchmarks, learning, retrieval, theory
 
 # Typer carries its own copy of click in some versions; this is ClickException in all of them.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -70,7 +70,7 @@ def _root(
         typer.echo(context.get_help())
 
 
-for _module in (learning, retrieval, theory):
+for _module in (learning, retrieval, theory, benchmarks):
     for _command in _module.COMMANDS:
         app.command()(_command)
 

@@ -1,0 +1,97 @@
+"""bench."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from hashkernels import _validation as check
+from hashkernels.cli.console import emit
+from hashkernels.cli.options import Force, Json
+from hashkernels.data.files import check_output_files, save_text
+from hashkernels.report import text_table
+
+
+def bench(
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="Cases whose title contains this; repeatable.")
+    ] = None,
+    threads: Annotated[list[int] | None, typer.Option(help="Thread counts to time; repeatable [default: 1].")] = None,
+    seconds: Annotated[float, typer.Option(help="Time for each contender of a case.")] = 1.0,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Small sizes: a check of the code, no figures to quote.")
+    ] = False,
+    list_cases: Annotated[bool, typer.Option("--list", help="Print the cases and exit.")] = False,
+    output: Annotated[Path | None, typer.Option(help="Also write all figures as JSON.")] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Time the kernels against pure torch and their peers; every result is checked first.
+
+    Peers that are not installed are left out: pip install 'hashkernels[bench]' brings them.
+
+    Examples:
+
+      hashkernels bench --only topk --threads 1 --threads 2
+
+      hashkernels bench --output results.json
+    """
+    suite: Any = import_module("hashkernels.benchmarks")
+    wanted = only or [""]
+    cases = [case for case in suite.CASES if any(text in case.title for text in wanted)]
+    if not cases:
+        raise ValueError(f"only must match the title of a case (see --list), got {', '.join(wanted)}")
+    check.check_real("seconds", seconds, 0.0, 3600.0)
+    counts = [check.check_int("threads", count, 1, 4096) for count in threads or [1]]
+    if list_cases:
+        emit(as_json, {"cases": [case.title for case in cases]}, "\n".join(case.title for case in cases))
+        return
+    if output is not None:
+        check_output_files([output], force=force)
+
+    environment = suite.environment()
+    measurements: list[dict[str, Any]] = []
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("", total=len(cases) * len(counts))
+        for case in cases:
+            for count in counts:
+                bar.update(task, description=case.title)
+                measurement = suite.measure(case, threads=count, seconds=seconds, quick=quick).to_dict()
+                measurements.append(measurement)
+                bar.advance(task)
+                if not as_json:
+                    typer.echo(_table(measurement) + "\n")
+                    sys.stdout.flush()
+    numbers = {"environment": environment, "quick": quick, "measurements": measurements}
+    if output is not None:
+        save_text(output, json.dumps(numbers, indent=1))
+    if as_json:
+        emit(True, numbers, "")
+
+
+def _table(measurement: dict[str, Any]) -> str:
+    """One case: median milliseconds, the range of the rounds, and how many times as long as ours."""
+    rows = [
+        [
+            name,
+            f"{1e3 * seconds:.3f}",
+            f"{1e3 * measurement['fastest'][name]:.3f}..{1e3 * measurement['slowest'][name]:.3f}",
+            f"{measurement['ratio'].get(name, 1.0):.2f}",
+        ]
+        for name, seconds in measurement["seconds"].items()
+    ]
+    threads = measurement["threads"]
+    title = f"{measurement['case']} ({threads} thread{'s' if threads > 1 else ''})"
+    rate = f"{measurement['rate'] / 1e9:.3g} G{measurement['rate_unit']}"
+    return f"{title}\n{text_table(['', 'median ms', 'range', 'ratio'], rows)}\nhashkernels: {rate}"
+
+
+COMMANDS = (bench,)
