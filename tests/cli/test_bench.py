@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from hashkernels.cli import app
+from hashkernels.cli.app import app
 
 
 def run(*arguments: str) -> Any:
