@@ -24,6 +24,7 @@ _HOW_TO_BUILD = "run pip install again where a C++20 compiler is found (g++ 12 o
 _HOW_TO_BUILD_CUDA = "run pip install with HASHKERNELS_CUDA=ON where nvcc is found"
 
 _native: ModuleType | None = None
+_cuda_built = False  # the launchers are there in every build, and refuse in one without CUDA
 _reference_forced = False
 _warned = False
 
@@ -70,11 +71,9 @@ def cuda_kernel(name: str) -> Callable[..., Any] | None:
     """The native CUDA launcher of that name, or None where the reference must answer on the device."""
     if _reference_forced:
         return None
-    kernel = getattr(_native, name, None)
-    if kernel is not None and not build_info()["cuda"]:
-        kernel = None
+    kernel = getattr(_native, name, None) if _cuda_built else None
     if kernel is None:
-        if _native is None or not build_info()["cuda"]:
+        if not _cuda_built:
             _warn_once(f"this build has no CUDA kernels, torch answers on the device: {_HOW_TO_BUILD_CUDA}")
         else:
             _warn_once(f"there is no CUDA kernel {name}, torch answers on the device")
@@ -91,9 +90,10 @@ def _warn_once(reason: str) -> None:
 
 
 def _load() -> None:
-    global _native, _warned
+    global _native, _cuda_built, _warned
     try:
         _native = importlib.import_module("hashkernels._native")
+        _cuda_built = bool(build_info()["cuda"])
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and error.name == "hashkernels._native":
             return

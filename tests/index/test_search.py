@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -168,6 +169,14 @@ def test_read_only_memory_map(isa: str, tmp_path: Path) -> None:
         case.check_nearest(hk.topk(mapped[:4], mapped, 9), 9)
         case.check_within(hk.range_search(mapped[:4], mapped, 50), 50)
     np.testing.assert_array_equal(mapped, codes)
+
+
+def test_searches_from_several_python_threads(isa: str) -> None:
+    case = random_case(50, 3000, 64)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: hk.topk(case.queries, case.database, 20, threads=2), range(24)))
+    for result in found:
+        case.check_nearest(result, 20)
 
 
 def test_no_queries(isa: str) -> None:
