@@ -13,21 +13,31 @@ Xu, Wang and Kitani, *Error Correction Maximization for Deep Image Hashing* (BMV
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from math import comb
 
 from hashkernels._validation import check_bits, check_int
+from hashkernels.centers._delsarte import linear_programming_size
+from hashkernels.centers._sizes import elias_bassalygo_size, even_case, johnson_size, plotkin_size
+
+MAX_COUNTING_BITS = 512
+MAX_LINEAR_PROGRAM_BITS = 256
 
 __all__ = [
     "ball_volume",
     "ecm_distance",
     "ecm_margin",
+    "elias_bassalygo_distance",
     "gilbert_varshamov_distance",
     "griesmer_distance",
     "hamming_bound_distance",
+    "johnson_distance",
+    "linear_programming_distance",
     "plotkin_distance",
     "plotkin_margin",
     "singleton_distance",
+    "tightest_distance",
 ]
 
 
@@ -157,6 +167,97 @@ def griesmer_distance(bits: int, num_classes: int, *, alphabet: int = 2) -> int:
     distance = 0
     while sum(-(-(distance + 1) // power) for power in powers) <= bits:
         distance += 1
+    return distance
+
+
+def johnson_distance(bits: int, num_classes: int) -> int:
+    """Johnson's upper bound on the minimum distance of binary codes, a sharpening of the Hamming bound.
+
+    Args:
+        bits: code length, in 1..512.
+        num_classes: number of codes, at least 2.
+
+    >>> johnson_distance(15, 257)
+    4
+    """
+    bits, num_classes, _ = _check(check_int("bits", bits, 1, MAX_COUNTING_BITS), num_classes, 2)
+    return _descend(bits, num_classes, johnson_size, hamming_bound_distance(bits, num_classes))
+
+
+def elias_bassalygo_distance(bits: int, num_classes: int) -> int:
+    """Elias' and Bassalygo's upper bound on the minimum distance of binary codes, by Johnson's constant-weight bounds.
+
+    Args:
+        bits: code length, in 1..512.
+        num_classes: number of codes, at least 2.
+
+    >>> elias_bassalygo_distance(64, 1000)
+    31
+    """
+    bits, num_classes, _ = _check(check_int("bits", bits, 1, MAX_COUNTING_BITS), num_classes, 2)
+    return _descend(bits, num_classes, elias_bassalygo_size, bits)
+
+
+def linear_programming_distance(bits: int, num_classes: int) -> int:
+    """Delsarte's linear programming upper bound on the minimum distance of binary codes, certified in exact rationals.
+
+    It implies the Hamming and Plotkin bounds, from which the search for it starts.
+
+    Args:
+        bits: code length, in 1..256.
+        num_classes: number of codes, at least 2.
+
+    Raises:
+        ImportError: scipy is missing (extra "centers").
+
+    >>> linear_programming_distance(48, 1000)
+    20
+    """
+    bits, num_classes, _ = _check(check_int("bits", bits, 1, MAX_LINEAR_PROGRAM_BITS), num_classes, 2)
+    start = min(hamming_bound_distance(bits, num_classes), plotkin_distance(bits, num_classes))
+    return _descend(bits, num_classes, linear_programming_size, start)
+
+
+def tightest_distance(bits: int, num_classes: int, *, linear_program: bool = True) -> int:
+    """The least of the upper bounds on the minimum distance of ``num_classes`` binary codes of ``bits`` bits.
+
+    Hamming, Singleton and Plotkin with the parity and shortening arguments; up to 512 bits Johnson and Elias-Bassalygo;
+    up to 256 bits the linear programming bound.
+
+    Args:
+        bits: code length, in 1..4096.
+        num_classes: number of codes, at least 2.
+        linear_program: include the linear programming bound, which needs scipy (extra "centers").
+
+    Raises:
+        ImportError: ``linear_program`` is asked for and scipy is missing.
+
+    >>> tightest_distance(48, 10), tightest_distance(48, 21), tightest_distance(48, 100)
+    (26, 24, 23)
+    """
+    bits, num_classes, _ = _check(bits, num_classes, 2)
+    bound = min(
+        singleton_distance(bits, num_classes),
+        hamming_bound_distance(bits, num_classes),
+        plotkin_distance(bits, num_classes),
+    )
+    sizes: list[Callable[[int, int], int | None]] = [plotkin_size]
+    if bits <= MAX_COUNTING_BITS:
+        sizes += [elias_bassalygo_size, johnson_size]
+    if linear_program and bits <= MAX_LINEAR_PROGRAM_BITS:
+        sizes.append(linear_programming_size)
+    for size in sizes:
+        bound = _descend(bits, num_classes, size, bound)
+    return bound
+
+
+def _descend(bits: int, num_classes: int, size: Callable[[int, int], int | None], distance: int) -> int:
+    """The first distance, from ``distance`` down, at which ``size``, a bound on the number of codes, allows so many."""
+    while distance > 0:
+        most = size(*even_case(bits, distance))
+        if most is None or most >= num_classes:
+            break
+        distance -= 1
     return distance
 
 

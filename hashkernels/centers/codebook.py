@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hashkernels.centers.bounds import hamming_bound_distance, plotkin_distance
+from hashkernels.centers.bounds import tightest_distance
 
 Words = NDArray[np.int8]
 
@@ -24,8 +24,8 @@ class Codebook:
     Args:
         words: -1/+1 of any numeric dtype, ``[num_classes, bits]``, at least two rows.
         construction: where the words come from, in words.
-        upper_bound: an upper bound on the minimum distance of any such set; default: the lesser of Hamming's and
-            Plotkin's.
+        upper_bound: an upper bound on the minimum distance of any such set; default:
+            `bounds.tightest_distance` without its linear program.
 
     Raises:
         ValueError: another shape, values other than -1 and +1, or an upper bound below the minimum distance.
@@ -54,8 +54,7 @@ class Codebook:
         self._construction = construction
         self._min_distance = minimum_distance(self._words)
         if upper_bound is None:
-            size = (self.bits, self.num_classes)
-            upper_bound = min(hamming_bound_distance(*size), plotkin_distance(*size))
+            upper_bound = tightest_distance(self.bits, self.num_classes, linear_program=False)
         if upper_bound < self._min_distance:
             raise ValueError(
                 f"upper_bound must be at least the minimum distance {self._min_distance}, got {upper_bound}"

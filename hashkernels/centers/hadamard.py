@@ -8,6 +8,7 @@ import numpy as np
 
 from hashkernels._validation import check_bits, check_int
 from hashkernels.centers._fields import prime_power, quadratic_character
+from hashkernels.centers._select import dead_weight, random_signs, scramble
 from hashkernels.centers.codebook import Codebook, Words
 
 MAX_ORDER = 4096
@@ -48,6 +49,12 @@ def hadamard_matrix(order: int) -> Words:
     return _matrix(order).copy()
 
 
+def normalised_hadamard(order: int) -> Words:
+    """A Hadamard matrix whose first column is all +1."""
+    matrix = hadamard_matrix(order)
+    return matrix * matrix[:, :1]
+
+
 def hadamard_centers(num_classes: int, bits: int, *, seed: int = 0) -> Codebook:
     """Centres at distance ``bits / 2`` (or ``bits``) from each other: rows of a Hadamard matrix or of ``[H; -H]``.
 
@@ -78,33 +85,20 @@ def hadamard_centers(num_classes: int, bits: int, *, seed: int = 0) -> Codebook:
     rng = np.random.default_rng(seed)
     matrix = _matrix(bits)
     drawn = (_draw_rows(matrix, num_classes, rng) for _ in range(_ROW_DRAWS))
-    rows = min(drawn, key=_dead_weight)
-    columns = rng.permutation(bits)
-    words = rows[:, columns] * _signs(bits, rng)
+    rows = min(drawn, key=dead_weight)
     halves = "H" if num_classes <= bits else "[H; -H]"
     recipe = f"{num_classes} rows of {halves}, Hadamard matrix of order {bits} ({_recipe(bits)})"
-    return Codebook(words, construction=recipe)
+    return Codebook(scramble(rows, rng), construction=recipe)
 
 
 def _draw_rows(matrix: Words, num_rows: int, rng: np.random.Generator) -> Words:
     """Rows of ``matrix`` with random signs; more than there are: all of them and the opposites of some, shuffled."""
     order = len(matrix)
-    signed = matrix * _signs(order, rng)[:, None]
+    signed = matrix * random_signs(order, rng)[:, None]
     if num_rows <= order:
         return signed[rng.choice(order, num_rows, replace=False)]
     opposites = -signed[rng.choice(order, num_rows - order, replace=False)]
     return rng.permutation(np.concatenate([signed, opposites]))
-
-
-def _dead_weight(rows: Words) -> tuple[int, int, int]:
-    """Constant columns, repeated columns, and the sum of squared column sums: the less the better."""
-    constant = int((rows == rows[0]).all(axis=0).sum())
-    repeated = rows.shape[1] - len(np.unique((rows * rows[0]).T, axis=0))
-    return constant, repeated, int((rows.sum(axis=0, dtype=np.int64) ** 2).sum())
-
-
-def _signs(count: int, rng: np.random.Generator) -> Words:
-    return (2 * rng.integers(0, 2, count) - 1).astype(np.int8)
 
 
 @cache
