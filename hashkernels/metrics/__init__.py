@@ -7,10 +7,22 @@ from hashkernels.metrics.counts import RetrievalCounts, retrieval_counts
 from hashkernels.metrics.evaluate import evaluate, evaluate_counts
 from hashkernels.metrics.f_score import f_score, f_score_within
 from hashkernels.metrics.hit_rate import hit_rate
+from hashkernels.metrics.lower_bound import (
+    RankExtremes,
+    average_precision_bound,
+    lowest_average_precision,
+    rank_extremes,
+)
 from hashkernels.metrics.mis_rank import MisRanks, mis_ranks
 from hashkernels.metrics.ndcg import ndcg
 from hashkernels.metrics.query_metric import QueryMetric
 from hashkernels.metrics.r_precision import r_precision
+from hashkernels.metrics.recognition import (
+    LogisticRecognition,
+    NeighbourRecognition,
+    knn_recognition,
+    logistic_recognition,
+)
 from hashkernels.metrics.report import (
     Bounds,
     CountTies,
@@ -22,29 +34,51 @@ from hashkernels.metrics.report import (
     Ties,
     ZeroHit,
 )
+from hashkernels.metrics.separation import (
+    ClassDistances,
+    Separation,
+    SeparationTracker,
+    class_distances,
+    majority_centers,
+    separation,
+)
 
 __all__ = [
     "Bounds",
+    "ClassDistances",
     "CodeStatistics",
     "CountTies",
     "Denominator",
     "DistanceHistogram",
+    "LogisticRecognition",
     "MisRanks",
+    "NeighbourRecognition",
     "PerQuery",
     "PrecisionRecallCurve",
     "QueryMetric",
+    "RankExtremes",
     "RetrievalCounts",
     "RetrievalReport",
+    "Separation",
+    "SeparationTracker",
     "Ties",
     "ZeroHit",
+    "average_precision_bound",
+    "class_distances",
     "code_statistics",
     "evaluate",
     "evaluate_counts",
     "f_score",
     "f_score_within",
     "hit_rate",
+    "knn_recognition",
+    "logistic_recognition",
+    "lowest_average_precision",
+    "majority_centers",
     "mis_ranks",
     "ndcg",
     "r_precision",
+    "rank_extremes",
     "retrieval_counts",
+    "separation",
 ]
