@@ -44,8 +44,7 @@ def fit(
 
     Args:
         model: items -> outputs float [N, bits]; trained in place, on the device where its parameters are.
-        loss: ``loss(u, labels, indices=...)`` -> scalar; moved to the model's device. If it has a method
-            ``on_epoch_end``, that is called after each epoch.
+        loss: ``loss(u, labels, indices=...)`` -> scalar; moved to the model's device.
         dataset: a pair (items, labels), items uint8 images (scaled to 0..1) or floating point; or a map-style
             ``torch.utils.data.Dataset`` of such pairs.
         epochs: passes over the data.
@@ -127,8 +126,6 @@ def fit(
                         record = tally.record(epoch)
                         _check_record(record, tally.num_classes, history, learning_rate)
                         history.records.append(record)
-                        if hook := getattr(loss, "on_epoch_end", None):
-                            hook()
                     if progress is not None:
                         progress(Progress(step, num_steps, record))
     finally:

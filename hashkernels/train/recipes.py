@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -106,12 +106,37 @@ def _split_name(name: str) -> tuple[str, bool]:
     return name.removesuffix(SURROGATE_SUFFIX), name.endswith(SURROGATE_SUFFIX)
 
 
-register(Recipe("ecm", "ECM", lambda task: losses.ECMLoss(task.bits, task.num_classes, margin="ecm")))
-register(
-    Recipe(
-        "ecm_plotkin",
-        "ECM, Plotkin margin",
-        lambda task: losses.ECMLoss(task.bits, task.num_classes, margin="plotkin"),
-    )
-)
-register(Recipe("csq", "CSQ", lambda task: losses.CSQLoss(task.bits, task.num_classes, centers=class_centers(task))))
+def _register_all() -> None:
+    def sized(loss: Callable[..., HashLoss], **options: Any) -> Callable[[Task], HashLoss]:
+        return lambda task: loss(task.bits, task.num_classes, **options)
+
+    def seeded(loss: Callable[..., HashLoss]) -> Callable[[Task], HashLoss]:
+        return lambda task: loss(task.bits, task.num_classes, seed=task.seed)
+
+    def banked(loss: Callable[..., HashLoss]) -> Callable[[Task], HashLoss]:
+        return lambda task: loss(task.bits, task.num_classes, num_train=task.num_train)
+
+    for recipe in (
+        Recipe("ecm", "ECM", sized(losses.ECMLoss, margin="ecm")),
+        Recipe("ecm_plotkin", "ECM, Plotkin margin", sized(losses.ECMLoss, margin="plotkin")),
+        Recipe("ecm_classwise", "ECM, class-wise", sized(losses.ECMLoss, margin="plotkin", classwise=True)),
+        Recipe("csq", "CSQ", seeded(losses.CSQLoss)),
+        Recipe("hashnet", "HashNet", sized(losses.HashNetLoss)),
+        Recipe("dpsh", "DPSH", sized(losses.DPSHLoss)),
+        Recipe("dtsh", "DTSH", sized(losses.DTSHLoss)),
+        Recipe("dbdh", "DBDH", sized(losses.DBDHLoss)),
+        # The one method here that cannot do without a bank: it keeps a code of every training item.
+        Recipe("dsdh", "DSDH", banked(losses.DSDHLoss)),
+        Recipe("dch", "DCH", sized(losses.DCHLoss)),
+        Recipe("dhn", "DHN", sized(losses.DHNLoss)),
+        Recipe("dsh", "DSH", sized(losses.DSHLoss)),
+        Recipe("greedyhash", "GreedyHash", sized(losses.GreedyHashLoss)),
+        Recipe("mihash", "MIHash", sized(losses.MIHashLoss)),
+        Recipe("talr", "TALR", sized(losses.TALRLoss)),
+        Recipe("dpn", "DPN", seeded(losses.DPNLoss)),
+        Recipe("orthohash", "OrthoHash", seeded(losses.OrthoHashLoss)),
+    ):
+        register(recipe)
+
+
+_register_all()
