@@ -47,6 +47,10 @@ void run(const std::string& dtype_code, const Arguments& args, const Loss& loss,
   }
 }
 
+Labels labels(uintptr_t data, int words) { return {address<const void>(data), words}; }
+
+PairMean mean_of(bool weighted) { return weighted ? PairMean::kWeighted : PairMean::kEachKind; }
+
 }  // namespace
 
 void register_pairwise(pybind11::module_& module) {
@@ -62,15 +66,57 @@ void register_pairwise(pybind11::module_& module) {
                                     v,
                                     num_columns,
                                     column_stride,
-                                    {address<const void>(row_labels), label_words},
-                                    {address<const void>(column_labels), label_words},
+                                    labels(row_labels, label_words),
+                                    labels(column_labels, label_words),
                                     out_terms,
                                     out_counts,
                                     grad,
                                     threads};
-               run(dtype_code, args, MarginLoss{positive_margin, negative_margin, positive_scale, negative_scale},
-                   [](auto&&... arguments) { return margin_loss(arguments...); });
+               const MarginLoss loss{positive_margin, negative_margin, positive_scale, negative_scale};
+               run(dtype_code, args, loss, [](auto&&... arguments) { return margin_loss(arguments...); });
              });
+  module.def("likelihood_loss",
+             [](uintptr_t u, const std::string& dtype_code, int64_t num_rows, int64_t bits, int64_t row_stride,
+                uintptr_t v, int64_t num_columns, int64_t column_stride, uintptr_t row_labels, uintptr_t column_labels,
+                int label_words, double scale, double positive_scale, double negative_scale, bool weighted,
+                uintptr_t out_terms, uintptr_t out_counts, uintptr_t grad, int threads) {
+               const Arguments args{u,
+                                    num_rows,
+                                    bits,
+                                    row_stride,
+                                    v,
+                                    num_columns,
+                                    column_stride,
+                                    labels(row_labels, label_words),
+                                    labels(column_labels, label_words),
+                                    out_terms,
+                                    out_counts,
+                                    grad,
+                                    threads};
+               const LikelihoodLoss loss{scale, positive_scale, negative_scale, mean_of(weighted)};
+               run(dtype_code, args, loss, [](auto&&... arguments) { return likelihood_loss(arguments...); });
+             });
+  module.def("cauchy_loss", [](uintptr_t u, const std::string& dtype_code, int64_t num_rows, int64_t bits,
+                               int64_t row_stride, uintptr_t v, int64_t num_columns, int64_t column_stride,
+                               uintptr_t row_labels, uintptr_t column_labels, int label_words, double gamma,
+                               double distance_scale, double min_distance, double positive_scale, double negative_scale,
+                               bool weighted, uintptr_t out_terms, uintptr_t out_counts, uintptr_t grad, int threads) {
+    const Arguments args{u,
+                         num_rows,
+                         bits,
+                         row_stride,
+                         v,
+                         num_columns,
+                         column_stride,
+                         labels(row_labels, label_words),
+                         labels(column_labels, label_words),
+                         out_terms,
+                         out_counts,
+                         grad,
+                         threads};
+    const CauchyLoss loss{gamma, distance_scale, min_distance, positive_scale, negative_scale, mean_of(weighted)};
+    run(dtype_code, args, loss, [](auto&&... arguments) { return cauchy_loss(arguments...); });
+  });
 }
 
 }  // namespace hashkernels::bindings

@@ -33,11 +33,15 @@ Status count_pairs(const Pairs<T>& pairs, PairwiseResult* result, int num_thread
   return Status::kOk;
 }
 
-}  // namespace
+// What a loss is beside its function: the weight of a pair's loss, and the constant factor of its slope.
+struct Kind {
+  double scale, slope_factor;
+};
 
 template <class T>
-Status margin_loss(const Embeddings<T>& u, const Embeddings<T>& v, int64_t bits, Labels u_labels, Labels v_labels,
-                   const MarginLoss& loss, PairwiseResult* result, T* grad, int num_threads) noexcept {
+Status pairwise_loss(const Embeddings<T>& u, const Embeddings<T>& v, int64_t bits, Labels u_labels, Labels v_labels,
+                     PairParameters<T> parameters, Kind positive, Kind negative, PairMean mean, PairwiseResult* result,
+                     T* grad, int num_threads) {
   PairLabels<typename PairLane<T>::Int> labels;
   const Labels other = v.data == nullptr ? Labels{nullptr, 0} : v_labels;
   if (!labels.build(u_labels, u.num_rows, other, v.num_rows)) return Status::kOutOfMemory;
@@ -45,14 +49,14 @@ Status margin_loss(const Embeddings<T>& u, const Embeddings<T>& v, int64_t bits,
   Status status = count_pairs(pairs, result, num_threads);
   if (status != Status::kOk) return status;
 
-  const double positive_weight = result->positive_pairs == 0 ? 0 : loss.positive_scale / result->positive_pairs;
-  const double negative_weight = result->negative_pairs == 0 ? 0 : loss.negative_scale / result->negative_pairs;
-  PairParameters<T> parameters{};
-  parameters.function = PairFunction::kMargin;
-  parameters.positive_margin = static_cast<T>(loss.positive_margin);
-  parameters.negative_margin = static_cast<T>(loss.negative_margin);
-  parameters.positive_slope = static_cast<T>(-2 * positive_weight);
-  parameters.negative_slope = static_cast<T>(2 * negative_weight);
+  const double positive_pairs = result->positive_pairs, negative_pairs = result->negative_pairs;
+  const double all = positive.scale * positive_pairs + negative.scale * negative_pairs;
+  const auto weight = [&](Kind kind, double count) {
+    return count == 0 || kind.scale == 0 ? 0 : kind.scale / (mean == PairMean::kEachKind ? count : all);
+  };
+  const double positive_weight = weight(positive, positive_pairs), negative_weight = weight(negative, negative_pairs);
+  parameters.positive_slope = static_cast<T>(positive_weight * positive.slope_factor);
+  parameters.negative_slope = static_cast<T>(negative_weight * negative.slope_factor);
   double sums[2];
   status = run_pairs(pairs, parameters, sums, grad, num_threads);
   result->positive_term = positive_weight * sums[0];
@@ -60,9 +64,52 @@ Status margin_loss(const Embeddings<T>& u, const Embeddings<T>& v, int64_t bits,
   return status;
 }
 
+}  // namespace
+
+template <class T>
+Status margin_loss(const Embeddings<T>& u, const Embeddings<T>& v, int64_t bits, Labels u_labels, Labels v_labels,
+                   const MarginLoss& loss, PairwiseResult* result, T* grad, int num_threads) noexcept {
+  PairParameters<T> parameters{};
+  parameters.function = PairFunction::kMargin;
+  parameters.positive_margin = static_cast<T>(loss.positive_margin);
+  parameters.negative_margin = static_cast<T>(loss.negative_margin);
+  return pairwise_loss(u, v, bits, u_labels, v_labels, parameters, {loss.positive_scale, -2}, {loss.negative_scale, 2},
+                       PairMean::kEachKind, result, grad, num_threads);
+}
+
+template <class T>
+Status likelihood_loss(const Embeddings<T>& u, const Embeddings<T>& v, int64_t bits, Labels u_labels, Labels v_labels,
+                       const LikelihoodLoss& loss, PairwiseResult* result, T* grad, int num_threads) noexcept {
+  PairParameters<T> parameters{};
+  parameters.function = PairFunction::kLikelihood;
+  parameters.scale = static_cast<T>(loss.scale);
+  return pairwise_loss(u, v, bits, u_labels, v_labels, parameters, {loss.positive_scale, -loss.scale},
+                       {loss.negative_scale, loss.scale}, loss.mean, result, grad, num_threads);
+}
+
+template <class T>
+Status cauchy_loss(const Embeddings<T>& u, const Embeddings<T>& v, int64_t bits, Labels u_labels, Labels v_labels,
+                   const CauchyLoss& loss, PairwiseResult* result, T* grad, int num_threads) noexcept {
+  PairParameters<T> parameters{};
+  parameters.function = PairFunction::kCauchy;
+  parameters.scale = static_cast<T>(loss.distance_scale);
+  parameters.gamma = static_cast<T>(loss.gamma);
+  parameters.min_distance = static_cast<T>(loss.min_distance);
+  return pairwise_loss(u, v, bits, u_labels, v_labels, parameters, {loss.positive_scale, -loss.distance_scale},
+                       {loss.negative_scale, loss.distance_scale}, loss.mean, result, grad, num_threads);
+}
+
 template Status margin_loss<float>(const Embeddings<float>&, const Embeddings<float>&, int64_t, Labels, Labels,
                                    const MarginLoss&, PairwiseResult*, float*, int) noexcept;
 template Status margin_loss<double>(const Embeddings<double>&, const Embeddings<double>&, int64_t, Labels, Labels,
                                     const MarginLoss&, PairwiseResult*, double*, int) noexcept;
+template Status likelihood_loss<float>(const Embeddings<float>&, const Embeddings<float>&, int64_t, Labels, Labels,
+                                       const LikelihoodLoss&, PairwiseResult*, float*, int) noexcept;
+template Status likelihood_loss<double>(const Embeddings<double>&, const Embeddings<double>&, int64_t, Labels, Labels,
+                                        const LikelihoodLoss&, PairwiseResult*, double*, int) noexcept;
+template Status cauchy_loss<float>(const Embeddings<float>&, const Embeddings<float>&, int64_t, Labels, Labels,
+                                   const CauchyLoss&, PairwiseResult*, float*, int) noexcept;
+template Status cauchy_loss<double>(const Embeddings<double>&, const Embeddings<double>&, int64_t, Labels, Labels,
+                                    const CauchyLoss&, PairwiseResult*, double*, int) noexcept;
 
 }  // namespace hashkernels

@@ -23,17 +23,22 @@ struct PairLane<double> {
   using Int = int64_t;
 };
 
-enum class PairFunction { kRelevance, kMargin };
+enum class PairFunction { kRelevance, kMargin, kLikelihood, kCauchy };
 
 // The loss of a pair as a function of its inner product theta. Its derivative is positive_slope (relevant pairs) or
 // negative_slope (the others) times a factor that each function defines:
 //   kRelevance  1 where relevant, 0 elsewhere; no inner products, no derivative
 //   kMargin     x^2 with factor x; x = max(0, positive_margin - theta), or max(0, theta - negative_margin)
+//   kLikelihood softplus(z) with factor logistic(z); z = -scale * theta, or scale * theta
+//   kCauchy     log(1 + d / gamma) with factor 1 / (gamma + d), or log(1 + gamma / d) with factor gamma / (d (gamma +
+//   d));
+//               d = max(min_distance, scale * (1 - theta)), and the factor is 0 where d is min_distance
 template <class T>
 struct PairParameters {
   PairFunction function;
   T positive_slope, negative_slope;
   T positive_margin, negative_margin;
+  T scale, gamma, min_distance;
 };
 
 // The pairs (row, column) of kPairTile rows of u at most, and as many rows of v.

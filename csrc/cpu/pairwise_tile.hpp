@@ -2,6 +2,7 @@
 // first one, so one register-blocked product does all three.
 #pragma once
 
+#include "pairwise_math.hpp"
 #include "pairwise_vector.hpp"
 
 namespace hashkernels {
@@ -153,6 +154,44 @@ struct Margin {
 };
 
 template <class S>
+struct Likelihood {
+  using Vector = typename S::Vector;
+  Vector scale;
+
+  explicit Likelihood(const PairParameters<typename S::T>& p) : scale(splat<Vector>(p.scale)) {}
+
+  // softplus(z) = max(0, z) + log(1 + e), e = exp(-|z|), log(1 + e) = 2 atanh(e / (2 + e)); its slope is the logistic
+  // function, 1 / (1 + e) or e / (1 + e). One division serves both.
+  Loss<S> operator()(Vector theta, typename S::Mask relevant) const {
+    const Vector scaled = scale * theta;
+    const Vector z = relevant ? -scaled : scaled;
+    const Vector e = exp_of_negative<S>(z > 0 ? -z : z);
+    const Vector y = 1 + e;
+    const Vector reciprocal = 1 / (y * (1 + y));
+    const Vector logistic = (1 + y) * reciprocal;
+    return {positive_part(z) + twice_atanh<S>(e * y * reciprocal), z < 0 ? e * logistic : logistic};
+  }
+};
+
+template <class S>
+struct Cauchy {
+  using Vector = typename S::Vector;
+  Vector gamma, scale, min_distance;
+
+  explicit Cauchy(const PairParameters<typename S::T>& p)
+      : gamma(splat<Vector>(p.gamma)), scale(splat<Vector>(p.scale)), min_distance(splat<Vector>(p.min_distance)) {}
+
+  Loss<S> operator()(Vector theta, typename S::Mask relevant) const {
+    const Vector free = scale * (1 - theta);  // in this order: near theta = 1 the difference is exact
+    const Vector distance = free < min_distance ? min_distance : free;
+    const Vector ratio = (relevant ? distance : gamma) / (relevant ? gamma : distance);
+    const Vector reciprocal = 1 / (gamma + distance);
+    const Vector slope = relevant ? reciprocal : reciprocal * ratio;
+    return {log1p<S>(ratio), free < min_distance ? Vector{} : slope};
+  }
+};
+
+template <class S>
 inline double sum_lanes(const typename S::Vector (&vectors)[S::kVectors]) {
   typename S::Vector sum = vectors[0];
   for (int v = 1; v < S::kVectors; ++v) sum += vectors[v];
@@ -242,6 +281,10 @@ void pairwise_tile(const PairwiseTile<typename S::T>& tile, const PairParameters
       return count_relevant<S>(tile, sums);
     case PairFunction::kMargin:
       return evaluate<S, Margin<S>>(tile, parameters, sums);
+    case PairFunction::kLikelihood:
+      return evaluate<S, Likelihood<S>>(tile, parameters, sums);
+    case PairFunction::kCauchy:
+      return evaluate<S, Cauchy<S>>(tile, parameters, sums);
   }
 }
 

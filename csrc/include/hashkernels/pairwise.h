@@ -1,4 +1,12 @@
 // Fused pairwise losses: value and gradient in one pass over tiles of inner products; no N x N matrix.
+//
+// Every loss is a sum over ordered pairs (i, j) of a function of theta = u_i . v_j and of whether i and j are relevant
+// to each other. v.data == null: the batch against itself, pairs i != j, and the gradient goes through both sides
+// (v_labels is not read). Otherwise batch against bank: the gradient goes through u alone.
+//
+// grad: null, or u.num_rows * bits contiguous values that receive d(positive_term + negative_term) / du.
+// T is float or double. NaN in u or v comes out as NaN. Up to 2^53 pairs. The same bits at any number of threads of one
+// instruction set. Beside the inputs at most about three copies of u are held, and 32 MB against a bank.
 #pragma once
 
 #include <cstdint>
@@ -16,13 +24,36 @@ struct Embeddings {
   int64_t stride;
 };
 
-// The margin loss of Error Correction Maximization (equation 6), over ordered pairs (i, j), theta = u_i . v_j:
-//   relevant pairs:   positive_scale * min(0, theta - positive_margin)^2 / number of relevant pairs
-//   irrelevant pairs: negative_scale * max(0, theta - negative_margin)^2 / number of irrelevant pairs
-// v.data == null: the batch against itself, pairs i != j, and the gradient goes through both sides.
-// Otherwise batch against bank: the gradient goes through u alone.
+// What the losses of the pairs are divided by; a kind of pairs that does not occur, or whose scale is 0, adds 0.
+enum class PairMean {
+  kEachKind,  // relevant pairs: positive_scale / |relevant|, the others: negative_scale / |others|
+  kWeighted,  // both kinds: their scale / (positive_scale * |relevant| + negative_scale * |others|)
+};
+
+// The margin loss of Error Correction Maximization (equation 6), with PairMean::kEachKind:
+//   relevant pairs:   min(0, theta - positive_margin)^2
+//   irrelevant pairs: max(0, theta - negative_margin)^2
 struct MarginLoss {
   double positive_margin, negative_margin, positive_scale, negative_scale;
+};
+
+// The negative log-likelihood of DPSH, HashNet, DBDH and DSDH, softplus(scale * theta) - relevant * scale * theta,
+// where softplus(x) = log(1 + e^x). scale is 1/2 in DPSH; HashNet's class-balanced weights are kEachKind with scales
+// of 1.
+struct LikelihoodLoss {
+  double scale, positive_scale, negative_scale;
+  PairMean mean;
+};
+
+// The Cauchy cross-entropy of DCH on the distance d = max(min_distance, distance_scale * (1 - theta)):
+//   relevant pairs:   log(1 + d / gamma)
+//   irrelevant pairs: log(1 + gamma / d)
+// With rows of length 1, theta is the cosine, and distance_scale = bits / 2 gives DCH's distance: the caller normalises
+// the rows, and applies the chain rule of that. gamma and min_distance are positive; pairs nearer than min_distance
+// have no gradient.
+struct CauchyLoss {
+  double gamma, distance_scale, min_distance, positive_scale, negative_scale;
+  PairMean mean;
 };
 
 struct PairwiseResult {
@@ -30,10 +61,16 @@ struct PairwiseResult {
   int64_t positive_pairs, negative_pairs;
 };
 
-// grad: null, or u.num_rows * bits contiguous values that receive d(positive_term + negative_term) / du.
-// The same bits at any number of threads of one instruction set. T is float or double.
 template <class T>
 Status margin_loss(const Embeddings<T>& u, const Embeddings<T>& v, int64_t bits, Labels u_labels, Labels v_labels,
                    const MarginLoss& loss, PairwiseResult* result, T* grad, int num_threads) noexcept;
+
+template <class T>
+Status likelihood_loss(const Embeddings<T>& u, const Embeddings<T>& v, int64_t bits, Labels u_labels, Labels v_labels,
+                       const LikelihoodLoss& loss, PairwiseResult* result, T* grad, int num_threads) noexcept;
+
+template <class T>
+Status cauchy_loss(const Embeddings<T>& u, const Embeddings<T>& v, int64_t bits, Labels u_labels, Labels v_labels,
+                   const CauchyLoss& loss, PairwiseResult* result, T* grad, int num_threads) noexcept;
 
 }  // namespace hashkernels

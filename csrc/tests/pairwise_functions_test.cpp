@@ -1,0 +1,111 @@
+// The functions of a pair: accuracy over their whole range, weights, and use in the engine.
+#include "pairwise_testing.hpp"
+
+namespace hashkernels {
+namespace {
+
+using namespace testing;
+
+class PairwiseFunctions : public testing::ForEachIsa {};
+
+// One pair (u, v) with theta = value exactly: its loss and its derivative.
+template <class T, class Loss>
+PairLoss at(T value, bool relevant, const Loss& loss) {
+  const T one = 1;
+  const int64_t label = 0, other = relevant ? 0 : 1;
+  PairwiseResult result{};
+  T slope = 0;
+  EXPECT_EQ(compute<T>({&value, 1, 1}, {&one, 1, 1}, 1, {&label, 0}, {&other, 0}, loss, &result, &slope, 1),
+            Status::kOk);
+  return {result.positive_term + result.negative_term, static_cast<double>(slope)};
+}
+
+template <class T, class Loss>
+void expect_accurate(T theta, bool relevant, const Loss& loss, double tolerance) {
+  const PairLoss got = at(theta, relevant, loss), expected = formula(loss)(theta, relevant);
+  EXPECT_NEAR(got.value, expected.value, tolerance * std::abs(expected.value)) << theta;
+  EXPECT_NEAR(got.slope, expected.slope, tolerance * std::abs(expected.slope)) << theta;
+}
+
+TEST_P(PairwiseFunctions, LikelihoodIsAccurateOverItsRange) {
+  const LikelihoodLoss loss{1, 1, 1, PairMean::kEachKind};
+  for (int i = -8500; i <= 8500; ++i) {
+    // The formula of relevant pairs cancels where theta is large; that of the others with the sign turned does not.
+    const float theta = 0.01f * i;
+    expect_accurate<float>(theta, false, loss, 5e-7);
+    const PairLoss relevant = at(-theta, true, loss), irrelevant = at(theta, false, loss);
+    EXPECT_EQ(relevant.value, irrelevant.value);
+    EXPECT_EQ(relevant.slope, -irrelevant.slope);
+    expect_accurate<double>(8 * theta, false, loss, 2e-15);
+  }
+}
+
+TEST_P(PairwiseFunctions, LikelihoodOfExtremeValuesIsFinite) {
+  const LikelihoodLoss loss{1, 1, 1, PairMean::kEachKind};
+  for (bool relevant : {false, true}) {
+    const float away = relevant ? -1e30f : 1e30f;
+    EXPECT_FLOAT_EQ(at(away, relevant, loss).value, 1e30f);
+    EXPECT_FLOAT_EQ(at(away, relevant, loss).slope, relevant ? -1 : 1);
+    EXPECT_NEAR(at(-away, relevant, loss).value, 0, 1e-37);
+    EXPECT_NEAR(at(-away, relevant, loss).slope, 0, 1e-37);
+  }
+}
+
+TEST_P(PairwiseFunctions, CauchyIsAccurateOverItsRange) {
+  const CauchyLoss loss{20, 24, 1e-6, 1, 1, PairMean::kEachKind};
+  for (bool relevant : {false, true}) {
+    for (double distance = 1e-6; distance < 100; distance *= 1.02) {
+      expect_accurate<float>(static_cast<float>(1 - distance), relevant, loss, 1e-6);
+      expect_accurate<double>(1 - distance, relevant, loss, 3e-15);
+    }
+  }
+}
+
+TEST_P(PairwiseFunctions, CauchyHasNoGradientBelowItsLeastDistance) {
+  const CauchyLoss loss{20, 24, 0.25, 1, 1, PairMean::kEachKind};
+  for (bool relevant : {false, true}) {
+    for (double theta : {1.0, 1.5, 0.999}) {
+      EXPECT_EQ(at(theta, relevant, loss).slope, 0);
+      EXPECT_NEAR(at(theta, relevant, loss).value, relevant ? std::log(20.25 / 20) : std::log(20.25 / 0.25), 1e-14);
+    }
+    EXPECT_NE(at(0.98, relevant, loss).slope, 0);
+  }
+}
+
+TEST_P(PairwiseFunctions, NotANumberComesThrough) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  for (bool relevant : {false, true}) {
+    EXPECT_TRUE(std::isnan(at(nan, relevant, LikelihoodLoss{1, 1, 1, PairMean::kEachKind}).value));
+    EXPECT_TRUE(std::isnan(at(nan, relevant, LikelihoodLoss{1, 1, 1, PairMean::kEachKind}).slope));
+    EXPECT_TRUE(std::isnan(at(nan, relevant, CauchyLoss{20, 24, 0.25, 1, 1, PairMean::kEachKind}).value));
+    EXPECT_TRUE(std::isnan(at(nan, relevant, CauchyLoss{20, 24, 0.25, 1, 1, PairMean::kEachKind}).slope));
+  }
+}
+
+template <class T, class Loss>
+void check_against_double_loop(const Loss& loss) {
+  constexpr int64_t kBits = 13;
+  const double spread = 0.3;  // theta mostly within -1..1
+  for (int64_t n : {2, 65, 150}) {
+    const Items<T> u(n, kBits, 1, 2, spread), v(90, kBits, 2, 0, spread);
+    const ItemLabels labels = ItemLabels::ids(n, 3, 3), v_labels = ItemLabels::ids(90, 3, 4);
+    for (const Items<T>* bank : {static_cast<const Items<T>*>(nullptr), &v}) {
+      expect_close(run(u, bank, kBits, labels, v_labels, loss, 1), double_loop(u, bank, kBits, labels, v_labels, loss),
+                   kTolerance<T>);
+    }
+  }
+}
+
+TEST_P(PairwiseFunctions, EqualTheDoubleLoop) {
+  for (PairMean mean : {PairMean::kEachKind, PairMean::kWeighted}) {
+    check_against_double_loop<float>(LikelihoodLoss{0.5, 5, 1, mean});
+    check_against_double_loop<double>(LikelihoodLoss{3, 1, 0, mean});
+    check_against_double_loop<float>(CauchyLoss{15, 6.5, 0.5, 1, 2, mean});
+    check_against_double_loop<double>(CauchyLoss{0.5, 6.5, 0.01, 1, 1, mean});
+  }
+}
+
+HASHKERNELS_FOR_EACH_ISA(PairwiseFunctions);
+
+}  // namespace
+}  // namespace hashkernels
