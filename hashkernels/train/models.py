@@ -23,8 +23,8 @@ class HashHead(nn.Module):
 
     Batch normalisation is on by default because it keeps every bit balanced from the first step. Without it a loss with
     a summed quantization term, like ECM's, commits to the signs that the first steps happen to give, and a net trained
-    from scratch ends with one code for all images. The normalisation has no learned scale or shift: every bit is cut
-    at its mean.
+    from scratch ends with one code for all images. The normalisation has a learned shift, since bits may be set for
+    more or fewer than half of the items, but keeps the scale of codes of -1 and +1: an output has variance 1 in a batch.
 
     Args:
         in_features: width of the embeddings that come in.
@@ -60,8 +60,9 @@ class HashHead(nn.Module):
             layers += [nn.Linear(in_features, hidden), nn.ReLU()]
         layers.append(nn.Linear(in_features if hidden is None else hidden, bits))
         if batch_norm:
-            # No learned scale or shift: outputs of mean 0 and variance 1 are what balanced codes of -1 and +1 have.
-            layers.append(nn.BatchNorm1d(bits, affine=False))
+            norm = nn.BatchNorm1d(bits)
+            norm.weight.requires_grad_(False)
+            layers.append(norm)
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,127 @@
+"""Files appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hashkernels import pack_codes
+from hashkernels.data.codes import found_rows, load_codes, save_found
+from hashkernels.data.files import atomic_write, check_output_files, check_output_folder, save_npz, staged_folder
+from hashkernels.index import range_search, topk
+
+
+def entries(folder: Path) -> list[str]:
+    return sorted(os.listdir(folder))
+
+
+def test_atomic_write_leaves_the_old_file_when_it_fails(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+
+    def fail() -> None:
+        with atomic_write(path) as file:
+            file.write(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert path.read_bytes() == b"old"
+    assert entries(tmp_path) == ["a.bin"]
+    with atomic_write(path) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new"
+    umask = os.umask(0)
+    os.umask(umask)
+    assert path.stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_staged_folder_appears_only_when_complete(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "out"
+
+    def fail() -> None:
+        with staged_folder(target) as staging:
+            (staging / "a").write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert entries(tmp_path / "deep") == []
+    with staged_folder(target) as staging:
+        (staging / "a").write_text("whole")
+        assert not target.exists()
+    assert (target / "a").read_text() == "whole"
+
+
+def test_staged_folder_overwrites_only_with_force_and_only_its_own_files(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    target.mkdir()
+    (target / "a").write_text("old")
+    (target / "mine").write_text("kept")
+    with pytest.raises(FileExistsError, match="--force"), staged_folder(target):
+        pass
+    with staged_folder(target, force=True) as staging:
+        (staging / "a").write_text("new")
+    assert {name: (target / name).read_text() for name in entries(target)} == {"a": "new", "mine": "kept"}
+    assert entries(tmp_path) == ["out"]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileExistsError, match="not a folder"):
+        check_output_folder(tmp_path / "file", force=True)
+
+
+def test_check_output_files(tmp_path: Path) -> None:
+    taken = tmp_path / "taken.npy"
+    taken.write_bytes(b"")
+    check_output_files([tmp_path / "new.npy"])
+    check_output_files([taken], force=True)
+    with pytest.raises(FileExistsError, match="--force"):
+        check_output_files([tmp_path / "new.npy", taken])
+    with pytest.raises(IsADirectoryError):
+        check_output_files([tmp_path], force=True)
+    with pytest.raises(FileNotFoundError, match="create it first"):
+        check_output_files([tmp_path / "absent" / "a.npy"])
+
+
+def test_load_codes_packs_embeddings_by_sign_and_passes_codes_on(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).standard_normal((6, 20))
+    packed = np.packbits(x > 0, axis=1)
+    for name, array in (
+        ("u", x),
+        ("signs", np.where(x > 0, 1, -1).astype(np.int8)),
+        ("bool", x > 0),
+        ("codes", packed),
+    ):
+        np.save(tmp_path / f"{name}.npy", array)
+        np.testing.assert_array_equal(load_codes(tmp_path / f"{name}.npy"), packed)
+    np.save(tmp_path / "flat.npy", packed[0])
+    with pytest.raises(ValueError, match=r"flat\.npy must hold codes"):
+        load_codes(tmp_path / "flat.npy")
+    np.save(tmp_path / "wide.npy", packed.astype(np.uint16))
+    with pytest.raises(TypeError, match="uint16"):
+        load_codes(tmp_path / "wide.npy")
+
+
+def test_save_found_round_trips(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    queries, database = (pack_codes(rng.standard_normal((count, 16))) for count in (3, 40))
+    nearest, near = topk(queries, database, 4), range_search(queries, database, 5)
+    save_found(tmp_path / "k.npz", nearest)
+    with np.load(tmp_path / "k.npz") as arrays:
+        np.testing.assert_array_equal(arrays["indices"], nearest.indices)
+        np.testing.assert_array_equal(arrays["distances"], nearest.distances)
+    save_found(tmp_path / "r.csv", near)
+    lines = (tmp_path / "r.csv").read_text().splitlines()
+    assert lines[0] == "query,rank,distance,index"
+    rows = [tuple(int(value) for value in line.split(",")) for line in lines[1:]]
+    assert [(distance, index) for _, _, distance, index in rows] == list(
+        zip(near.distances.tolist(), near.indices.tolist(), strict=True)
+    )
+    assert [row[0] for row in rows] == np.repeat(np.arange(3), np.diff(near.offsets)).tolist()
+    assert [len(row) for row in found_rows(near)] == np.diff(near.offsets).tolist()
+    with pytest.raises(ValueError, match=r"end in \.npz or \.csv"):
+        save_found(tmp_path / "r.txt", near)
+    save_npz(tmp_path / "empty.npz")
+    assert entries(tmp_path) == ["empty.npz", "k.npz", "r.csv"]

@@ -1,0 +1,64 @@
+"""Methods by name: each one builds, trains and repeats."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from hashkernels.losses import CSQLoss, ECMLoss
+from hashkernels.surrogate import SurrogateLoss
+from hashkernels.train import Recipe, build_loss, build_model, fit, method_names, method_title, recipes, register
+
+
+@pytest.mark.parametrize("method", method_names())
+def test_every_method_trains_an_epoch(method: str) -> None:
+    items, labels = torch.randn(40, 6, generator=torch.Generator().manual_seed(0)), torch.arange(40) % 4
+    loss = build_loss(method, 16, 4, num_train=40)
+    history = fit(build_model((6,), 16), loss, (items, labels), epochs=1, batch_size=20)
+    assert history.records[0].distinct_codes > 1
+
+
+def test_names_settings_and_titles() -> None:
+    assert {"ecm", "ecm_plotkin", "csq", "csq_d"} <= set(method_names())
+    paper, plotkin, wrapped = (build_loss(name, 32, 10) for name in ("ecm", "ecm_plotkin", "csq_d"))
+    assert isinstance(paper, ECMLoss)
+    assert paper.alpha == -18
+    assert isinstance(plotkin, ECMLoss)
+    assert plotkin.alpha == pytest.approx(-32 / 9)
+    assert isinstance(wrapped, SurrogateLoss)
+    assert isinstance(wrapped.base_loss, CSQLoss)
+    # Base loss and posterior pull towards the same centers.
+    assert torch.equal(wrapped.base_loss.centers, wrapped.centers)
+    assert method_title("csq_d") == "CSQ_D"
+
+
+def test_seeds_draw_centers_and_weights_and_leave_the_global_random_state() -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    first, second, other = (build_loss("csq_d", 32, 10, seed=seed).state_dict() for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    assert not torch.equal(first["centers"], other["centers"])
+
+
+def test_more_classes_than_hadamard_rows_fall_back_to_random_centers() -> None:
+    assert tuple(build_loss("csq", 12, 100).centers.shape) == (100, 12)
+
+
+def test_unknown_names_and_sizes_are_refused() -> None:
+    with pytest.raises(ValueError, match="method must be one of ecm"):
+        build_loss("nope", 32, 10)
+    with pytest.raises(ValueError, match="num_classes must be at least 2"):
+        build_loss("csq", 32, 1)
+    with pytest.raises(ValueError, match="num_train must be given"):
+        build_loss("dsdh", 32, 10)
+
+
+def test_register_adds_a_method_and_its_surrogate_variant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipes, "_RECIPES", dict(recipes._RECIPES))
+    register(Recipe("half", "Half", lambda task: CSQLoss(task.bits, task.num_classes, quantization_weight=0.5)))
+    assert {"half", "half_d"} <= set(method_names())
+    assert build_loss("half", 16, 4).quantization_weight == 0.5
+    for name, message in (("half", "must be new"), ("half_d", "must not end in")):
+        with pytest.raises(ValueError, match=message):
+            register(Recipe(name, "Half", lambda task: CSQLoss(task.bits, task.num_classes)))
