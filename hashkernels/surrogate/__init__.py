@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .loss import SurrogateLoss
-from .posterior import SurrogatePosterior
-from .tools import (
+from hashkernels.surrogate.loss import SurrogateLoss
+from hashkernels.surrogate.posterior import SurrogatePosterior
+from hashkernels.surrogate.tools import (
     ObservedCodes,
     PairTable,
     PosteriorFit,

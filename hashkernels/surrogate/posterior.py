@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from hashkernels._validation import check_bits, check_embeddings, check_int, check_real, check_tensor
 
-from .blocks import BlockStack, full_precision
+from hashkernels.surrogate.blocks import BlockStack, full_precision
 
 MAX_BLOCK_BITS = 12
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hashkernels._validation import check_choice, check_embeddings, check_int, check_real, check_tensor
 
-from .posterior import SurrogatePosterior
+from hashkernels.surrogate.posterior import SurrogatePosterior
 
 MAX_TABLE_BITS = 20
 _CHUNK_ELEMENTS = 1 << 22
