@@ -126,6 +126,8 @@ def _svg(figure: Any, title: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
+    # Groups are numbered alike in every figure, and nothing refers to them.
+    text = re.sub(r'<g id="[^"]*"', "<g", text)
     text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text)
     for placeholder, css in _CSS.items():
         text = text.replace(placeholder, css)

@@ -1,0 +1,176 @@
+"""The page: complete, self-contained, and readable without colours or eyes."""
+
+from __future__ import annotations
+
+import base64
+import re
+from html.parser import HTMLParser
+from io import BytesIO
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hashkernels.data import RetrievalSplit, hold_out_queries, load_dataset
+from hashkernels.report import MethodResult, render_page, run_method
+from hashkernels.report.images import neighbour_grid, png_uri
+
+# Elements that have no end tag in HTML.
+VOID = {"meta", "img", "br"}
+
+
+class Document(HTMLParser):
+    """Tags with their attributes in order, and a check that every element is closed where it belongs."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self._open: list[str] = []
+        self.feed(text)
+        assert not self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def digits() -> RetrievalSplit:
+    split = load_dataset("digits")
+    return hold_out_queries("digits <8 x 8>", split.database_items[:400], split.database_labels[:400], 40)
+
+
+@pytest.fixture(scope="module")
+def results(digits: RetrievalSplit) -> list[MethodResult]:
+    torch.set_num_threads(1)
+    return [run_method(digits, method, 16, epochs=2) for method in ("ecm_plotkin", "csq")]
+
+
+@pytest.fixture(scope="module")
+def page(digits: RetrievalSplit, results: list[MethodResult]) -> str:
+    return render_page(digits, results, command="hashkernels demo --output 'a & b'")
+
+
+def test_the_page_fetches_nothing(page: str) -> None:
+    assert "http://" not in page
+    assert "https://" not in page
+    assert "@import" not in page
+    document = Document(page)
+    for tag in ("link", "script", "iframe", "object", "embed", "base"):
+        assert not document.all(tag)
+    for _, attributes in document.elements:
+        for name in ("src", "href", "srcset", "poster", "action"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("#", "data:image/png;base64,"))
+    for target in re.findall(r"url\(([^)]*)\)", page):
+        assert target.strip("'\"").startswith("#")
+    policy = next(item["content"] for item in document.all("meta") if item.get("http-equiv"))
+    assert policy is not None
+    assert "default-src 'none'" in policy
+
+
+def test_ids_are_unique_and_references_lead_somewhere(page: str) -> None:
+    document = Document(page)
+    ids = [attributes["id"] for _, attributes in document.elements if attributes.get("id")]
+    assert len(ids) == len(set(ids))
+    references = [attributes["href"] for attributes in (*document.all("a"), *document.all("use"))]
+    references += re.findall(r"url\((#[^)]*)\)", page)
+    assert {str(reference)[1:] for reference in references} <= {str(name) for name in ids}
+
+
+def test_the_page_holds_the_numbers_and_escapes_text(page: str, results: list[MethodResult]) -> None:
+    for result in results:
+        assert f"{result.report.map:.4f}" in page
+        assert f"of {result.center_distance.bound}" in page
+    assert "digits &lt;8 x 8&gt;" in page
+    assert "a &amp; b" in page
+    assert results[0].report.protocol in page
+    assert torch.__version__ in page
+
+
+def test_right_and_wrong_differ_by_mark_frame_and_words(
+    page: str, digits: RetrievalSplit, results: list[MethodResult]
+) -> None:
+    document = Document(page)
+    pictures = document.all("img")
+    assert all(picture.get("alt") for picture in pictures)
+    wrong = sum(str(picture["alt"]).endswith("wrong") for picture in pictures)
+    tiles = [attributes.get("class") for attributes in document.all("li")]
+    assert tiles.count("tile wrong") == wrong > 0
+    assert page.count('aria-hidden="true">\u2717') + page.count('aria-hidden="true">&#10007;') == wrong
+    assert re.search(r"\.wrong \.frame img.*dashed", page)
+    assert re.search(r"\.right \.frame img.*solid", page)
+    # Against the labels: the neighbours of the first row are the nearest by (distance, index).
+    grid = neighbour_grid(digits, results[0])
+    assert grid is not None
+    row = grid.by_class[0]
+    query = int((digits.query_labels == 0).nonzero()[0])
+    q, d = (np.unpackbits(codes, axis=1) for codes in (results[0].query_codes, results[0].database_codes))
+    distance = (q[query] != d).sum(axis=1)
+    nearest = np.argsort(distance, kind="stable")[:10]
+    assert [tile.distance for tile in row.neighbours] == distance[nearest].tolist()
+    assert [tile.right for tile in row.neighbours] == (digits.database_labels[nearest] == 0).tolist()
+
+
+def test_figures_are_named_and_scale(page: str) -> None:
+    figures = Document(page).all("svg")
+    assert len(figures) == 2 + 2 + 3
+    for figure in figures:
+        assert figure.get("role") == "img"
+        assert figure.get("aria-label")
+        assert "width" not in figure
+    assert "currentColor" in page
+    assert "#a1000" not in page
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_the_same_results_give_the_same_page(digits: RetrievalSplit, results: list[MethodResult], page: str) -> None:
+    assert render_page(digits, results, command="hashkernels demo --output 'a & b'") == page
+
+
+def test_embeddings_have_no_picture_grid() -> None:
+    items = torch.randn(80, 6, generator=torch.Generator().manual_seed(0))
+    split = hold_out_queries("points", items, torch.arange(80) % 2, 10)
+    results = [run_method(split, "csq", 8, epochs=1)]
+    document = Document(render_page(split, results))
+    assert not document.all("img")
+    assert not any(attributes.get("id") == "neighbours" for _, attributes in document.elements)
+
+
+def test_multi_hot_labels_name_all_classes() -> None:
+    images = torch.randint(0, 256, (60, 3, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    labels = torch.nn.functional.one_hot(torch.arange(60) % 3, 4) | torch.nn.functional.one_hot(torch.arange(60) % 2, 4)
+    split = hold_out_queries("several", images, labels.to(torch.uint8), 12)
+    result = run_method(split, "csq", 8, epochs=1)
+    grid = neighbour_grid(split, result)
+    assert grid is not None
+    assert any("," in row.query.label for row in grid.by_class)
+    for row in grid.by_class:
+        own = set(row.query.label.split(", "))
+        assert all(tile.right == bool(own & set(tile.label.split(", "))) for tile in row.neighbours)
+    assert "several" in render_page(split, [result])
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_png_round_trips_through_a_decoder(channels: int) -> None:
+    image = torch.randint(0, 256, (channels, 5, 7), dtype=torch.uint8)
+    uri = png_uri(image)
+    decoded = np.asarray(Image.open(BytesIO(base64.b64decode(uri.partition(",")[2]))))
+    np.testing.assert_array_equal(decoded.reshape(5, 7, channels), image.permute(1, 2, 0).numpy())
+    assert png_uri(image / 255) == uri
+
+
+def test_no_results_are_refused(digits: RetrievalSplit) -> None:
+    with pytest.raises(ValueError, match="results must not be empty"):
+        render_page(digits, [])
