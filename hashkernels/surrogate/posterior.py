@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 
 from hashkernels._validation import check_bits, check_embeddings, check_int, check_real, check_tensor
-
 from hashkernels.surrogate.blocks import BlockStack, full_precision
 
 MAX_BLOCK_BITS = 12

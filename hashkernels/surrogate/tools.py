@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from hashkernels._validation import check_choice, check_embeddings, check_int, check_real, check_tensor
-
 from hashkernels.surrogate.posterior import SurrogatePosterior
 
 MAX_TABLE_BITS = 20
