@@ -3,6 +3,7 @@
 #include "distance_kernels.hpp"
 #include "kernels.hpp"
 #include "pairwise_kernels.hpp"
+#include "sliced_kernels.hpp"
 
 namespace hashkernels {
 namespace {
@@ -12,6 +13,8 @@ constexpr Kernels kScalar{
     .pack_rows = pack_rows_scalar,
     .unpack_rows = unpack_rows_scalar,
     .below = below_scalar,
+    .list_hits = list_hits_scalar,
+    .sliced = &kSlicedScalar,
     .relevant_ids = relevant_ids_scalar,
     .relevant_bits = relevant_bits_scalar,
     .pairwise_f32 = pairwise_f32_scalar,
@@ -24,6 +27,8 @@ constexpr Kernels kAvx2{
     .pack_rows = pack_rows_avx2,
     .unpack_rows = unpack_rows_avx2,
     .below = below_avx2,
+    .list_hits = list_hits_avx2,
+    .sliced = &kSlicedAvx2,
     .relevant_ids = relevant_ids_avx2,
     .relevant_bits = relevant_bits_avx2,
     .pairwise_f32 = pairwise_f32_avx2,
@@ -34,6 +39,8 @@ constexpr Kernels kAvx512{
     .pack_rows = pack_rows_avx512,
     .unpack_rows = unpack_rows_avx512,
     .below = below_avx512,
+    .list_hits = list_hits_avx512,
+    .sliced = &kSlicedAvx512,
     .relevant_ids = relevant_ids_avx512,
     .relevant_bits = relevant_bits_avx512,
     .pairwise_f32 = pairwise_f32_avx512,
@@ -44,6 +51,8 @@ constexpr Kernels kAvx512Vpopcnt{
     .pack_rows = pack_rows_avx512,
     .unpack_rows = unpack_rows_avx512,
     .below = below_avx512,
+    .list_hits = list_hits_avx512,
+    .sliced = &kSlicedAvx512,
     .relevant_ids = relevant_ids_avx512_vpopcnt,
     .relevant_bits = relevant_bits_avx512_vpopcnt,
     .pairwise_f32 = pairwise_f32_avx512,
@@ -57,6 +66,8 @@ constexpr Kernels kNeon{
     .pack_rows = pack_rows_scalar,
     .unpack_rows = unpack_rows_scalar,
     .below = below_scalar,
+    .list_hits = list_hits_scalar,
+    .sliced = &kSlicedScalar,
     .relevant_ids = relevant_ids_neon,
     .relevant_bits = relevant_bits_neon,
     .pairwise_f32 = pairwise_f32_neon,

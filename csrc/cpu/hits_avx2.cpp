@@ -1,8 +1,27 @@
 #include <immintrin.h>
 
-#include "hits_kernels.hpp"
+#include "hits_impl.hpp"
 
 namespace hashkernels {
+namespace {
+
+struct Avx2 {
+  static unsigned nonzero(const uint64_t* hits, const uint64_t* valid, uint64_t* both) {
+    unsigned zero = 0;
+    for (int i = 0; i < kHitWords; i += 4) {
+      const __m256i x = _mm256_and_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(hits + i)),
+                                         _mm256_loadu_si256(reinterpret_cast<const __m256i*>(valid + i)));
+      _mm256_store_si256(reinterpret_cast<__m256i*>(both + i), x);
+      const __m256i is_zero = _mm256_cmpeq_epi64(x, _mm256_setzero_si256());
+      zero |= static_cast<unsigned>(_mm256_movemask_pd(_mm256_castsi256_pd(is_zero))) << i;
+    }
+    return zero ^ 0xFF;
+  }
+
+  static int popcount(uint64_t x) { return __builtin_popcountll(x); }
+};
+
+}  // namespace
 
 bool below_avx2(const uint16_t* distances, int threshold, uint64_t* hits) {
   const __m256i bound = _mm256_set1_epi16(static_cast<int16_t>(threshold));
@@ -19,6 +38,10 @@ bool below_avx2(const uint16_t* distances, int threshold, uint64_t* hits) {
     any |= hits[word];
   }
   return any != 0;
+}
+
+int list_hits_avx2(const HitQueue& queue, int first, int last, Hit* out, int* num_hits) {
+  return list_hits<Avx2>(queue, first, last, out, num_hits);
 }
 
 }  // namespace hashkernels

@@ -10,8 +10,9 @@
 #include "codes_kernels.hpp"
 #include "counting_kernels.hpp"
 #include "hashkernels/isa.h"
-#include "pairwise_kernels.hpp"
 #include "hits_kernels.hpp"
+#include "pairwise_kernels.hpp"
+#include "sliced_kernels.hpp"
 
 namespace hashkernels {
 
@@ -22,6 +23,8 @@ struct Kernels {
   bool (*pack_rows)(const PackRows& rows);
   void (*unpack_rows)(const UnpackRows& rows);
   Below below;
+  ListHits list_hits;
+  const SlicedKernels* sliced;
   RelevantIds relevant_ids;
   RelevantBits relevant_bits;
   PairwiseKernel<float> pairwise_f32;

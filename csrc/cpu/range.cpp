@@ -5,121 +5,51 @@
 
 #include "hashkernels/search.h"
 #include "scan.hpp"
+#include "search_plan.hpp"
 
 namespace hashkernels {
 namespace {
 
-constexpr int64_t kTile = 1024;
-constexpr int64_t kQueriesPerThread = 32;  // with fewer, threads share the database instead of the queries
-
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-// Tasks are (tile of queries) x (part of the database).
-struct Cut {
-  int64_t queries_per_tile, num_tiles, blocks_per_part, num_parts;
-};
-
-Cut cut(int64_t num_queries, const Codes& database, int num_threads) {
-  const int64_t blocks = num_blocks(database.num_codes), threads = std::max(num_threads, 1);
-  const bool split_queries = num_queries >= kQueriesPerThread * threads;
-  Cut result;
-  result.queries_per_tile = std::min(kTile, split_queries ? divide_up(num_queries, threads) : num_queries);
-  result.num_tiles = divide_up(num_queries, result.queries_per_tile);
-  result.blocks_per_part = split_queries ? blocks : divide_up(blocks, threads);
-  result.num_parts = divide_up(blocks, result.blocks_per_part);
-  return result;
-}
-
-// Calls visit(query, part, index, distance) for every code within `radius`; for one query and part in the order of the
-// indices, and on one thread.
-template <class Visit>
-Status for_each_within(const Codes& queries, const Codes& database, int radius, const Cut& plan, int num_threads,
-                       Visit&& visit) {
-  const Kernels& isa = kernels();
-  const int num_words = words_per_code(database.num_bytes);
-  const int threshold = std::min(radius, 8 * database.num_bytes) + 1;
-  const QueryWords query_words(queries);
-  if (!query_words) return Status::kOutOfMemory;
-  std::atomic<bool> out_of_memory{false};
-  const Status status = parallel_for(plan.num_tiles * plan.num_parts, num_threads, [&](int64_t task, int) {
-    const int64_t part = task / plan.num_tiles, first_query = task % plan.num_tiles * plan.queries_per_tile;
-    const int64_t last_query = std::min(first_query + plan.queries_per_tile, queries.num_codes);
-    BlockReader block(database, nullptr);
-    if (!block) {
-      out_of_memory.store(true, std::memory_order_relaxed);
-      return;
-    }
-    const int64_t last_block =
-        std::min((part + 1) * plan.blocks_per_part, num_blocks(database.num_codes));
-    for (int64_t b = part * plan.blocks_per_part; b < last_block; ++b) {
-      block.load(b);
-      for (int64_t q = first_query; q < last_query; ++q) {
-        scan_block(isa, query_words[q], block, num_words, threshold, [&](int position, int distance) {
-          visit(q, part, b * kBlockCodes + position, distance);
-          return threshold;
-        });
-      }
-    }
-  });
-  return out_of_memory.load(std::memory_order_relaxed) ? Status::kOutOfMemory : status;
-}
-
-}  // namespace
-
-Status range_count(const Codes& queries, const Codes& database, int radius, int64_t* counts,
-                   int num_threads) noexcept {
-  std::fill(counts, counts + queries.num_codes, 0);
-  if (queries.num_codes == 0 || database.num_codes == 0) return Status::kOk;
-  const Cut plan = cut(queries.num_codes, database, num_threads);
-  Buffer<int64_t> part_counts(queries.num_codes * plan.num_parts);
-  if (!part_counts) return Status::kOutOfMemory;
-  std::fill(part_counts.data(), part_counts.data() + queries.num_codes * plan.num_parts, 0);
-  const Status status = for_each_within(
-      queries, database, radius, plan, num_threads,
-      [&](int64_t query, int64_t part, int64_t, int) { ++part_counts[part * queries.num_codes + query]; });
-  for (int64_t part = 0; part < plan.num_parts; ++part) {
-    for (int64_t q = 0; q < queries.num_codes; ++q) counts[q] += part_counts[part * queries.num_codes + q];
-  }
-  return status;
-}
-
-namespace {
-
-// The finds of one query in one part, in the order of their indices.
+// The finds of one query in one part of the database, in the order of their positions. Owns its memory.
 struct Finds {
-  int64_t* indices = nullptr;
+  uint32_t* positions = nullptr;
   uint16_t* distances = nullptr;
   int64_t size = 0, capacity = 0;
 
-  bool add(int64_t index, int distance) {
-    if (size == capacity) {
-      const int64_t roomier = std::max<int64_t>(16, 2 * capacity);
-      void* new_indices = std::realloc(indices, sizeof(int64_t) * roomier);
-      if (new_indices != nullptr) indices = static_cast<int64_t*>(new_indices);
-      void* new_distances = std::realloc(distances, sizeof(uint16_t) * roomier);
-      if (new_distances != nullptr) distances = static_cast<uint16_t*>(new_distances);
-      if (new_indices == nullptr || new_distances == nullptr) return false;
-      capacity = roomier;
-    }
-    indices[size] = index;
+  bool add(uint32_t position, int distance) {
+    if (size == capacity && !grow()) return false;
+    positions[size] = position;
     distances[size] = static_cast<uint16_t>(distance);
     ++size;
+    return true;
+  }
+
+  bool grow() {
+    const int64_t roomier = std::max<int64_t>(16, 2 * capacity);
+    void* new_positions = std::realloc(positions, sizeof(uint32_t) * roomier);
+    if (new_positions == nullptr) return false;
+    positions = static_cast<uint32_t*>(new_positions);
+    void* new_distances = std::realloc(distances, sizeof(uint16_t) * roomier);
+    if (new_distances == nullptr) return false;
+    distances = static_cast<uint16_t*>(new_distances);
+    capacity = roomier;
     return true;
   }
 };
 
 class FindsOfAll {
  public:
-  FindsOfAll(int64_t count) : count_(count), finds_(count) {
+  explicit FindsOfAll(int64_t count) : count_(count), finds_(count) {
     if (finds_) std::fill(finds_.data(), finds_.data() + count, Finds{});
   }
   ~FindsOfAll() {
-    if (!finds_) return;
-    for (int64_t i = 0; i < count_; ++i) {
-      std::free(finds_[i].indices);
+    for (int64_t i = 0; finds_ && i < count_; ++i) {
+      std::free(finds_[i].positions);
       std::free(finds_[i].distances);
     }
   }
+  FindsOfAll(const FindsOfAll&) = delete;
+  FindsOfAll& operator=(const FindsOfAll&) = delete;
   explicit operator bool() const { return static_cast<bool>(finds_); }
   Finds& operator[](int64_t i) { return finds_[i]; }
 
@@ -128,46 +58,125 @@ class FindsOfAll {
   Buffer<Finds> finds_;
 };
 
-}  // namespace
+// Scans every task of the plan; make_sink(task) gives what TileScan needs and gets `first`, the position within the
+// part of the block at hand.
+template <class MakeSink>
+Status scan_all(const SearchPlan& plan, const Codes& queries, const Database& database, int radius, int num_threads,
+                MakeSink&& make_sink) {
+  const Kernels& isa = kernels();
+  const int threshold = std::min(radius, 8 * database.codes.num_bytes) + 1;
+  const QueryWords query_words(queries);
+  if (!query_words) return Status::kOutOfMemory;
+  std::atomic<bool> out_of_memory{false};
+  const Status status = parallel_for(plan.num_tasks(), num_threads, [&](int64_t index, int) {
+    const SearchPlan::Task task = plan.task(index);
+    TileScan tile(isa, database, task.last_query - task.first_query);
+    if (!tile) {
+      out_of_memory.store(true, std::memory_order_relaxed);
+      return;
+    }
+    for (int64_t q = task.first_query; q < task.last_query; ++q) {
+      tile.add(static_cast<int>(q - task.first_query), query_words[q], threshold);
+    }
+    auto sink = make_sink(task, threshold);
+    for (int64_t block = task.first_block; block < task.last_block; ++block) {
+      sink.first = static_cast<uint32_t>((block - task.first_block) * kBlockCodes);
+      tile.scan(block, sink);
+    }
+  });
+  return out_of_memory.load(std::memory_order_relaxed) ? Status::kOutOfMemory : status;
+}
 
-Status range_fill(const Codes& queries, const Codes& database, int radius, const int64_t* offsets, int32_t* distances,
-                  int64_t* indices, int num_threads) noexcept {
-  if (queries.num_codes == 0 || database.num_codes == 0) return Status::kOk;
-  const Cut plan = cut(queries.num_codes, database, num_threads);
+struct CountSink {
+  int64_t* counts;  // of the first query of the tile
+  int limit;
+  uint32_t first = 0;
+
+  void take(uint32_t query, int, int) const { ++counts[query]; }
+  int threshold(uint32_t) const { return limit; }
+};
+
+struct FindSink {
+  Finds* finds;  // of the first query of the tile
+  int64_t stride;
+  int limit;
+  std::atomic<bool>* out_of_memory;
+  uint32_t first = 0;
+
+  void take(uint32_t query, int position, int distance) const {
+    if (!finds[query * stride].add(first + position, distance)) {
+      out_of_memory->store(true, std::memory_order_relaxed);
+    }
+  }
+  int threshold(uint32_t) const { return limit; }
+};
+
+// Sorts the finds of one query by counting, part after part, to distances[offset] and indices[offset] and on.
+void emit(const Finds* parts, int64_t num_parts, int64_t codes_per_part, int max_distance, int64_t offset,
+          int64_t* starts, int32_t* distances, int64_t* indices) {
+  std::fill(starts, starts + max_distance + 2, 0);
+  for (int64_t p = 0; p < num_parts; ++p) {
+    for (int64_t i = 0; i < parts[p].size; ++i) ++starts[parts[p].distances[i] + 1];
+  }
+  starts[0] = offset;
+  for (int d = 0; d <= max_distance; ++d) starts[d + 1] += starts[d];
+  for (int64_t p = 0; p < num_parts; ++p) {
+    for (int64_t i = 0; i < parts[p].size; ++i) {
+      const int64_t rank = starts[parts[p].distances[i]]++;
+      distances[rank] = parts[p].distances[i];
+      indices[rank] = p * codes_per_part + parts[p].positions[i];
+    }
+  }
+}
+
+Status count(const Codes& queries, const Database& database, int radius, int64_t* counts, int num_threads) {
+  std::fill(counts, counts + queries.num_codes, 0);
+  if (queries.num_codes == 0 || database.codes.num_codes == 0) return Status::kOk;
+  const SearchPlan plan(queries.num_codes, database.codes.num_codes, num_threads);
+  Buffer<int64_t> part_counts(queries.num_codes * plan.num_parts);
+  if (!part_counts) return Status::kOutOfMemory;
+  std::fill(part_counts.data(), part_counts.data() + queries.num_codes * plan.num_parts, 0);
+  const Status status = scan_all(plan, queries, database, radius, num_threads, [&](const auto& task, int threshold) {
+    return CountSink{part_counts.data() + task.part * queries.num_codes + task.first_query, threshold};
+  });
+  for (int64_t part = 0; part < plan.num_parts; ++part) {
+    for (int64_t q = 0; q < queries.num_codes; ++q) counts[q] += part_counts[part * queries.num_codes + q];
+  }
+  return status;
+}
+
+Status fill(const Codes& queries, const Database& database, int radius, const int64_t* offsets, int32_t* distances,
+            int64_t* indices, int num_threads) {
+  if (queries.num_codes == 0 || database.codes.num_codes == 0) return Status::kOk;
+  const SearchPlan plan(queries.num_codes, database.codes.num_codes, num_threads);
   FindsOfAll finds(queries.num_codes * plan.num_parts);
   if (!finds) return Status::kOutOfMemory;
   std::atomic<bool> out_of_memory{false};
-  Status status = for_each_within(queries, database, radius, plan, num_threads,
-                                  [&](int64_t query, int64_t part, int64_t index, int distance) {
-                                    if (!finds[query * plan.num_parts + part].add(index, distance)) {
-                                      out_of_memory.store(true, std::memory_order_relaxed);
-                                    }
-                                  });
+  const Status status = scan_all(plan, queries, database, radius, num_threads, [&](const auto& task, int threshold) {
+    return FindSink{&finds[task.first_query * plan.num_parts + task.part], plan.num_parts, threshold, &out_of_memory};
+  });
   if (status != Status::kOk) return status;
   if (out_of_memory.load(std::memory_order_relaxed)) return Status::kOutOfMemory;
-
-  constexpr int64_t kSortTask = 64;
-  return parallel_for(divide_up(queries.num_codes, kSortTask), num_threads, [&](int64_t task, int) {
+  constexpr int64_t kEmitTask = 16;
+  return parallel_for(divide_up(queries.num_codes, kEmitTask), num_threads, [&](int64_t task, int) {
     int64_t starts[kMaxBits + 2];
-    const int max_distance = 8 * database.num_bytes;
-    for (int64_t q = task * kSortTask; q < std::min((task + 1) * kSortTask, queries.num_codes); ++q) {
-      std::fill(starts, starts + max_distance + 2, 0);
-      for (int64_t part = 0; part < plan.num_parts; ++part) {
-        const Finds& found = finds[q * plan.num_parts + part];
-        for (int64_t i = 0; i < found.size; ++i) ++starts[found.distances[i] + 1];
-      }
-      starts[0] = offsets[q];
-      for (int d = 0; d < max_distance; ++d) starts[d + 1] += starts[d];
-      for (int64_t part = 0; part < plan.num_parts; ++part) {
-        const Finds& found = finds[q * plan.num_parts + part];
-        for (int64_t i = 0; i < found.size; ++i) {
-          const int64_t rank = starts[found.distances[i]]++;
-          distances[rank] = found.distances[i];
-          indices[rank] = found.indices[i];
-        }
-      }
+    for (int64_t q = task * kEmitTask; q < std::min((task + 1) * kEmitTask, queries.num_codes); ++q) {
+      emit(&finds[q * plan.num_parts], plan.num_parts, plan.blocks_per_part * kBlockCodes,
+           8 * database.codes.num_bytes, offsets[q], starts, distances, indices);
     }
   });
+}
+
+}  // namespace
+
+Status range_count(const Codes& queries, const Codes& database, int radius, int64_t* counts,
+                   int num_threads) noexcept {
+  return count(queries, {database}, radius, counts, num_threads);
+}
+
+Status range_fill(const Codes& queries, const Codes& database, int radius, const int64_t* offsets, int32_t* distances,
+                  int64_t* indices, int num_threads) noexcept {
+  return fill(queries, {database}, radius, offsets, distances, indices, num_threads);
 }
 
 }  // namespace hashkernels

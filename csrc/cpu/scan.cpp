@@ -1,8 +1,47 @@
 #include "scan.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 namespace hashkernels {
+namespace {
+
+// From here on the work once a block (slicing, the carry table) costs less than it saves.
+constexpr int64_t kQueriesForSlicing = 16;
+constexpr int64_t kQueriesForTables = 5;
+
+SlicedShape sliced_shape(int num_bytes) {
+  SlicedShape shape;
+  shape.num_bytes = num_bytes;
+  shape.num_chunks = (num_bytes + SlicedShape::kMaxChunkBytes - 1) / SlicedShape::kMaxChunkBytes;
+  shape.chunk_bytes = (num_bytes + shape.num_chunks - 1) / shape.num_chunks;
+  shape.num_bounds = 0;
+  for (int bits = 8 * num_bytes; bits > 0; bits >>= 1) ++shape.num_bounds;
+  return shape;
+}
+
+int bit(const uint64_t* words, int index) { return static_cast<int>((words[index / 64] >> (index % 64)) & 1); }
+
+// The table entries of one query, see sliced_kernels.hpp: the walk of build_table over the query's own bits.
+void write_picks(const SlicedShape& shape, const uint64_t* words, uint16_t* picks) {
+  constexpr int kEntryUnits = SlicedShape::kPlaneBytes / 8;
+  const int chunk_bits = 8 * shape.chunk_bytes, nodes = shape.nodes();
+  uint8_t queue[12 * SlicedShape::kMaxChunkBytes + 1];
+  for (int chunk = 0; chunk < shape.num_chunks; ++chunk, picks += nodes + 1) {
+    for (int i = 0; i <= chunk_bits; ++i) {
+      const int index = chunk * chunk_bits + i;
+      queue[i] = static_cast<uint8_t>(i < chunk_bits && index < 8 * shape.num_bytes ? bit(words, index) : 0);
+    }
+    for (int node = 0; node < nodes; ++node) {
+      const uint8_t *in = queue + 3 * node;
+      queue[chunk_bits + 1 + node] = in[0] ^ in[1] ^ in[2];
+      picks[node] = static_cast<uint16_t>((8 * node + in[0] + 2 * in[1] + 4 * in[2]) * kEntryUnits);
+    }
+    picks[nodes] = static_cast<uint16_t>((8 * nodes + queue[3 * nodes]) * kEntryUnits);
+  }
+}
+
+}  // namespace
 
 QueryWords::QueryWords(const Codes& queries)
     : num_words_(words_per_code(queries.num_bytes)), words_(queries.num_codes * num_words_) {
@@ -12,34 +51,148 @@ QueryWords::QueryWords(const Codes& queries)
   }
 }
 
-BlockReader::BlockReader(const Codes& database, const uint8_t* allowed)
-    : database_(database), allowed_(allowed), words_(words_per_code(database.num_bytes) * kBlockCodes) {}
+BlockReader::BlockReader(const Kernels& isa, const Database& database)
+    : isa_(isa),
+      database_(database),
+      num_bits_(8 * database.codes.num_bytes),
+      words_(words_per_code(database.codes.num_bytes) * kBlockCodes),
+      planes_(database.planes == nullptr ? num_bits_ * kHitWords : 0) {}
 
 bool BlockReader::load(int64_t block) {
+  block_ = block;
+  current_words_ = current_planes_ = nullptr;
   const int64_t first = block * kBlockCodes;
-  const int64_t count = std::min(kBlockCodes, database_.num_codes - first);
-  uint64_t any = 0;
-  for (int word = 0; word < kHitWords; ++word) {
-    const int64_t rest = count - 64 * word;
-    uint64_t mask = rest >= 64 ? ~uint64_t{0} : rest <= 0 ? 0 : (uint64_t{1} << rest) - 1;
-    if (allowed_ != nullptr) {
-      const uint8_t* flags = allowed_ + first + 64 * word;
-      for (int64_t i = 0; i < std::min<int64_t>(rest, 64); ++i) mask &= ~(static_cast<uint64_t>(flags[i] == 0) << i);
-    }
-    valid_[word] = mask;
-    any |= mask;
+  const int64_t count = std::min(kBlockCodes, database_.codes.num_codes - first);
+  if (database_.allowed == nullptr && count == kBlockCodes) {
+    std::fill(valid_, valid_ + kHitWords, ~uint64_t{0});
+    num_valid_ = kBlockCodes;
+    return true;
   }
-  if (any == 0) return false;
+  std::fill(valid_, valid_ + kHitWords, 0);
+  num_valid_ = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const uint64_t valid = database_.allowed == nullptr || database_.allowed[first + i] != 0;
+    valid_[i / 64] |= valid << (i % 64);
+    num_valid_ += static_cast<int>(valid);
+  }
+  return num_valid_ > 0;
+}
+
+const uint64_t* BlockReader::words() {
+  if (current_words_ != nullptr) return current_words_;
+  const Codes& codes = database_.codes;
+  const int64_t first = block_ * kBlockCodes;
+  if (database_.planes != nullptr) {
+    isa_.sliced->unslice(planes(), num_bits_, words_.data());
+    return current_words_ = words_.data();
+  }
   // Whole blocks of packed, aligned 8-byte codes already have the form that kernels read.
-  const uint8_t* row = database_.row(first);
-  if (count == kBlockCodes && database_.num_bytes == 8 && database_.stride == 8 &&
+  const uint8_t* row = codes.row(first);
+  if (codes.num_codes - first >= kBlockCodes && codes.num_bytes == 8 && codes.stride == 8 &&
       reinterpret_cast<uintptr_t>(row) % alignof(uint64_t) == 0) {
-    current_ = reinterpret_cast<const uint64_t*>(row);
-  } else {
-    load_block(database_, first, words_.data());
-    current_ = words_.data();
+    return current_words_ = reinterpret_cast<const uint64_t*>(row);
   }
-  return true;
+  load_block(codes, first, words_.data());
+  return current_words_ = words_.data();
+}
+
+const uint64_t* BlockReader::planes() {
+  if (current_planes_ != nullptr) return current_planes_;
+  if (database_.planes != nullptr) return current_planes_ = database_.planes + block_ * num_bits_ * kHitWords;
+  isa_.sliced->slice(words(), num_bits_, planes_.data());
+  return current_planes_ = planes_.data();
+}
+
+ScanMethod plan_scan(const Database& database, int64_t num_queries) {
+  if (database.planes == nullptr) {
+    return num_queries >= kQueriesForSlicing ? ScanMethod::kTables : ScanMethod::kRows;
+  }
+  return num_queries >= kQueriesForTables ? ScanMethod::kTables : ScanMethod::kPlanes;
+}
+
+const char* scan_method_name(ScanMethod method) {
+  constexpr const char* kNames[] = {"rows", "planes", "tables"};
+  return kNames[static_cast<int>(method)];
+}
+
+TileScan::TileScan(const Kernels& isa, const Database& database, int64_t max_queries)
+    : isa_(isa),
+      method_(plan_scan(database, max_queries)),
+      shape_(sliced_shape(database.codes.num_bytes)),
+      sliced_scan_(isa.sliced->scan(shape_)),
+      num_words_(words_per_code(database.codes.num_bytes)),
+      record_bytes_(method_ == ScanMethod::kTables   ? shape_.record_bytes()
+                    : method_ == ScanMethod::kPlanes ? 8 * (shape_.num_bounds + 8 * shape_.num_bytes)
+                                                     : 8 * shape_.num_bounds),
+      reader_(isa, database),
+      words_(max_queries * num_words_),
+      hits_((max_queries + 1) * kHitWords),
+      who_(max_queries + 1),
+      queries_(max_queries),
+      thresholds_(max_queries),
+      records_(max_queries * record_bytes_),
+      table_(method_ == ScanMethod::kTables ? shape_.table_bytes() : 0),
+      found_(kHitBatch) {}
+
+void TileScan::add(int query, const uint64_t* words, int threshold) {
+  if (threshold == 0) return;
+  const int record = num_records_++;
+  queries_[record] = static_cast<uint32_t>(query);
+  std::memcpy(words_.data() + record * num_words_, words, sizeof(uint64_t) * num_words_);
+  if (method_ == ScanMethod::kTables) {
+    write_picks(shape_, words, reinterpret_cast<uint16_t*>(bounds(record) + shape_.num_bounds));
+  } else if (method_ == ScanMethod::kPlanes) {
+    uint64_t* flips = bounds(record) + shape_.num_bounds;
+    for (int i = 0; i < 8 * shape_.num_bytes; ++i) flips[i] = -static_cast<uint64_t>(bit(words, i));
+  }
+  set_threshold(record, threshold);
+}
+
+void TileScan::set_threshold(int64_t record, int threshold) {
+  thresholds_[record] = threshold;
+  const uint64_t complement = (uint64_t{1} << shape_.num_bounds) - threshold;
+  for (int i = 0; i < shape_.num_bounds; ++i) bounds(record)[i] = -((complement >> i) & 1);
+}
+
+int TileScan::find() {
+  if (method_ == ScanMethod::kTables) {
+    isa_.sliced->build_table(reader_.planes(), shape_, table_.data());
+    return sliced_scan_(table_.data(), records_.data(), record_bytes_, num_records_, shape_.num_chunks,
+                        shape_.num_bounds, hits_.data(), who_.data());
+  }
+  alignas(64) uint16_t distances[kBlockCodes];
+  int found = 0;
+  for (int record = 0; record < num_records_; ++record) {
+    uint64_t* hits = hits_.data() + int64_t{found} * kHitWords;
+    bool any;
+    if (method_ == ScanMethod::kPlanes) {
+      any = isa_.sliced->scan_one(reader_.planes(), bounds(record) + shape_.num_bounds, bounds(record),
+                                 shape_.num_bytes, shape_.num_bounds, hits);
+    } else {
+      isa_.hamming_block(words_.data() + record * num_words_, reader_.words(), num_words_, distances);
+      any = isa_.below(distances, thresholds_[record], hits);
+    }
+    who_[found] = record;
+    found += any;
+  }
+  return found;
+}
+
+int TileScan::list(int first, int last, int* num_hits) {
+  const HitQueue queue{hits_.data(), who_.data(), reader_.valid(), words_.data(), reader_.words(), num_words_};
+  return isa_.list_hits(queue, first, last, found_.data(), num_hits);
+}
+
+void TileScan::retire() {
+  for (int record = num_records_ - 1; record >= 0; --record) {
+    if (thresholds_[record] > 0) continue;
+    const int last = --num_records_;
+    if (record == last) continue;
+    queries_[record] = queries_[last];
+    thresholds_[record] = thresholds_[last];
+    std::memcpy(words_.data() + record * num_words_, words_.data() + last * num_words_, sizeof(uint64_t) * num_words_);
+    std::memcpy(records_.data() + record * record_bytes_, records_.data() + last * record_bytes_, record_bytes_);
+  }
 }
 
 }  // namespace hashkernels

@@ -1,4 +1,5 @@
-// The scan under every search: finds, block after block, the codes below each query's threshold.
+// The scan under every search: walks over blocks of the database and finds, for each query of a tile, the codes below
+// its threshold.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +8,16 @@
 #include "hits_kernels.hpp"
 #include "kernels.hpp"
 #include "parallel.hpp"
+#include "sliced_kernels.hpp"
 
 namespace hashkernels {
+
+// What is searched: codes as the caller holds them, or the planes of an index (then codes.data is null).
+struct Database {
+  Codes codes;
+  const uint64_t* planes = nullptr;
+  const uint8_t* allowed = nullptr;  // null, or one byte a code: nonzero where it may be found
+};
 
 // The words of many queries, one after the other.
 class QueryWords {
@@ -22,41 +31,98 @@ class QueryWords {
   Buffer<uint64_t> words_;
 };
 
-// One block of the database: its codes word by word, and which of them may be found.
+// One block of the database in each form that somebody asks for.
 class BlockReader {
  public:
-  // `allowed`: null, or one byte a code.
-  BlockReader(const Codes& database, const uint8_t* allowed);
-  explicit operator bool() const { return static_cast<bool>(words_); }
+  BlockReader(const Kernels& isa, const Database& database);
+  explicit operator bool() const { return words_ && planes_; }
 
   // False when no code of the block may be found.
   bool load(int64_t block);
-  const uint64_t* words() const { return current_; }
+  const uint64_t* words();
+  const uint64_t* planes();
   const uint64_t* valid() const { return valid_; }
+  int num_valid() const { return num_valid_; }
 
  private:
-  Codes database_;
-  const uint8_t* allowed_;
-  Buffer<uint64_t> words_;
-  const uint64_t* current_ = nullptr;
-  uint64_t valid_[kHitWords];
+  const Kernels& isa_;
+  Database database_;
+  int num_bits_;
+  int64_t block_ = -1;
+  Buffer<uint64_t> words_, planes_;
+  const uint64_t *current_words_ = nullptr, *current_planes_ = nullptr;
+  alignas(64) uint64_t valid_[kHitWords];
+  int num_valid_ = 0;
 };
 
-// Calls visit(position, distance) for every valid code of the block below `threshold`, in order; visit returns the
-// threshold that holds from then on.
-template <class Visit>
-void scan_block(const Kernels& isa, const uint64_t* query, const BlockReader& block, int num_words, int threshold,
-                Visit&& visit) {
-  alignas(64) uint16_t distances[kBlockCodes];
-  alignas(64) uint64_t hits[kHitWords];
-  isa.hamming_block(query, block.words(), num_words, distances);
-  if (!isa.below(distances, threshold, hits)) return;
-  for (int word = 0; word < kHitWords; ++word) {
-    for (uint64_t rest = hits[word] & block.valid()[word]; rest != 0; rest &= rest - 1) {
-      const int position = 64 * word + __builtin_ctzll(rest);
-      if (distances[position] < threshold) threshold = visit(position, distances[position]);
-    }
+// How a tile is scanned.
+//   rows:   distance by distance, straight from the words; nothing to prepare.
+//   planes: bit-sliced, one query at a time; for planes that are already there.
+//   tables: bit-sliced, all queries on one carry table a block.
+enum class ScanMethod { kRows, kPlanes, kTables };
+ScanMethod plan_scan(const Database& database, int64_t num_queries);
+const char* scan_method_name(ScanMethod method);
+
+// A tile of queries on its way through the database. Queries whose threshold falls to 0 drop out.
+class TileScan {
+ public:
+  TileScan(const Kernels& isa, const Database& database, int64_t max_queries);
+  explicit operator bool() const {
+    return reader_ && words_ && hits_ && who_ && queries_ && thresholds_ && records_ && table_ && found_;
   }
-}
+
+  void clear() { num_records_ = 0; }
+  void add(int query, const uint64_t* words, int threshold);
+  bool empty() const { return num_records_ == 0; }
+
+  // Hands every find of one block to sink.take(query, position, distance), for one query in the order of positions,
+  // and asks sink.threshold(query) for what holds from then on. Finds may lie at or beyond a threshold that fell within
+  // this block. Returns how many codes of the block may be found at all.
+  template <class Sink>
+  int scan(int64_t block, Sink&& sink) {
+    if (!reader_.load(block)) return 0;
+    bool retired = false;
+    for (int first = 0, last = find(); first < last;) {
+      int num_hits = 0;
+      first = list(first, last, &num_hits);
+      for (int i = 0; i < num_hits; ++i) {
+        const uint32_t record = found_[i].record;
+        const uint32_t query = queries_[record];
+        sink.take(query, found_[i].position, found_[i].distance);
+        if (i + 1 < num_hits && found_[i + 1].record == record) continue;
+        const int threshold = sink.threshold(query);
+        if (threshold == thresholds_[record]) continue;
+        set_threshold(record, threshold);
+        retired |= threshold == 0;
+      }
+    }
+    if (retired) retire();
+    return reader_.num_valid();
+  }
+
+ private:
+  int find();
+  int list(int first, int last, int* num_hits);
+  void set_threshold(int64_t record, int threshold);
+  void retire();
+  // What the bit-sliced kernels read of a query: the bounds of its threshold, then picks (tables) or flips (planes).
+  uint64_t* bounds(int64_t record) {
+    return reinterpret_cast<uint64_t*>(records_.data() + record * record_bytes_);
+  }
+
+  const Kernels& isa_;
+  ScanMethod method_;
+  SlicedShape shape_;
+  SlicedScan sliced_scan_;
+  int num_words_;
+  int64_t record_bytes_;
+  BlockReader reader_;
+  int num_records_ = 0;
+  Buffer<uint64_t> words_, hits_;  // of each record; of each entry of the queue
+  Buffer<uint32_t> who_, queries_;
+  Buffer<int> thresholds_;
+  Buffer<uint8_t> records_, table_;
+  Buffer<Hit> found_;
+};
 
 }  // namespace hashkernels

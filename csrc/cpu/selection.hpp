@@ -17,15 +17,24 @@ class Selection {
 
   // distances, indices: room for `capacity` entries; counts: max_distance + 1.
   void init(int64_t k, int max_distance, int64_t capacity, uint32_t* indices, uint16_t* distances, uint32_t* counts) {
-    k_ = k;
-    threshold_ = max_distance + 1;
+    max_distance_ = max_distance;
     capacity_ = capacity;
     indices_ = indices;
     distances_ = distances;
     counts_ = counts;
-    below_ = size_ = 0;
-    std::memset(counts, 0, sizeof(uint32_t) * (max_distance + 1));
+    start(k, max_distance + 1);
   }
+
+  // Empty, for k codes of which it is guessed that they all lie below `limit`.
+  void start(int64_t k, int limit) {
+    k_ = k;
+    limit_ = threshold_ = std::min(limit, max_distance_ + 1);
+    below_ = size_ = 0;
+    std::memset(counts_, 0, sizeof(uint32_t) * (max_distance_ + 1));
+  }
+
+  // Whether the guess held: after a scan over num_codes codes, the k nearest of them are in.
+  bool complete(int64_t num_codes) const { return threshold_ < limit_ || below_ >= std::min(k_, num_codes); }
 
   // Codes at this distance or beyond can no longer be among the k nearest. At most max_distance + 1, at least 0.
   int threshold() const { return threshold_; }
@@ -60,7 +69,7 @@ class Selection {
 
  private:
   int64_t k_, below_, size_, capacity_;  // below_: entries with distance < threshold_
-  int threshold_;
+  int threshold_, limit_, max_distance_;
   uint32_t* indices_;
   uint16_t* distances_;
   uint32_t* counts_;  // entries ever taken at each distance

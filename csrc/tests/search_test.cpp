@@ -62,6 +62,39 @@ TEST_P(TopK, EqualsASortForManyQueries) {
   }
 }
 
+// As many queries as make the scan bit-sliced.
+TEST_P(TopK, EqualsASortForManyQueriesAtEveryWidth) {
+  for (int num_bytes = 1; num_bytes <= 70; ++num_bytes) {
+    const testing::RandomCodes queries(17, 8 * num_bytes, 30), database(600, 8 * num_bytes, 31);
+    expect_exact(queries.view(), database.view(), {1, 40});
+  }
+  for (int bits : {1, 63, 1023, 2056, 4096}) {
+    const testing::RandomCodes queries(20, bits, 32), database(700, bits, 33, 1);
+    expect_exact(queries.view(), database.view(), {10, 700});
+  }
+}
+
+// From 131072 codes on the first threshold is a guess from a sample of the blocks.
+TEST_P(TopK, EqualsASortInALargeDatabase) {
+  for (int bits : {16, 64}) {
+    const testing::RandomCodes queries(17, bits, 34), database(140001, bits, 35);
+    expect_exact(queries.view(), database.view(), {1, 60, 1000});
+  }
+}
+
+// Everything near lies in blocks that the sample takes, so it promises more than there is.
+TEST_P(TopK, RecoversFromAMisleadingSample) {
+  testing::RandomCodes queries(17, 64, 36), database(140000, 64, 37);
+  for (int64_t i = 0; i < 8; ++i) {
+    const int64_t block = (2 * i + 1) * 274 / 16;
+    for (int64_t n = 512 * block; n < 512 * (block + 1); ++n) std::copy_n(queries.row(n % 17), 8, database.row(n));
+  }
+  expect_exact(queries.view(), database.view(), {100, 1000});
+  std::vector<uint8_t> allowed(140000, 0);
+  for (int64_t n = 0; n < 140000; n += 5) allowed[n] = 1;
+  expect_exact(queries.view(), database.view(), {1000}, allowed);
+}
+
 TEST_P(TopK, TakesKUpToTheWholeDatabase) {
   for (int64_t num_database : {1, 2, 511, 512, 513, 1300}) {
     const testing::RandomCodes queries(3, 24, 5), database(num_database, 24, 6);

@@ -1,0 +1,43 @@
+// How a search is cut into tasks: tiles of queries times parts of the database.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "blocks.hpp"
+
+namespace hashkernels {
+
+inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+struct SearchPlan {
+  static constexpr int64_t kMaxTile = 1024;          // queries that share a block while it is in the cache
+  static constexpr int64_t kQueriesPerThread = 64;   // with fewer, threads share the database instead of the queries
+  static constexpr int64_t kMaxPartBlocks = (int64_t{1} << 31) / kBlockCodes;  // positions in a part fit 32 bits
+
+  int64_t num_queries, num_blocks;
+  int64_t queries_per_tile, num_tiles, blocks_per_part, num_parts;
+
+  SearchPlan(int64_t queries, int64_t num_codes, int num_threads)
+      : num_queries(queries), num_blocks(hashkernels::num_blocks(num_codes)) {
+    const int64_t threads = std::max(num_threads, 1);
+    const bool split_queries = queries >= kQueriesPerThread * threads;
+    queries_per_tile = std::min(kMaxTile, split_queries ? divide_up(queries, threads) : queries);
+    num_tiles = divide_up(queries, queries_per_tile);
+    blocks_per_part = std::min(kMaxPartBlocks, split_queries ? num_blocks : divide_up(num_blocks, threads));
+    num_parts = divide_up(num_blocks, blocks_per_part);
+  }
+
+  // Task `index` of num_tasks().
+  struct Task {
+    int64_t part, first_query, last_query, first_block, last_block;
+  };
+  int64_t num_tasks() const { return num_tiles * num_parts; }
+  Task task(int64_t index) const {
+    const int64_t part = index / num_tiles, tile = index % num_tiles;
+    return {part, tile * queries_per_tile, std::min((tile + 1) * queries_per_tile, num_queries),
+            part * blocks_per_part, std::min((part + 1) * blocks_per_part, num_blocks)};
+  }
+};
+
+}  // namespace hashkernels
