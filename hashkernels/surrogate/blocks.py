@@ -76,7 +76,7 @@ class BlockStack(torch.nn.Module):
         hidden = F.silu(torch.baddbmm(bias_in.unsqueeze(1), x, weight_in.mT))
         scale = self.draw_dropout(x.shape[1], dropout)
         if scale is not None:
-            hidden = hidden * scale
+            hidden = hidden.mul_(scale)  # in place: silu keeps its input, not its output, for the backward pass
         return torch.baddbmm(bias_out.unsqueeze(1), hidden, weight_out.mT)
 
     def split_nll(
