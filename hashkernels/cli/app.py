@@ -30,7 +30,10 @@ class _Commands(TyperGroup):
             with warnings.catch_warnings():
                 warnings.showwarning = _show_warning
                 result = super().main(*args, **extra | {"standalone_mode": False})
+            # Typer gives back the status of an exit, and turns an interrupt into one of 130.
             status = result if isinstance(result, int) else 0
+            if status == _EXIT_INTERRUPTED:
+                _complain("interrupted")
             sys.stdout.flush()
         except _UsageError as error:
             _complain(_describe(error))

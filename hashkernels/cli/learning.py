@@ -16,8 +16,8 @@ from hashkernels.data import as_items, load_source
 from hashkernels.data.files import check_output_files, check_output_folder, save_npy
 from hashkernels.data.formats import read_npy
 from hashkernels.report import run_method, save_results, summary_header, summary_rows, text_table
+from hashkernels.train import build_loss, load_checkpoint, method_names, method_title, save_checkpoint
 from hashkernels.train import encode as encode_items
-from hashkernels.train import load_checkpoint, method_names, method_title, save_checkpoint
 
 DEMO_METHODS = ("ecm", "ecm_plotkin", "csq", "csq_d")
 _METHODS_HELP = f"One of {', '.join(method_names())}."
@@ -61,6 +61,9 @@ def demo(
     check.require("safetensors", extra="train")
     use_threads(threads)
     split = load_source(data, root=root, labels=labels, num_queries=queries, seed=seed)
+    for name in methods:
+        # What a method cannot do should come out now, not after the others have trained.
+        build_loss(name, bits, split.num_classes, num_train=len(split.train_items))
     remark(f"{split.name}: {split.protocol}")
     results = []
     for name in methods:

@@ -124,6 +124,7 @@ def hold_out_queries(
     """
     total = len(items)
     check.check_int("num_queries", num_queries, 1, total - 2)
+    check.check_int("seed", seed, 0)
     order = torch.from_numpy(np.random.default_rng(seed).permutation(total))
     queries, rest = order[:num_queries].sort().values, order[num_queries:].sort().values
     return RetrievalSplit(

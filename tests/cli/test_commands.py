@@ -1,0 +1,334 @@
+"""The commands through their application: results against the library, and formats that round trip."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+import hashkernels as hk
+from hashkernels.centers import bounds
+from hashkernels.cli.app import app
+from hashkernels.train import embed, load_checkpoint
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def run_json(*arguments: object) -> dict[str, Any]:
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    numbers = json.loads(result.stdout)
+    assert result.stdout.count("\n") == 1
+    assert isinstance(numbers, dict)
+    return numbers
+
+
+@pytest.fixture
+def retrieval(tmp_path: Path) -> dict[str, Path]:
+    """Codes and labels as .npy files."""
+    rng = np.random.default_rng(0)
+    arrays = {
+        "q": hk.pack_codes(rng.standard_normal((7, 16))),
+        "db": hk.pack_codes(rng.standard_normal((50, 16))),
+        "ql": rng.integers(0, 3, 7),
+        "dbl": rng.integers(0, 3, 50),
+    }
+    for name, array in arrays.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    return {name: tmp_path / f"{name}.npy" for name in arrays}
+
+
+@pytest.fixture
+def points(tmp_path: Path) -> dict[str, Path]:
+    """Embeddings of three classes with labels, as .npy and as .npz."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(90) % 3
+    items = 0.3 * torch.randn(90, 6, generator=generator) + 3 * torch.eye(6)[labels]
+    x, y = items.numpy(), labels.numpy()
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y)
+    np.savez(tmp_path / "xy.npz", x_train=x[:60], y_train=y[:60], x_test=x[60:], y_test=y[60:])
+    return {"x": tmp_path / "x.npy", "y": tmp_path / "y.npy", "npz": tmp_path / "xy.npz"}
+
+
+@pytest.mark.parametrize("command", ["demo", "train", "encode", "evaluate", "search", "bench", "centers", "info"])
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert "Example" in result.output
+    assert f"hashkernels {command}" in result.output
+    assert command in run("--help").output
+
+
+def test_no_arguments_print_help_and_version_prints_the_version() -> None:
+    assert "Commands" in run().output
+    assert run("--version").output.strip() == hk.__version__
+
+
+def test_info_prints_what_the_library_says() -> None:
+    numbers = run_json("info")
+    assert numbers == hk.info().to_dict()
+    assert numbers["version"] in run("info").output
+
+
+def test_centers_prints_bounds_and_writes_the_best(tmp_path: Path) -> None:
+    path = tmp_path / "centers.npy"
+    numbers = run_json("centers", 10, 32, "--output", path)
+    assert numbers["bounds"]["plotkin"] == bounds.plotkin_distance(32, 10) == 17
+    assert numbers["bounds"]["hamming"] == 24
+    assert numbers["ecm_margin"] == -18
+    words = np.load(path)
+    assert words.shape == (10, 32)
+    assert words.dtype == np.int8
+    assert set(np.unique(words)) == {-1, 1}
+    distances = (words[:, None] != words[None]).sum(axis=2)[np.triu_indices(10, 1)]
+    best = max(entry["min_distance"] for entry in numbers["constructions"].values())
+    assert distances.min() == best == numbers["constructions"][numbers["best"]]["min_distance"]
+    text = run("centers", 10, 32).output
+    assert "Plotkin" in text
+    assert str(best) in text
+
+
+def test_evaluate_gives_the_report_of_the_library(retrieval: dict[str, Path]) -> None:
+    files = [retrieval[name] for name in ("q", "db", "ql", "dbl")]
+    arrays = [np.load(path) for path in files]
+    assert run_json("evaluate", *files) == hk.evaluate(*arrays).to_dict()
+    options = ("--k", 5, "--k", 20, "--ties", "index", "--denominator", "min", "--zero-hit", "skip", "--bits", 16)
+    expected = hk.evaluate(*arrays, k=(5, 20), ties="index", denominator="min", zero_hit="skip", bits=16)
+    assert run_json("evaluate", *files, *options) == expected.to_dict()
+    assert run_json("evaluate", *files, "--per-query")["per_query"]["relevant"] == [
+        int((arrays[3] == label).sum()) for label in arrays[2]
+    ]
+    assert hk.evaluate(*arrays).protocol in run("evaluate", *files).output
+
+
+def test_search_gives_the_results_of_the_library(retrieval: dict[str, Path], tmp_path: Path) -> None:
+    q, db = retrieval["q"], retrieval["db"]
+    nearest = hk.topk(np.load(q), np.load(db), 4)
+    numbers = run_json("search", q, db, "--k", 4)
+    assert [row["indices"] for row in numbers["results"]] == nearest.indices.tolist()
+    assert [row["distances"] for row in numbers["results"]] == nearest.distances.tolist()
+    near = hk.range_search(np.load(q), np.load(db), 5)
+    numbers = run_json("search", q, db, "--radius", 5, "--output", tmp_path / "near.npz")
+    assert numbers["found"] == len(near.indices)
+    with np.load(tmp_path / "near.npz") as arrays:
+        for name, array in near._asdict().items():
+            np.testing.assert_array_equal(arrays[name], array)
+    table = run("search", q, db).output.splitlines()
+    assert table[0].split() == ["query", "rank", "distance", "index"]
+    assert len(table) == 1 + 7 * 10
+
+
+def test_search_packs_embeddings_by_sign(tmp_path: Path) -> None:
+    x = np.random.default_rng(3).standard_normal((20, 12)).astype(np.float32)
+    np.save(tmp_path / "u.npy", x)
+    numbers = run_json("search", tmp_path / "u.npy", tmp_path / "u.npy", "--k", 1, "--bits", 12)
+    packed = np.packbits(x > 0, axis=1)
+    assert [row["indices"] for row in numbers["results"]] == hk.topk(packed, packed, 1).indices.tolist()
+
+
+def test_train_encode_evaluate_on_own_files(points: dict[str, Path], tmp_path: Path) -> None:
+    model = tmp_path / "model.safetensors"
+    numbers = run_json(
+        "train", "--data", points["npz"], "--output", model, "--method", "csq_d", "--bits", 16, "--epochs", 6,
+        "--queries", 10, "--learning-rate", 0.01, "--hidden", 12, "--threads", 1,
+    )  # fmt: skip
+    assert numbers["queries"] == 10
+    assert numbers["database"] == 80
+    assert numbers["map"] > 0.95
+    assert numbers["training"]["learning_rate"] == 0.01
+    for part, prefix in (("queries", "q"), ("database", "db")):
+        encoded = run_json(
+            "encode", model, "--data", points["npz"], "--part", part, "--queries", 10,
+            "--output", tmp_path / f"{prefix}.npy", "--labels-output", tmp_path / f"{prefix}l.npy",
+        )  # fmt: skip
+        assert encoded["bits"] == 16
+    evaluated = run_json("evaluate", *(tmp_path / f"{name}.npy" for name in ("q", "db", "ql", "dbl")))
+    assert evaluated["map"] == numbers["map"]
+    run_json("encode", model, "--data", points["x"], "--output", tmp_path / "all.npy")
+    loaded = load_checkpoint(model)
+    assert loaded.settings["method"] == "csq_d"
+    expected = hk.pack_codes(embed(loaded.model, np.load(points["x"])))
+    np.testing.assert_array_equal(np.load(tmp_path / "all.npy"), expected)
+
+
+def test_train_on_an_npy_with_labels_and_on_images(points: dict[str, Path], tmp_path: Path) -> None:
+    numbers = run_json(
+        "train", "--data", points["x"], "--labels", points["y"], "--output", tmp_path / "a", "--epochs", 1, "--bits", 8
+    )
+    assert (numbers["queries"], numbers["database"]) == (9, 81)
+    images = np.random.default_rng(0).integers(0, 256, (40, 6, 6, 3), dtype=np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    np.save(tmp_path / "labels.npy", np.arange(40) % 2)
+    numbers = run_json(
+        "train", "--data", tmp_path / "images.npy", "--labels", tmp_path / "labels.npy", "--output", tmp_path / "b",
+        "--epochs", 1, "--bits", 8, "--queries", 5,
+    )  # fmt: skip
+    assert numbers["database"] == 35
+
+
+def test_demo_writes_a_folder_and_repeats(tmp_path: Path) -> None:
+    options = ("--method", "csq", "--method", "ecm_plotkin", "--bits", 16, "--epochs", 1, "--threads", 1)
+    first = run_json("demo", *options, "--output", tmp_path / "a")
+    assert list(first) == ["csq", "ecm_plotkin"]
+    assert all(0 < entry["map"] < 1 for entry in first.values())
+    assert run_json("demo", *options, "--output", tmp_path / "b") == first
+    names = {path.name for path in (tmp_path / "a").iterdir()}
+    assert {
+        "report.html",
+        "results.json",
+        "csq.safetensors",
+        "ecm_plotkin_query_codes.npy",
+        "query_labels.npy",
+    } <= names
+    # The files say what the numbers say.
+    arrays = [
+        np.load(tmp_path / "a" / f"{name}.npy")
+        for name in ("csq_query_codes", "csq_database_codes", "query_labels", "database_labels")
+    ]
+    assert hk.evaluate(*arrays).map == first["csq"]["map"]
+    assert len(arrays[0]) == 300
+    assert run_json("demo", *options, "--output", tmp_path / "c", "--seed", 1) != first
+    result = run("demo", *options, "--output", tmp_path / "a", "--force")
+    assert result.exit_code == 0
+    assert "ECM, Plotkin margin" in result.stdout
+    assert "report.html" in result.stdout
+
+
+BAD_INPUT = [
+    (("demo", "--bits", 0), "bits must be in 1..4096, got 0"),
+    (("demo", "--method", "nope"), "method must be one of ecm"),
+    (("demo", "--epochs", 0), "epochs must be at least 1, got 0"),
+    (("demo", "--threads", 0), "threads must be in 1..4096, got 0"),
+    (("demo", "--queries", 5000), "num_queries must be in 1..1795, got 5000"),
+    (("demo", "--bits", "many"), "--bits"),
+    (("demo", "--nope",), "No such option"),
+    (("nope",), "No such command"),
+    (("train", "--data", "mnist", "--root", "absent"), "absent is neither a folder nor an .npz"),
+    (("train", "--data", "absent.npz"), "absent.npz does not exist"),
+    (("train",), "--data"),
+    (("train", "--data", "digits", "--seed", -1), "seed"),
+    (("encode", "absent.safetensors", "--data", "digits"), "absent.safetensors does not exist"),
+    (("evaluate", "a.npy", "b.npy", "c.npy", "d.npy"), "a.npy does not exist"),
+    (("search", "a.npy", "b.npy"), "a.npy does not exist"),
+    (("search", "a.npy", "b.npy", "--k", 1, "--radius", 1), "exclude each other"),
+    (("search", "a.npy", "b.npy", "--output", "c.txt"), "end in .npz or .csv"),
+    (("demo", "--method", "csq", "--method", "ecm", "--bits", 6), "alpha"),
+    (("centers", 1, 32), "num_classes must be at least 2, got 1"),
+    (("centers", 10, 0), "bits must be in 1..4096, got 0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), BAD_INPUT, ids=[" ".join(map(str, arguments)) for arguments, _ in BAD_INPUT]
+)
+def test_bad_input_is_one_line_and_status_2(
+    arguments: tuple[object, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for extra in ((), ("--json",)):
+        result = run(*arguments, *extra)
+        assert result.exit_code == 2
+        assert result.stdout == ""
+        lines = result.stderr.strip().splitlines()
+        assert lines[-1].startswith("hashkernels: error: ")
+        assert message in lines[-1]
+        assert "Traceback" not in result.stderr
+        assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("module", "command", "extra"),
+    [
+        ("matplotlib", "demo", "report"),
+        ("jinja2", "demo", "report"),
+        ("safetensors", "train", "train"),
+        ("sklearn.datasets", "train", "train"),
+    ],
+)
+def test_a_missing_package_is_one_line_that_names_the_extra(
+    module: str, command: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, module, None)
+    result = run(command, "--data", "digits")
+    assert result.exit_code == 2
+    package = module.partition(".")[0]
+    assert result.stderr == f"hashkernels: error: {package} is missing: pip install 'hashkernels[{extra}]'\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_damaged_files_are_named(points: dict[str, Path], tmp_path: Path) -> None:
+    for name, command in (
+        ("bad.npz", ("train", "--data", tmp_path / "bad.npz")),
+        ("bad.npy", ("search", tmp_path / "bad.npy", points["x"])),
+        ("bad.safetensors", ("encode", tmp_path / "bad.safetensors", "--data", points["x"])),
+    ):
+        (tmp_path / name).write_bytes(points["npz"].read_bytes()[:300])
+        result = run(*command)
+        assert result.exit_code == 2
+        assert name in result.stderr
+        assert result.stderr.count("\n") == 1
+
+
+def test_existing_output_is_refused_before_any_work(
+    points: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_work(*args: object, **options: object) -> None:
+        raise AssertionError("work has started")
+
+    for name in ("learning.load_source", "learning.load_checkpoint", "retrieval.load_codes"):
+        monkeypatch.setattr(f"hashkernels.cli.{name}", no_work)
+    monkeypatch.setattr("hashkernels.cli.theory._constructions", no_work)
+    taken = tmp_path / "taken.npz"
+    taken.write_text("precious")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "file").write_text("precious")
+    for arguments in (
+        ("demo", "--output", folder),
+        ("demo", "--output", taken),
+        ("train", "--data", points["npz"], "--output", taken),
+        ("encode", "model", "--data", points["x"], "--output", taken),
+        ("encode", "model", "--data", "digits", "--output", tmp_path / "new", "--labels-output", taken),
+        ("search", "q.npy", "db.npy", "--output", taken),
+        ("centers", 10, 32, "--output", taken),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 2, result.output
+        assert "exists" in result.stderr
+    assert taken.read_text() == "precious"
+    assert (folder / "file").read_text() == "precious"
+
+
+def test_interrupted_and_failing_runs_leave_nothing(
+    points: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = set(tmp_path.iterdir())
+
+    def interrupt(*args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    def full(*args: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    demo = ("demo", "--method", "csq", "--epochs", 1, "--bits", 8, "--output", tmp_path / "out")
+    train = ("train", "--data", points["npz"], "--epochs", 1, "--bits", 8, "--output", tmp_path / "model")
+    with monkeypatch.context() as patch:
+        patch.setattr("hashkernels.report.folder.save_checkpoint", interrupt)
+        assert run(*demo).exit_code == 130
+    with monkeypatch.context() as patch:
+        patch.setattr("hashkernels.data.files.os.fsync", full)
+        for command in (demo, train):
+            result = run(*command)
+            assert result.exit_code == 2
+            assert "No space left on device" in result.stderr.splitlines()[-1]
+    assert set(tmp_path.iterdir()) == before
