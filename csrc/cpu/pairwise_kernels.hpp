@@ -27,7 +27,7 @@ enum class PairFunction { kRelevance, kMargin, kLikelihood, kCauchy };
 
 // The loss of a pair as a function of its inner product theta. Its derivative is positive_slope (relevant pairs) or
 // negative_slope (the others) times a factor that each function defines:
-//   kRelevance  1 where relevant, 0 elsewhere; no inner products, no derivative
+//   kRelevance  1 where relevant, 0 elsewhere; multi-hot labels only, no inner products, no derivative
 //   kMargin     x^2 with factor x; x = max(0, positive_margin - theta), or max(0, theta - negative_margin)
 //   kLikelihood softplus(z) with factor logistic(z); z = -scale * theta, or scale * theta
 //   kCauchy     log(1 + d / gamma) with factor 1 / (gamma + d), or log(1 + gamma / d) with factor gamma / (d (gamma +

@@ -1,6 +1,6 @@
 // exp and log1p of vectors, from basic arithmetic alone: no call leaves the file, and a tile gives the same bits
-// wherever it lies. The polynomials are minimax fits made for these ranges; with rounding the relative error is below
-// 3e-7 for float and 1e-15 for double.
+// wherever it lies. The polynomials are minimax fits made for these ranges. With rounding, the losses that use them and
+// their slopes are within a relative error of 4e-7 for float and 1e-15 for double.
 #pragma once
 
 #include "pairwise_vector.hpp"

@@ -1,8 +1,53 @@
 #include "pairwise_rows.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 namespace hashkernels {
+namespace {
+
+typedef float Floats __attribute__((vector_size(16)));
+typedef double Doubles __attribute__((vector_size(16)));
+
+// Transposes 16 bytes of as many rows.
+void transpose_block(const float* in, int64_t stride, float* out) {
+  Floats rows[4];
+  for (int r = 0; r < 4; ++r) std::memcpy(&rows[r], in + r * stride, sizeof(Floats));
+  const Floats low01 = __builtin_shufflevector(rows[0], rows[1], 0, 4, 1, 5);
+  const Floats low23 = __builtin_shufflevector(rows[2], rows[3], 0, 4, 1, 5);
+  const Floats high01 = __builtin_shufflevector(rows[0], rows[1], 2, 6, 3, 7);
+  const Floats high23 = __builtin_shufflevector(rows[2], rows[3], 2, 6, 3, 7);
+  const Floats columns[4] = {
+      __builtin_shufflevector(low01, low23, 0, 1, 4, 5), __builtin_shufflevector(low01, low23, 2, 3, 6, 7),
+      __builtin_shufflevector(high01, high23, 0, 1, 4, 5), __builtin_shufflevector(high01, high23, 2, 3, 6, 7)};
+  for (int c = 0; c < 4; ++c) std::memcpy(out + c * kPairTile, &columns[c], sizeof(Floats));
+}
+
+void transpose_block(const double* in, int64_t stride, double* out) {
+  Doubles rows[2];
+  for (int r = 0; r < 2; ++r) std::memcpy(&rows[r], in + r * stride, sizeof(Doubles));
+  const Doubles columns[2] = {__builtin_shufflevector(rows[0], rows[1], 0, 2),
+                              __builtin_shufflevector(rows[0], rows[1], 1, 3)};
+  for (int c = 0; c < 2; ++c) std::memcpy(out + c * kPairTile, &columns[c], sizeof(Doubles));
+}
+
+// out[bit][row] of a tile of `count` rows of whole cache lines; zeros past the last row.
+template <class T>
+void transpose_tile(const T* rows, int64_t stride, int64_t count, int64_t width, T* out) {
+  constexpr int64_t kSide = 16 / sizeof(T);
+  if (count < kPairTile) std::fill_n(out, kPairTile * width, T{0});
+  int64_t r = 0;
+  for (; r + kSide <= count; r += kSide) {
+    for (int64_t bit = 0; bit < width; bit += kSide) {
+      transpose_block(rows + r * stride + bit, stride, out + bit * kPairTile + r);
+    }
+  }
+  for (; r < count; ++r) {
+    for (int64_t bit = 0; bit < width; ++bit) out[bit * kPairTile + r] = rows[r * stride + bit];
+  }
+}
+
+}  // namespace
 
 template <class T>
 void copy_padded(const Embeddings<T>& rows, int64_t bits, int64_t first, int64_t count, T* out) {
@@ -15,25 +60,20 @@ void copy_padded(const Embeddings<T>& rows, int64_t bits, int64_t first, int64_t
 
 template <class T>
 bool PairRows<T>::build(const Embeddings<T>& u, int64_t bits) noexcept {
-  bits_ = bits;
+  width_ = padded_bits<T>(bits);
   rows_ = u.data;
   stride_ = u.stride;
-  if (padded_bits<T>(bits) != bits) {
-    stride_ = padded_bits<T>(bits);
-    if (!padded_.allocate(u.num_rows * stride_)) return false;
+  if (width_ != bits) {
+    stride_ = width_;
+    if (!padded_.allocate(u.num_rows * width_)) return false;
     copy_padded(u, bits, 0, u.num_rows, padded_.data());
     rows_ = padded_.data();
   }
   const int64_t tiles = num_pair_tiles(u.num_rows);
-  if (!transposed_.allocate(tiles * kPairTile * bits)) return false;
+  if (!transposed_.allocate(tiles * kPairTile * width_)) return false;
   for (int64_t tile = 0; tile < tiles; ++tile) {
-    T* out = transposed_.data() + tile * kPairTile * bits;
-    const int64_t count = std::min<int64_t>(kPairTile, u.num_rows - tile * kPairTile);
-    if (count < kPairTile) std::fill_n(out, kPairTile * bits, T{0});
-    for (int64_t r = 0; r < count; ++r) {
-      const T* values = row(tile * kPairTile + r);
-      for (int64_t bit = 0; bit < bits; ++bit) out[bit * kPairTile + r] = values[bit];
-    }
+    transpose_tile(row(tile * kPairTile), stride_, std::min<int64_t>(kPairTile, u.num_rows - tile * kPairTile), width_,
+                   transposed_.data() + tile * kPairTile * width_);
   }
   return true;
 }

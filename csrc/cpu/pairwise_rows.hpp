@@ -30,11 +30,11 @@ class PairRows {
 
   const T* row(int64_t index) const { return rows_ + index * stride_; }
   int64_t stride() const { return stride_; }
-  const T* transposed(int64_t tile) const { return transposed_.data() + tile * kPairTile * bits_; }
+  const T* transposed(int64_t tile) const { return transposed_.data() + tile * kPairTile * width_; }
 
  private:
   const T* rows_ = nullptr;
-  int64_t stride_ = 0, bits_ = 0;
+  int64_t stride_ = 0, width_ = 0;
   Buffer<T> padded_, transposed_;
 };
 

@@ -118,21 +118,45 @@ void add_gradients(const PairwiseTile<typename S::T>& tile, const typename S::T*
   }
 }
 
-// Lanes of rows first .. first + kLanes that are relevant to a column.
-template <class S, bool kMultiHot>
-inline typename S::Mask relevance(const PairwiseTile<typename S::T>& tile, int first, int column) {
+// Which of the rows first .. first + kVectors * kLanes are relevant to a column: those of the same class...
+template <class S>
+class SameClass {
+ public:
   using Mask = typename S::Mask;
-  if constexpr (kMultiHot) {
+
+  SameClass(const PairwiseTile<typename S::T>& tile, int first) : columns_(tile.column_labels) {
+    for (int v = 0; v < S::kVectors; ++v) rows_[v] = load<Mask>(tile.row_labels + first + v * S::kLanes);
+  }
+
+  Mask operator()(int v, int column) const { return rows_[v] == columns_[column]; }
+
+ private:
+  Mask rows_[S::kVectors];
+  const typename S::Int* columns_;
+};
+
+// ... or those that share a class.
+template <class S>
+class CommonClass {
+ public:
+  using Mask = typename S::Mask;
+
+  CommonClass(const PairwiseTile<typename S::T>& tile, int first)
+      : rows_(tile.row_labels + first), columns_(tile.column_labels), num_planes_(tile.num_planes) {}
+
+  Mask operator()(int v, int column) const {
     Mask common{};
-    for (int plane = 0; plane < tile.num_planes; ++plane) {
-      common |=
-          load<Mask>(tile.row_labels + plane * kPairTile + first) & tile.column_labels[plane * kPairTile + column];
+    for (int plane = 0; plane < num_planes_; ++plane) {
+      common |= load<Mask>(rows_ + plane * kPairTile + v * S::kLanes) & columns_[plane * kPairTile + column];
     }
     return common != 0;
-  } else {
-    return load<Mask>(tile.row_labels + first) == tile.column_labels[column];
   }
-}
+
+ private:
+  const typename S::Int* rows_;
+  const typename S::Int* columns_;
+  int num_planes_;
+};
 
 template <class S>
 struct Loss {
@@ -201,7 +225,7 @@ inline double sum_lanes(const typename S::Vector (&vectors)[S::kVectors]) {
 }
 
 // Turns inner products into slopes, in place, and adds up the losses. kMasked: some lanes are no pair.
-template <class S, bool kMultiHot, bool kMasked, class Function>
+template <class S, class Relevance, bool kMasked, class Function>
 void apply(const PairwiseTile<typename S::T>& tile, const PairParameters<typename S::T>& parameters,
            typename S::T* theta, double* sums) {
   using Vector = typename S::Vector;
@@ -213,12 +237,13 @@ void apply(const PairwiseTile<typename S::T>& tile, const PairParameters<typenam
   Mask lane{};
   for (int i = 0; i < S::kLanes; ++i) lane[i] = i;
   for (int first = 0; first < tile.num_rows; first += kVectors * S::kLanes) {
+    const Relevance relevance(tile, first);
     Vector positive[kVectors] = {}, negative[kVectors] = {};
     for (int column = 0; column < tile.num_columns; ++column) {
 #pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) {
         const int row = first + v * S::kLanes;
-        const Mask relevant = relevance<S, kMultiHot>(tile, row, column);
+        const Mask relevant = relevance(v, column);
         typename S::T* place = theta + column * kPairTile + row;
         Loss<S> loss = function(load<Vector>(place), relevant);
         if constexpr (kMasked) {
@@ -243,29 +268,35 @@ void evaluate(const PairwiseTile<typename S::T>& tile, const PairParameters<type
   inner_products<S>(tile, theta);
   const bool masked = tile.diagonal || tile.num_rows < kPairTile;
   if (tile.multi_hot) {
-    masked ? apply<S, true, true, Function>(tile, parameters, theta, sums)
-           : apply<S, true, false, Function>(tile, parameters, theta, sums);
+    masked ? apply<S, CommonClass<S>, true, Function>(tile, parameters, theta, sums)
+           : apply<S, CommonClass<S>, false, Function>(tile, parameters, theta, sums);
   } else {
-    masked ? apply<S, false, true, Function>(tile, parameters, theta, sums)
-           : apply<S, false, false, Function>(tile, parameters, theta, sums);
+    masked ? apply<S, SameClass<S>, true, Function>(tile, parameters, theta, sums)
+           : apply<S, SameClass<S>, false, Function>(tile, parameters, theta, sums);
   }
   add_gradients<S>(tile, theta);
 }
 
+// Relevant pairs; the driver counts equal ids by itself.
 template <class S>
 void count_relevant(const PairwiseTile<typename S::T>& tile, double* sums) {
   using Mask = typename S::Mask;
   int64_t count = 0;
-  for (int first = 0; first < tile.num_rows; first += S::kLanes) {
-    Mask relevant{};
+  for (int first = 0; first < tile.num_rows; first += S::kVectors * S::kLanes) {
+    const CommonClass<S> relevance(tile, first);
+    Mask relevant[S::kVectors] = {};
     for (int column = 0; column < tile.num_columns; ++column) {
-      relevant += tile.multi_hot ? relevance<S, true>(tile, first, column) : relevance<S, false>(tile, first, column);
+#pragma GCC unroll 8
+      for (int v = 0; v < S::kVectors; ++v) relevant[v] += relevance(v, column);
     }
-    for (int lane = 0; lane < S::kLanes && first + lane < tile.num_rows; ++lane) count -= relevant[lane];
+    // Rows past the end have no classes.
+    for (int v = 0; v < S::kVectors; ++v) {
+      for (int lane = 0; lane < S::kLanes; ++lane) count -= relevant[v][lane];
+    }
   }
   if (tile.diagonal) {
     for (int row = 0; row < tile.num_rows; ++row) {
-      bool itself = !tile.multi_hot;
+      bool itself = false;
       for (int plane = 0; plane < tile.num_planes; ++plane) itself |= tile.row_labels[plane * kPairTile + row] != 0;
       count -= itself;
     }
