@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
+from rich.console import Console
+from rich.progress import Progress
 
 import hashkernels
+from hashkernels import _validation as check
 from hashkernels import centers as constructions
 from hashkernels.centers import Codebook, bounds
 from hashkernels.cli.console import emit
 from hashkernels.cli.options import Force, Json
 from hashkernels.data.files import check_output_files, save_npy
-from hashkernels.report import text_table
 
-_BOUNDS: dict[str, Callable[[int, int], int]] = {
-    "Hamming (upper)": bounds.hamming_bound_distance,
-    "Plotkin (upper)": bounds.plotkin_distance,
-    "Gilbert-Varshamov (lower)": bounds.gilbert_varshamov_distance,
+_MAKERS: dict[str, Callable[..., Codebook]] = {
+    "best": constructions.best_centers,
+    "levenshtein": constructions.levenshtein_centers,
+    "hadamard": constructions.hadamard_centers,
+    "bch": constructions.bch_centers,
+    "reed_solomon": constructions.reed_solomon_centers,
+    "greedy": constructions.greedy_centers,
+    "random": constructions.random_centers,
 }
 
 
 def centers(
     num_classes: Annotated[int, typer.Argument(help="Number of classes, at least 2.")],
     bits: Annotated[int, typer.Argument(help="Code length.")],
+    construction: Annotated[
+        str | None, typer.Option(help=f"Only this one: {', '.join(_MAKERS)} [default: all].")
+    ] = None,
+    time_limit: Annotated[float, typer.Option(help="Seconds after which best starts no further attempt.")] = 20.0,
     seed: Annotated[int, typer.Option(help="Of random choices.")] = 0,
     output: Annotated[
-        Path | None, typer.Option(help="Write the centers with the greatest minimum distance as .npy, int8 of -1/+1.")
+        Path | None, typer.Option(help="Write the centers of greatest minimum distance as .npy, int8 of -1/+1.")
     ] = None,
     force: Force = False,
     as_json: Json = False,
@@ -40,27 +52,24 @@ def centers(
 
       hashkernels centers 10 32
 
-      hashkernels centers 100 64 --output centers.npy
+      hashkernels centers 100 64 --construction best --output centers.npy
     """
     if output is not None:
         check_output_files([output], force=force)
-    limits = {name: bound(bits, num_classes) for name, bound in _BOUNDS.items()}
+    names = tuple(_MAKERS) if construction is None else (check.check_choice("construction", construction, _MAKERS),)
+    limits = _bounds(num_classes, bits)
     margin = bounds.ecm_margin(bits, num_classes)
-    books, missing = _constructions(num_classes, bits, seed)
-    best = max(books, key=lambda name: books[name].min_distance)
+    books, missing = _constructions(names, num_classes, bits, seed, time_limit)
+    chosen = max(books, key=lambda name: books[name].min_distance)
     if output is not None:
-        save_npy(output, np.asarray(books[best]))
-    rows = [[name, str(book.min_distance), book.construction] for name, book in books.items()]
-    rows += [[name, "-", reason] for name, reason in missing.items()]
-    text = "\n\n".join(
-        [
-            text_table(["construction", "min distance"], [row[:2] for row in rows]),
-            text_table(["bound on the distance", ""], [[name, str(value)] for name, value in limits.items()]),
-            f"margin of the error-correction loss: {margin}",
-            *(f"{name}: {note}" for name, _, note in rows),
-            *([f"Centers ({best}): {output}"] if output is not None else []),
-        ]
-    )
+        save_npy(output, np.asarray(books[chosen]))
+    lines = [f"{num_classes} centers of {bits} bits", "", "construction  min distance"]
+    lines += [f"{name:<14}{book.min_distance:>12}  {book.construction}" for name, book in books.items()]
+    lines += [f"{name:<14}{'-':>12}  {reason}" for name, reason in missing.items()]
+    lines += ["", "bound on the minimum distance"]
+    lines += [f"{name.replace('_', ' '):<20}{value:>6}" for name, value in limits.items()]
+    lines += ["", f"margin of the error-correction loss: {margin}"]
+    lines += [f"written: {output} ({chosen})"] if output is not None else []
     numbers = {
         "num_classes": num_classes,
         "bits": bits,
@@ -68,16 +77,12 @@ def centers(
             name: {"min_distance": book.min_distance, "construction": book.construction} for name, book in books.items()
         },
         "unavailable": missing,
-        "bounds": {
-            "hamming": limits["Hamming (upper)"],
-            "plotkin": limits["Plotkin (upper)"],
-            "gilbert_varshamov": limits["Gilbert-Varshamov (lower)"],
-        },
+        "bounds": limits,
         "ecm_margin": margin,
-        "best": best,
+        "chosen": chosen,
         "output": None if output is None else str(output),
     }
-    emit(as_json, numbers, text)
+    emit(as_json, numbers, "\n".join(lines))
 
 
 def info(as_json: Json = False) -> None:
@@ -91,21 +96,31 @@ def info(as_json: Json = False) -> None:
     emit(as_json, found.to_dict(), str(found))
 
 
-def _constructions(num_classes: int, bits: int, seed: int) -> tuple[dict[str, Codebook], dict[str, str]]:
+def _bounds(num_classes: int, bits: int) -> dict[str, int]:
+    """Upper bounds, the tightest with its linear program where scipy is installed, and the lower bound."""
+    return {
+        "hamming": bounds.hamming_bound_distance(bits, num_classes),
+        "plotkin": bounds.plotkin_distance(bits, num_classes),
+        "tightest": bounds.tightest_distance(bits, num_classes, linear_program=find_spec("scipy") is not None),
+        "gilbert_varshamov": bounds.gilbert_varshamov_distance(bits, num_classes),
+    }
+
+
+def _constructions(
+    names: Sequence[str], num_classes: int, bits: int, seed: int, time_limit: float
+) -> tuple[dict[str, Codebook], dict[str, str]]:
     """The codebooks that exist for these sizes, and why the others do not."""
     books: dict[str, Codebook] = {}
     missing: dict[str, str] = {}
-    makers: dict[str, Callable[[], Codebook]] = {
-        "hadamard": lambda: constructions.hadamard_centers(num_classes, bits, seed=seed),
-        "random": lambda: constructions.random_centers(num_classes, bits, seed=seed),
-    }
-    for name, make in makers.items():
-        try:
-            books[name] = make()
-        except (ValueError, ImportError) as error:
-            missing[name] = str(error)
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        for name in bar.track(names, description="constructing"):
+            options = {"time_limit": time_limit} if name == "best" else {}
+            try:
+                books[name] = _MAKERS[name](num_classes, bits, seed=seed, **options)
+            except (ValueError, ImportError) as error:
+                missing[name] = str(error)
     if not books:
-        raise ValueError(f"no construction gives {num_classes} centers of {bits} bits")
+        raise ValueError("; ".join(f"{name}: {reason}" for name, reason in missing.items()))
     return books, missing
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import hashkernels
 from hashkernels.centers import minimum_distance
-from hashkernels.centers.bounds import hamming_bound_distance, plotkin_distance
+from hashkernels.centers.bounds import tightest_distance
 from hashkernels.codes import unpack_codes
 from hashkernels.data import RetrievalSplit
 from hashkernels.losses import HashLoss
@@ -29,7 +29,7 @@ class CenterDistance(NamedTuple):
 
     Attributes:
         least: over the codes of the database; None with fewer than two classes there.
-        bound: no codes of as many classes can be further apart (the lesser of Hamming's and Plotkin's bounds).
+        bound: no codes of as many classes can be further apart (`tightest_distance` without its linear program).
     """
 
     least: int | None
@@ -181,7 +181,7 @@ def center_distance(codes: NDArray[np.uint8], labels: NDArray[Any], bits: int, n
     votes = member.T @ unpack_codes(codes, bits).astype(np.int64)
     majority = np.where(votes[member.any(axis=0)] > 0, 1, -1).astype(np.int8)
     least = minimum_distance(majority) if len(majority) > 1 else None
-    return CenterDistance(least, min(hamming_bound_distance(bits, num_classes), plotkin_distance(bits, num_classes)))
+    return CenterDistance(least, tightest_distance(bits, num_classes, linear_program=False))
 
 
 def versions() -> dict[str, str]:

@@ -91,10 +91,15 @@ def test_centers_prints_bounds_and_writes_the_best(tmp_path: Path) -> None:
     assert set(np.unique(words)) == {-1, 1}
     distances = (words[:, None] != words[None]).sum(axis=2)[np.triu_indices(10, 1)]
     best = max(entry["min_distance"] for entry in numbers["constructions"].values())
-    assert distances.min() == best == numbers["constructions"][numbers["best"]]["min_distance"]
+    assert distances.min() == best == numbers["constructions"][numbers["chosen"]]["min_distance"] == 17
+    assert numbers["constructions"]["hadamard"]["min_distance"] == 16
     text = run("centers", 10, 32).output
-    assert "Plotkin" in text
-    assert str(best) in text
+    assert "plotkin" in text
+    assert "Levenshtein" in text
+    numbers = run_json("centers", 100, 16, "--construction", "bch")
+    assert list(numbers["constructions"]) == ["bch"]
+    # 100 words of 18 bits are more than a Hadamard matrix has, and the table says so.
+    assert "hadamard" in run_json("centers", 100, 18, "--time-limit", 0)["unavailable"]
 
 
 def test_evaluate_gives_the_report_of_the_library(retrieval: dict[str, Path]) -> None:
@@ -196,11 +201,11 @@ def test_demo_writes_a_folder_and_repeats(tmp_path: Path) -> None:
     ]
     assert hk.evaluate(*arrays).map == first["csq"]["map"]
     assert len(arrays[0]) == 300
-    assert run_json("demo", *options, "--output", tmp_path / "c", "--seed", 1) != first
-    result = run("demo", *options, "--output", tmp_path / "a", "--force")
+    result = run("demo", *options, "--output", tmp_path / "a", "--seed", 1, "--force")
     assert result.exit_code == 0
     assert "ECM, Plotkin margin" in result.stdout
     assert "report.html" in result.stdout
+    assert json.loads((tmp_path / "a" / "results.json").read_text())["methods"]["csq"]["map"] != first["csq"]["map"]
 
 
 BAD_INPUT = [
@@ -223,6 +228,8 @@ BAD_INPUT = [
     (("search", "a.npy", "b.npy", "--output", "c.txt"), "end in .npz or .csv"),
     (("demo", "--method", "csq", "--method", "ecm", "--bits", 6), "alpha"),
     (("centers", 1, 32), "num_classes must be at least 2, got 1"),
+    (("centers", 10, 32, "--construction", "nope"), "construction must be one of best, levenshtein"),
+    (("centers", 100, 18, "--construction", "hadamard"), "hadamard"),
     (("centers", 10, 0), "bits must be in 1..4096, got 0"),
 ]  # fmt: skip
 
