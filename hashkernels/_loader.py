@@ -10,6 +10,7 @@ import importlib
 import os
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -61,7 +62,7 @@ def cpu_kernel(name: str) -> Callable[..., Any] | None:
     kernel = getattr(_native, name, None)
     if kernel is None:
         if _native is None:
-            _warn_once(f"the native extension is not installed, torch answers many times slower: {_HOW_TO_BUILD}")
+            _warn_once(f"{_absence()}, torch answers many times slower: {_HOW_TO_BUILD}")
         else:
             _warn_once(f"the native extension has no {name}, torch answers many times slower: {_HOW_TO_BUILD}")
     return kernel
@@ -78,6 +79,17 @@ def cuda_kernel(name: str) -> Callable[..., Any] | None:
         else:
             _warn_once(f"there is no CUDA kernel {name}, torch answers on the device")
     return kernel
+
+
+def _absence() -> str:
+    # A Python started inside a clone finds the sources there before the installed package.
+    folder = Path(__file__).parent
+    if (folder.parent / "CMakeLists.txt").exists():
+        return (
+            f"hashkernels was imported from its sources in {folder}, which hold no native extension (start Python in "
+            "another folder to get the installed package, or install with pip install --no-build-isolation -e .)"
+        )
+    return "the native extension is not installed"
 
 
 def _warn_once(reason: str) -> None:

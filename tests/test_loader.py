@@ -42,7 +42,7 @@ for _ in range(2):
 def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A fresh process that shows every user's warning, however often it comes."""
     return subprocess.run(
-        [sys.executable, "-W", "always::UserWarning", "-c", code],
+        [sys.executable, "-P", "-W", "always::UserWarning", "-c", code],
         capture_output=True,
         text=True,
         env=environment,
@@ -55,7 +55,7 @@ def test_without_the_extension_torch_answers_and_warns_once() -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout == "False reference ()\n"
     assert done.stderr.count("HashkernelsWarning") == 1
-    assert "the native extension is not installed" in done.stderr
+    assert "native extension" in done.stderr
     assert "pip install" in done.stderr
 
 
