@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hashkernels.centers.codebook import Words, distances_to, minimum_distance, pack_words
 
 _DRAWS = 8
+_MANY_WORDS = 4096
 _MAX_GREEDY_COST = 20_000_000
 
 
@@ -22,7 +23,8 @@ def select_words(pool: NDArray[Any], num_words: int, rng: np.random.Generator) -
     signs = np.where(pool > 0, 1, -1).astype(np.int8)
     if len(signs) == num_words:
         return rng.permutation(signs)
-    draws = [signs[rng.choice(len(signs), num_words, replace=False)] for _ in range(_DRAWS)]
+    num_draws = _DRAWS if num_words <= _MANY_WORDS else 1
+    draws = [signs[rng.choice(len(signs), num_words, replace=False)] for _ in range(num_draws)]
     if len(signs) * num_words <= _MAX_GREEDY_COST:
         packed = pack_words(signs > 0)
         draws += [signs[_farthest(packed, num_words, rng)] for _ in range(2)]
@@ -33,6 +35,11 @@ def scramble(words: Words, rng: np.random.Generator) -> Words:
     """Random order and signs of the columns: no distance changes."""
     order = rng.permutation(words.shape[1])
     return words[:, order] * random_signs(words.shape[1], rng)
+
+
+def draws_within_budget(num_words: int, bits: int) -> int:
+    """How many random sets to weigh by `dead_weight`: 32 of usual sizes, fewer where that would take seconds."""
+    return max(1, min(32, 2_000_000 // (num_words * bits)))
 
 
 def random_signs(count: int, rng: np.random.Generator) -> Words:

@@ -22,7 +22,8 @@ from hashkernels.centers.greedy import greedy_centers
 from hashkernels.centers.hadamard import has_hadamard_matrix, normalised_hadamard
 from hashkernels.centers.levenshtein import levenshtein_centers
 
-_SEARCH_ROUNDS = 1000
+_SEARCH_ROUNDS = 2000
+_SEARCH_WORK = 2**20  # rounds times words: a few seconds
 _COSET_ROUNDS = 200
 _GREEDY_ROUNDS = 6
 _MAX_GREEDY_CLASSES = 256
@@ -167,7 +168,7 @@ def _linear_codes(search: _Search) -> None:
     dimension = dimension_for(search.num_classes)
     if not 3 <= dimension <= MAX_SEARCH_DIMENSION:
         return
-    for attempt in range(_SEARCH_ROUNDS):
+    for attempt in range(min(_SEARCH_ROUNDS, _SEARCH_WORK >> dimension)):
         if search.over:
             return
         problem = random_problem(dimension, search.rng)

@@ -127,10 +127,14 @@ def minimum_distance(words: NDArray[Any]) -> int:
     >>> minimum_distance(np.array([[1, 1, 1], [1, -1, -1]]))
     2
     """
-    packed = pack_words(np.asarray(words) > 0)
+    columns = np.ascontiguousarray(pack_words(np.asarray(words) > 0).T)  # [W, M]
     least = int(words.shape[1])
-    for row in range(len(packed) - 1):
-        least = min(least, int(distances_to(packed[row], packed[row + 1 :]).min()))
+    for row in range(columns.shape[1] - 1):
+        counts = (np.bitwise_count(column[row + 1 :] ^ column[row]) for column in columns)
+        distances = next(counts).astype(np.uint16)
+        for count in counts:
+            distances += count
+        least = min(least, int(distances.min()))
     return least
 
 

@@ -8,11 +8,10 @@ import numpy as np
 
 from hashkernels._validation import check_bits, check_int
 from hashkernels.centers._fields import prime_power, quadratic_character
-from hashkernels.centers._select import dead_weight, random_signs, scramble
+from hashkernels.centers._select import dead_weight, draws_within_budget, random_signs, scramble
 from hashkernels.centers.codebook import Codebook, Words
 
 MAX_ORDER = 4096
-_ROW_DRAWS = 32
 
 __all__ = ["MAX_ORDER", "hadamard_centers", "hadamard_matrix", "has_hadamard_matrix"]
 
@@ -84,14 +83,14 @@ def hadamard_centers(num_classes: int, bits: int, *, seed: int = 0) -> Codebook:
         )
     rng = np.random.default_rng(seed)
     matrix = _matrix(bits)
-    drawn = (_draw_rows(matrix, num_classes, rng) for _ in range(_ROW_DRAWS))
+    drawn = (draw_rows(matrix, num_classes, rng) for _ in range(draws_within_budget(num_classes, bits)))
     rows = min(drawn, key=dead_weight)
     halves = "H" if num_classes <= bits else "[H; -H]"
     recipe = f"{num_classes} rows of {halves}, Hadamard matrix of order {bits} ({_recipe(bits)})"
     return Codebook(scramble(rows, rng), construction=recipe)
 
 
-def _draw_rows(matrix: Words, num_rows: int, rng: np.random.Generator) -> Words:
+def draw_rows(matrix: Words, num_rows: int, rng: np.random.Generator) -> Words:
     """Rows of ``matrix`` with random signs; more than there are: all of them and the opposites of some, shuffled."""
     order = len(matrix)
     signed = matrix * random_signs(order, rng)[:, None]
