@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from hashkernels.metrics._pairs import qrels_relevance
+from hashkernels.metrics.bootstrap import ConfidenceInterval, bootstrap_mean
 from hashkernels.metrics.code_statistics import CodeStatistics, code_statistics
+from hashkernels.metrics.compat import CompatRow
 from hashkernels.metrics.counts import RetrievalCounts, retrieval_counts
 from hashkernels.metrics.evaluate import evaluate, evaluate_counts
 from hashkernels.metrics.f_score import f_score, f_score_within
@@ -15,6 +18,8 @@ from hashkernels.metrics.lower_bound import (
 )
 from hashkernels.metrics.mis_rank import MisRanks, mis_ranks
 from hashkernels.metrics.ndcg import ndcg
+from hashkernels.metrics.per_class import PerClass
+from hashkernels.metrics.protocols import PROTOCOLS, Protocol, ProtocolName
 from hashkernels.metrics.query_metric import QueryMetric
 from hashkernels.metrics.r_precision import r_precision
 from hashkernels.metrics.recognition import (
@@ -30,6 +35,7 @@ from hashkernels.metrics.report import (
     DistanceHistogram,
     PerQuery,
     PrecisionRecallCurve,
+    RankingReport,
     RetrievalReport,
     Ties,
     ZeroHit,
@@ -44,19 +50,26 @@ from hashkernels.metrics.separation import (
 )
 
 __all__ = [
+    "PROTOCOLS",
     "Bounds",
     "ClassDistances",
     "CodeStatistics",
+    "CompatRow",
+    "ConfidenceInterval",
     "CountTies",
     "Denominator",
     "DistanceHistogram",
     "LogisticRecognition",
     "MisRanks",
     "NeighbourRecognition",
+    "PerClass",
     "PerQuery",
     "PrecisionRecallCurve",
+    "Protocol",
+    "ProtocolName",
     "QueryMetric",
     "RankExtremes",
+    "RankingReport",
     "RetrievalCounts",
     "RetrievalReport",
     "Separation",
@@ -64,6 +77,7 @@ __all__ = [
     "Ties",
     "ZeroHit",
     "average_precision_bound",
+    "bootstrap_mean",
     "class_distances",
     "code_statistics",
     "evaluate",
@@ -77,6 +91,7 @@ __all__ = [
     "majority_centers",
     "mis_ranks",
     "ndcg",
+    "qrels_relevance",
     "r_precision",
     "rank_extremes",
     "retrieval_counts",

@@ -2,112 +2,129 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hashkernels.metrics._average_precision import average_precision, precision_sums
 from hashkernels.metrics._fixed import fixed_mean, fixed_means, fixed_sum
-from hashkernels.metrics._harmonic import Floats, Ints
+from hashkernels.metrics._harmonic import Floats
+from hashkernels.metrics._index_order import IndexOrder
 from hashkernels.metrics._ranking import Ranking, Spread, hits_at
+from hashkernels.metrics._settings import Settings
 from hashkernels.metrics.counts import RetrievalCounts
-from hashkernels.metrics.report import (
-    Bounds,
-    Denominator,
-    DistanceHistogram,
-    PerQuery,
-    RetrievalReport,
-    Ties,
-    ZeroHit,
-)
+from hashkernels.metrics.report import Bounds, DistanceHistogram, PerQuery, RetrievalReport
 
 # Counts looked at together: enough to hide the cost of a NumPy call, few enough to stay in a core's cache.
 _BLOCK = 1 << 15
 
 
-class IndexOrder(NamedTuple):
-    """Hits int64 [Q, K] and summed precision float64 [Q, K] in (distance, index) order at each cutoff."""
+class _Mean:
+    """Fixed-point sum over the queries that count, block by block."""
 
-    hits: Ints
-    precision_sum: Floats
+    def __init__(self, num_values: int) -> None:
+        self.total: Any = np.zeros(num_values, dtype=object)
+        self.count = 0
 
+    def add(self, values: Floats, counted: npt.NDArray[np.bool_]) -> None:
+        self.total += fixed_sum(values[:, counted])
+        self.count += int(counted.sum())
 
-class Settings(NamedTuple):
-    """The options of an evaluation, checked; ``ks`` ascends."""
-
-    ks: tuple[int, ...]
-    ties: Ties
-    denominator: Denominator
-    zero_hit: ZeroHit
+    def values(self) -> Floats:
+        return fixed_means(self.total, self.count)
 
 
 class _Totals:
-    """Fixed-point sums over queries, block by block, of the values at one cutoff."""
+    """Sums of the values at one cutoff: under the rule with its bounds, expected, in index order; precision, recall."""
 
     def __init__(self) -> None:
-        self.average_precision: Any = np.zeros(3, dtype=object)  # under the rule, least, greatest
-        self.counted = 0
-        self.shares: Any = np.zeros(2, dtype=object)  # precision, recall
-        self.answerable = 0
-
-    def add(self, values: PerQuery, k: int, answerable: npt.NDArray[np.bool_]) -> None:
-        averages = np.stack([values.average_precision, values.least, values.greatest])
-        self.average_precision += fixed_sum(averages[:, values.counted])
-        self.counted += int(values.counted.sum())
-        shares = np.stack([values.hits / k, values.hits / np.maximum(values.relevant, 1)])
-        self.shares += fixed_sum(shares[:, answerable])
-        self.answerable += int(answerable.sum())
+        self.under_rule, self.expected, self.in_order, self.shares = _Mean(3), _Mean(1), _Mean(1), _Mean(2)
 
 
-def assemble(counts: RetrievalCounts, settings: Settings, index_order: IndexOrder | None) -> RetrievalReport:
-    """The report of ``counts``; ``index_order`` is given where ties="index"."""
-    totals = {k: _Totals() for k in settings.ks}
+def assemble(
+    counts: RetrievalCounts,
+    settings: Settings,
+    index_order: Mapping[int, IndexOrder] | None = None,
+    **further: Any,
+) -> RetrievalReport:
+    """The report of ``counts``; ``index_order`` by cutoff where it is known; ``further`` fields go into the report."""
     within: Any = np.zeros((2, counts.bits + 1), dtype=object)
+
+    def add_radii(ranking: Ranking, answerable: npt.NDArray[np.bool_]) -> None:
+        nonlocal within
+        within = within + fixed_sum(_within_radius(ranking)[:, :, answerable])
+
+    values, answerable = summarize(blocks(counts), settings, index_order, add_radii)
+    histogram = counts.relevant.sum(axis=0)
+    return RetrievalReport(
+        **values,
+        precision_within=fixed_means(within[0], answerable),
+        recall_within=fixed_means(within[1], answerable),
+        distance_histogram=DistanceHistogram(histogram, counts.total.sum(axis=0) - histogram),
+        bits=counts.bits,
+        counts=counts,
+        num_queries=counts.num_queries,
+        num_database=counts.num_database,
+        num_ranked=counts.num_ranked,
+        index_order=index_order,
+        **further,
+    )
+
+
+def summarize(
+    rankings: Iterable[tuple[slice, Ranking]],
+    settings: Settings,
+    index_order: Mapping[int, IndexOrder] | None,
+    look: Callable[[Ranking, npt.NDArray[np.bool_]], None] | None = None,
+) -> tuple[dict[str, Any], int]:
+    """The fields of a ``RankingReport`` but for the sizes, and the number of queries in the means of precision.
+
+    ``look`` sees each block of queries and which of them are in those means.
+    """
+    totals = {k: _Totals() for k in settings.ks}
     per_query: list[PerQuery] = []
-    for block, ranking in blocks(counts):
+    for block, ranking in rankings:
         sums = precision_sums(ranking)
         answerable = (ranking.relevant > 0) | (settings.zero_hit != "skip")
-        for column, k in enumerate(settings.ks):
-            in_order = None
-            if index_order is not None:
-                in_order = IndexOrder(index_order.hits[block, column], index_order.precision_sum[block, column])
-            values = _at_cutoff(ranking, sums, k, settings, in_order)
+        for k in settings.ks:
+            order = None if index_order is None else index_order[k].of_queries(block)
+            by_rule = _at_cutoff(ranking, sums, k, settings, order)
+            values = by_rule[settings.ties]
             if settings.zero_hit == "error" and not values.counted.all():
                 query = block.start + int(np.argmin(values.counted))
                 raise ValueError(
                     f'query_labels must give each query a relevant item within k={k} (zero_hit="error"), '
                     f"got none for query {query}"
                 )
-            if settings.zero_hit == "zero":
-                values = values._replace(counted=np.ones_like(values.counted))
-            totals[k].add(values, k, answerable)
+            _add(totals[k], by_rule, values, k, answerable)
         per_query.append(values)
-        within += fixed_sum(_within_radius(ranking)[:, :, answerable])
-    _refuse_empty_means(totals)
+        if look is not None:
+            look(ranking, answerable)
+    for k, total in totals.items():
+        if total.under_rule.count == 0:
+            raise ValueError(
+                f'query_labels must give some query a relevant item within k={k} (zero_hit="skip"), got none'
+            )
     last = totals[settings.ks[-1]]
-    ap, least, greatest = fixed_means(last.average_precision, last.counted).tolist()
-    histogram = counts.relevant.sum(axis=0)
-    return RetrievalReport(
-        map=ap,
-        map_bounds=Bounds(least, greatest),
-        map_at={k: fixed_mean(sums.average_precision[0], sums.counted) for k, sums in totals.items()},
-        precision_at={k: fixed_mean(sums.shares[0], sums.answerable) for k, sums in totals.items()},
-        recall_at={k: fixed_mean(sums.shares[1], sums.answerable) for k, sums in totals.items()},
-        precision_within=fixed_means(within[0], last.answerable),
-        recall_within=fixed_means(within[1], last.answerable),
-        distance_histogram=DistanceHistogram(histogram, counts.total.sum(axis=0) - histogram),
-        per_query=PerQuery(*(np.concatenate(parts) for parts in zip(*per_query, strict=True))),
-        bits=counts.bits,
-        ks=settings.ks,
-        ties=settings.ties,
-        denominator=settings.denominator,
-        zero_hit=settings.zero_hit,
-        num_queries=counts.num_queries,
-        num_database=counts.num_database,
-        num_counted=last.counted,
-    )
+    ap, least, greatest = last.under_rule.values().tolist()
+    return {
+        "map": ap,
+        "map_bounds": Bounds(least, greatest),
+        "map_expected": last.expected.values().item(),
+        "map_index": None if index_order is None else last.in_order.values().item(),
+        "map_at": {k: fixed_mean(total.under_rule.total[0], total.under_rule.count) for k, total in totals.items()},
+        "precision_at": {k: fixed_mean(total.shares.total[0], total.shares.count) for k, total in totals.items()},
+        "recall_at": {k: fixed_mean(total.shares.total[1], total.shares.count) for k, total in totals.items()},
+        "per_query": PerQuery(*(np.concatenate(parts) for parts in zip(*per_query, strict=True))),
+        "num_counted": last.under_rule.count,
+        "ks": settings.ks,
+        "ties": settings.ties,
+        "denominator": settings.denominator,
+        "zero_hit": settings.zero_hit,
+        "protocol_name": settings.protocol,
+    }, last.shares.count
 
 
 def blocks(counts: RetrievalCounts) -> Iterator[tuple[slice, Ranking]]:
@@ -118,20 +135,44 @@ def blocks(counts: RetrievalCounts) -> Iterator[tuple[slice, Ranking]]:
         yield block, Ranking.of(counts.total[block], counts.relevant[block])
 
 
-def _at_cutoff(ranking: Ranking, sums: Spread, k: int, settings: Settings, in_order: IndexOrder | None) -> PerQuery:
-    """Values of each query at ``k``; ``counted`` is False where nothing relevant can be within k."""
+def _add(
+    total: _Totals, by_rule: Mapping[str, PerQuery], values: PerQuery, k: int, answerable: npt.NDArray[np.bool_]
+) -> None:
+    total.under_rule.add(np.stack([values.average_precision, values.least, values.greatest]), values.counted)
+    total.expected.add(by_rule["expected"].average_precision[None], by_rule["expected"].counted)
+    if "index" in by_rule:
+        total.in_order.add(by_rule["index"].average_precision[None], by_rule["index"].counted)
+    shares = np.stack([values.hits / k, values.hits / np.maximum(values.relevant, 1)])
+    total.shares.add(shares, answerable)
+
+
+def _at_cutoff(
+    ranking: Ranking, sums: Spread, k: int, settings: Settings, order: IndexOrder | None
+) -> dict[str, PerQuery]:
+    """Values of each query at ``k`` under the rule of the settings, "expected", and "index" where it is known.
+
+    ``counted`` is False where nothing relevant can be within k and such queries do not count.
+    """
     average = average_precision(ranking, sums, k, settings.denominator)
     hits = hits_at(ranking.cut(k))
-    if in_order is None:
-        rule_average, rule_hits = average.under(settings.ties), hits.under(settings.ties)
-        counted = hits.greatest > 0
-    else:
-        rule_hits, counted = in_order.hits.astype(np.float64), in_order.hits > 0
-        divisors = {"hits": in_order.hits, "min": np.minimum(ranking.relevant, k), "relevant": ranking.relevant}
-        rule_average = in_order.precision_sum / np.maximum(divisors[settings.denominator], 1)
+    bounds = average.least, average.greatest
+
+    def counted(found: Any) -> npt.NDArray[np.bool_]:
+        return np.ones(found.shape, dtype=np.bool_) if settings.zero_hit == "zero" else found
+
+    possible = counted(hits.greatest > 0)
+    values: dict[str, PerQuery] = {
+        rule: PerQuery(average.under(rule), *bounds, ranking.relevant, hits.under(rule), possible)
+        for rule in {"expected", settings.ties} - {"index"}
+    }
+    if order is not None:
+        divisors = {"hits": order.hits, "min": np.minimum(ranking.relevant, k), "relevant": ranking.relevant}
+        in_order = order.precision_sum / np.maximum(divisors[settings.denominator], 1)
         # the kernel's terms are multiples of 2^-40: without ties this leaves the exact value
-        rule_average = np.minimum(np.maximum(rule_average, average.least), average.greatest)
-    return PerQuery(rule_average, average.least, average.greatest, ranking.relevant, rule_hits, counted)
+        in_order = np.minimum(np.maximum(in_order, average.least), average.greatest)
+        found = order.hits.astype(np.float64)
+        values["index"] = PerQuery(in_order, *bounds, ranking.relevant, found, counted(order.hits > 0))
+    return values
 
 
 def _within_radius(ranking: Ranking) -> Floats:
@@ -139,11 +180,3 @@ def _within_radius(ranking: Ranking) -> Floats:
     return np.stack(
         [ranking.positive_ends / np.maximum(ranking.ends, 1), ranking.positive_ends / np.maximum(ranking.relevant, 1)]
     )
-
-
-def _refuse_empty_means(totals: dict[int, _Totals]) -> None:
-    for k, sums in totals.items():
-        if sums.counted == 0:
-            raise ValueError(
-                f'query_labels must give some query a relevant item within k={k} (zero_hit="skip"), got none'
-            )

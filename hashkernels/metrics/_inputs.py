@@ -2,40 +2,69 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from hashkernels import _ops
 from hashkernels._arrays import to_tensor
-from hashkernels._validation import check_bits, check_codes, check_labels, check_same_device
+from hashkernels._validation import check_bits, check_codes, check_labels, check_same_device, check_tensor
+from hashkernels._warnings import HashkernelsWarning
+
+_SIGN_DTYPES = (torch.int8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 class Retrieval(NamedTuple):
-    """Packed codes uint8 [Q, W] and [N, W] and packed labels (int64 [N], or words [N, W']) on one device."""
+    """Packed codes uint8 [Q, W] and [N, W] on one device, and packed labels (int64 [N], or words [N, W']).
+
+    Where relevance is given without labels, ``labelled`` is False and all labels are the same. ``label_form`` names the
+    form of the labels.
+    """
 
     queries: Tensor
     database: Tensor
     query_labels: Tensor
     database_labels: Tensor
     bits: int
+    label_form: str
+    labelled: bool
 
 
 def check_retrieval(
-    query_codes: Any, database_codes: Any, query_labels: Any, database_labels: Any, *, bits: int | None
+    query_codes: Any,
+    database_codes: Any,
+    query_labels: Any,
+    database_labels: Any,
+    *,
+    bits: int | None,
+    labelled: bool = True,
+    allow_empty_database: bool = False,
 ) -> Retrieval:
     """The arguments of an evaluation; each error names the one that does not fit."""
-    if bits is not None:
-        check_bits(bits)
-    queries = checked_codes("query_codes", query_codes, bits)
-    database = checked_codes("database_codes", database_codes, bits)
+    queries, bits = packed_codes("query_codes", query_codes, bits)
+    database, database_bits = packed_codes("database_codes", database_codes, bits, allow_empty=allow_empty_database)
     if database.shape[1] != queries.shape[1]:
         raise ValueError(
             f"database_codes must have {queries.shape[1]} bytes a code like query_codes, got {database.shape[1]}"
         )
+    bits = bits if bits is not None else database_bits
+    if bits is not None and database_bits is not None:
+        check_codes("query_codes", queries, bits, synchronize=True)
     check_same_device("query_codes", queries, "database_codes", database)
-    first = _checked_labels("query_labels", query_labels, queries)
-    second = _checked_labels("database_labels", database_labels, database)
+    if not labelled:
+        return Retrieval(
+            queries,
+            database,
+            torch.zeros(queries.shape[0], dtype=torch.int64, device=queries.device),
+            torch.zeros(database.shape[0], dtype=torch.int64, device=queries.device),
+            queries.shape[1] * 8 if bits is None else bits,
+            "relevance",
+            False,
+        )
+    first = checked_labels("query_labels", query_labels, queries)
+    second = checked_labels("database_labels", database_labels, database)
     if first.ndim != second.ndim:
         forms = {1: "class ids [N]", 2: "multi-hot [N, C]"}
         raise ValueError(f"database_labels must be {forms[first.ndim]} like query_labels, got {forms[second.ndim]}")
@@ -47,18 +76,52 @@ def check_retrieval(
         _ops.pack_labels(first),
         _ops.pack_labels(second),
         queries.shape[1] * 8 if bits is None else bits,
+        label_form(first),
+        True,
     )
 
 
-def checked_codes(name: str, value: Any, bits: int | None) -> Tensor:
+def label_form(labels: Tensor) -> str:
+    """Name of the form of checked labels."""
+    return "class ids" if labels.ndim == 1 else f"multi-hot labels of {labels.shape[1]} classes"
+
+
+def packed_codes(name: str, value: Any, bits: int | None, *, allow_empty: bool = False) -> tuple[Tensor, int | None]:
+    """Packed codes, and the code length where it is known: ``bits``, or the columns of codes given as signs.
+
+    Signs are -1 and +1 of int8 or a float dtype, [N, bits]. Zeros among them are packed as -1, with a warning.
+    """
+    if bits is not None:
+        check_bits(bits)
+    tensor = to_tensor(name, value)
+    if tensor.dtype == torch.uint8:
+        return checked_codes(name, tensor, bits, allow_empty=allow_empty), bits
+    check_tensor(name, tensor, 2)
+    if tensor.dtype not in _SIGN_DTYPES:
+        raise TypeError(f"{name} must be uint8 packed codes, or -1/+1 of int8 or a float dtype, got {tensor.dtype}")
+    if bits is not None and tensor.shape[1] != bits:
+        raise ValueError(f"{name} given as -1/+1 must have {bits} columns for {bits} bits, got {tensor.shape[1]}")
+    check_bits(tensor.shape[1], f"columns of {name}")
+    zeros = tensor == 0
+    if not bool((zeros | (tensor == 1) | (tensor == -1)).all()):
+        raise ValueError(f"{name} of {tensor.dtype} must hold only -1 and +1: pack embeddings with pack_codes")
+    if bool(zeros.any()):
+        warnings.warn(
+            f"{name} hold {int(zeros.sum())} zeros, packed as -1: give -1/+1, or packed codes", HashkernelsWarning, 4
+        )
+    return checked_codes(name, _ops.pack_codes(tensor, False), None, allow_empty=allow_empty), int(tensor.shape[1])
+
+
+def checked_codes(name: str, value: Any, bits: int | None, *, allow_empty: bool = False) -> Tensor:
     """At least one packed code uint8 [N, W] of an array or a tensor; pad bits zero where ``bits`` is given."""
     codes = check_codes(name, to_tensor(name, value), bits, synchronize=True)
-    if codes.shape[0] == 0:
+    if codes.shape[0] == 0 and not allow_empty:
         raise ValueError(f"{name} must hold at least one code, got none")
     return codes
 
 
-def _checked_labels(name: str, value: Any, codes: Tensor) -> Tensor:
+def checked_labels(name: str, value: Any, codes: Tensor) -> Tensor:
+    """Class ids or multi-hot labels, one row for each code, on the device of the codes."""
     labels = check_labels(name, to_tensor(name, value), codes.shape[0], synchronize=True)
     if labels.ndim == 2 and labels.shape[1] == 0:
         raise ValueError(f"{name} given as multi-hot must have at least one class, got none")

@@ -46,8 +46,8 @@ class Ranking(NamedTuple):
         return cls(size, positives, size.cumsum(axis=0), positive_ends, positive_ends[-1])
 
     def cut(self, k: int | Ints) -> Cut:
-        """The cut at rank ``k`` (one for all queries, or int64 [Q]), in 0..N."""
-        ranks = np.broadcast_to(np.asarray(k, dtype=np.int64), self.relevant.shape)
+        """The cut at rank ``k`` (one for all queries, or int64 [Q]), at least 0; a shorter ranking is taken whole."""
+        ranks = np.minimum(np.asarray(k, dtype=np.int64), self.ends[-1])
         tie = (self.ends <= ranks).sum(axis=0)
         before = _row(self.ends, tie - 1)
         slots = ranks - before

@@ -35,6 +35,16 @@ class CodeStatistics(NamedTuple):
         """How many bits are the same in all codes."""
         return int(((self.bit_balance == 0.0) | (self.bit_balance == 1.0)).sum())
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and lists, ready for ``json.dumps``."""
+        return {
+            "bit_balance": self.bit_balance.tolist(),
+            "bit_entropy": self.bit_entropy.tolist(),
+            "distinct_codes": self.distinct_codes,
+            "num_codes": self.num_codes,
+            "constant_bits": self.constant_bits,
+        }
+
 
 def code_statistics(codes: Any, bits: int) -> CodeStatistics:
     """Balance and entropy of each bit, and the number of distinct codes: what shows that a hash has collapsed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hashkernels import _ops
-from hashkernels.metrics._inputs import Retrieval, check_retrieval
+from hashkernels.metrics._inputs import check_retrieval
+from hashkernels.metrics._ranks import Ranks
+from hashkernels.metrics._task import Task, count_levels
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
@@ -25,11 +27,12 @@ class RetrievalCounts:
     Attributes:
         total: int64 [Q, bits + 1], items at distance 0..bits from each query.
         relevant: int64 [Q, bits + 1], how many of them are relevant to the query.
+        left_out: int64 [Q], items that were left out of each query's ranking and are not counted; None is none.
 
     Raises:
         TypeError: an array that is not int64.
         ValueError: shapes that differ, no query, a negative count, more relevant items than items, or rows of ``total``
-            that do not add up to one number of database items.
+            that do not add up, with what was left out, to one number of database items.
 
     Example:
         >>> import numpy as np
@@ -42,6 +45,7 @@ class RetrievalCounts:
 
     total: npt.NDArray[np.int64]
     relevant: npt.NDArray[np.int64]
+    left_out: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         for name, counts in (("total", self.total), ("relevant", self.relevant)):
@@ -54,6 +58,13 @@ class RetrievalCounts:
         if self.relevant.min() < 0 or (self.relevant > self.total).any():
             raise ValueError("relevant must be in 0..total everywhere")
         items = self.total.sum(axis=1)
+        if self.left_out is not None:
+            if not isinstance(self.left_out, np.ndarray) or self.left_out.dtype != np.int64:
+                kind = getattr(self.left_out, "dtype", type(self.left_out).__name__)
+                raise TypeError(f"left_out must be an int64 array, got {kind}")
+            if self.left_out.shape != items.shape or self.left_out.min() < 0:
+                raise ValueError(f"left_out must be {items.size} numbers of at least 0, got {self.left_out.shape}")
+            items = items + self.left_out
         if items.min() != items.max():
             raise ValueError(f"total must add up to one number of items in every row, got {items.min()}..{items.max()}")
 
@@ -64,8 +75,13 @@ class RetrievalCounts:
 
     @property
     def num_database(self) -> int:
-        """N, the number of items counted."""
-        return int(self.total[0].sum())
+        """N, the number of items, with those left out of a ranking."""
+        return int(self.total[0].sum()) + (0 if self.left_out is None else int(self.left_out[0]))
+
+    @property
+    def num_ranked(self) -> int:
+        """Length of the longest ranking: N less what is left out of it."""
+        return self.num_database - (0 if self.left_out is None else int(self.left_out.min()))
 
     @property
     def bits(self) -> int:
@@ -78,7 +94,10 @@ class RetrievalCounts:
             return NotImplemented
         if other.total.shape != self.total.shape:
             raise ValueError(f"counts to add must have shape {self.total.shape}, got {other.total.shape}")
-        return RetrievalCounts(self.total + other.total, self.relevant + other.relevant)
+        left_out = self.left_out if other.left_out is None else other.left_out
+        if self.left_out is not None and other.left_out is not None:
+            left_out = self.left_out + other.left_out
+        return RetrievalCounts(self.total + other.total, self.relevant + other.relevant, left_out)
 
     def all_reduce(
         self, group: ProcessGroup | None = None, *, device: torch.device | str | None = None
@@ -92,10 +111,18 @@ class RetrievalCounts:
         Returns:
             The same counts on every rank, so that every rank finds the same metrics to the last bit.
         """
-        both = torch.from_numpy(np.stack([self.total, self.relevant])).to(device or "cpu")
-        torch.distributed.all_reduce(both, group=group)
-        total, relevant = both.cpu().numpy()
-        return RetrievalCounts(total, relevant)
+        return self._summed(lambda table: _all_reduced(table, group, device))
+
+    def across(self, ranks: Ranks) -> RetrievalCounts:
+        """The sum over all ranks of an evaluation."""
+        return self._summed(ranks.sum)
+
+    def _summed(self, add_up: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]]) -> RetrievalCounts:
+        levels = self.total.shape[1]
+        left_out = np.zeros(self.num_queries, dtype=np.int64) if self.left_out is None else self.left_out
+        table = add_up(np.concatenate([self.total, self.relevant, left_out[:, None]], axis=1))
+        total, relevant = (np.ascontiguousarray(part) for part in (table[:, :levels], table[:, levels:-1]))
+        return RetrievalCounts(total, relevant, table[:, -1].copy() if table[:, -1].any() else None)
 
 
 def retrieval_counts(
@@ -125,13 +152,19 @@ def retrieval_counts(
         [1, 0, 0, 1, 0, 0, 0, 0, 0]
     """
     retrieval = check_retrieval(query_codes, database_codes, query_labels, database_labels, bits=bits)
-    return count(retrieval, threads)
+    return count(Task(retrieval), threads)
 
 
-def count(retrieval: Retrieval, threads: int | None) -> RetrievalCounts:
-    """``retrieval_counts`` of arguments that have been checked."""
-    total, relevant = _ops.retrieval_counts(
-        retrieval.queries, retrieval.database, retrieval.query_labels, retrieval.database_labels, threads
-    )
-    levels = retrieval.bits + 1
-    return RetrievalCounts(total[:, :levels].cpu().numpy(), relevant[:, :levels].cpu().numpy())
+def count(task: Task, threads: int | None) -> RetrievalCounts:
+    """The counts of one part of a database."""
+    total, relevant = count_levels(task, threads)
+    return RetrievalCounts(total, relevant, task.left_out_per_query())
+
+
+def _all_reduced(
+    table: npt.NDArray[np.int64], group: ProcessGroup | None, device: torch.device | str | None
+) -> npt.NDArray[np.int64]:
+    tensor = torch.from_numpy(table).to(device or "cpu")
+    torch.distributed.all_reduce(tensor, group=group)
+    summed: npt.NDArray[np.int64] = tensor.cpu().numpy()
+    return summed

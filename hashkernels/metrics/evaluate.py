@@ -3,30 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
-from hashkernels import _ops
-from hashkernels._validation import check_choice, check_int
-from hashkernels.metrics._assemble import IndexOrder, Settings, assemble
-from hashkernels.metrics._inputs import check_retrieval
+from hashkernels.metrics._assemble import assemble
+from hashkernels.metrics._index_order import IndexOrder, from_sums, index_order_sums, shift_of_part, whole_index_order
+from hashkernels.metrics._inputs import Retrieval, check_retrieval
+from hashkernels.metrics._pairs import Pairs, excluded_pairs, relevance_pairs
+from hashkernels.metrics._ranks import Ranks, digest
+from hashkernels.metrics._settings import Settings, check_policies
+from hashkernels.metrics._task import Task
+from hashkernels.metrics.code_statistics import CodeStatistics, code_statistics
 from hashkernels.metrics.counts import RetrievalCounts, count
-from hashkernels.metrics.query_metric import check_count_rule, check_counts
+from hashkernels.metrics.per_class import QueryClasses
+from hashkernels.metrics.protocols import ProtocolName
+from hashkernels.metrics.query_metric import check_counts
 from hashkernels.metrics.report import CountTies, Denominator, RetrievalReport, Ties, ZeroHit
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 
 def evaluate(
     query_codes: Any,
     database_codes: Any,
-    query_labels: Any,
-    database_labels: Any,
+    query_labels: Any = None,
+    database_labels: Any = None,
     *,
+    relevance: Any = None,
     bits: int | None = None,
     k: int | Sequence[int] | None = None,
     ties: Ties = "expected",
     denominator: Denominator = "hits",
     zero_hit: ZeroHit = "zero",
+    protocol: ProtocolName | None = None,
+    exclude: Any = None,
+    exclude_self: bool = False,
+    index_order: bool = False,
+    statistics: bool = False,
+    distributed: bool | ProcessGroup = False,
     threads: int | None = None,
 ) -> RetrievalReport:
     """Mean average precision and the other retrieval metrics of binary codes, by exact Hamming ranking.
@@ -35,14 +52,19 @@ def evaluate(
     default is the exact mean over all orders, in closed form (McSherry and Najork 2008): it does not depend on the
     order of the database, and ``report.map_bounds`` tells how far any order could move it. Average precision at k of
     a query is the sum of the precision at each relevant rank within k, over a denominator. The numbers are
-    bit-identical on every machine, device and number of threads.
+    bit-identical on every machine, device, number of threads and number of ranks.
 
     Args:
-        query_codes: uint8 [Q, W], packed codes (``hashkernels.pack_codes``), NumPy array or torch tensor on any device.
-        database_codes: uint8 [N, W] on the same device.
+        query_codes: uint8 [Q, W], packed codes (``hashkernels.pack_codes``), NumPy array or torch tensor on any device;
+            or -1/+1 of int8 or a float dtype, [Q, bits], which are packed (zeros as -1, with a warning).
+        database_codes: the same for N items, on the same device.
         query_labels: class ids (integers [Q]), or multi-hot ({0, 1} of any dtype, [Q, C]). Two items are relevant to
             each other when they share a label.
         database_labels: the same form for N items.
+        relevance: which items are relevant to each query, in place of labels: a dict of the position of a query to the
+            positions of items, or to a dict of those to gains; a scipy or torch sparse matrix or a dense one, [Q, N];
+            or CSR arrays (data, indices, indptr) or (indices, indptr). A gain of 0 is irrelevant, and all others count
+            alike in everything but ``report.ndcg``. ``qrels_relevance`` turns names into positions.
         bits: code length; default 8 * W. Given, W must be ceil(bits / 8) and the pad bits zero.
         k: cutoff in 1..N, or several; default N, the whole ranking. ``report.map`` is that of the largest.
         ties: "expected", the mean over all orders of ties; "index", the order of the database, which is what a stable
@@ -55,6 +77,19 @@ def evaluate(
             query is left out of the mean of that k, and one with nothing relevant in the whole database is left out
             of every mean. "error": ``ValueError``. Where ties decide, a query has no hit when no order of the ties
             gives it one; with ties="index", when that order does not.
+        protocol: a name in ``PROTOCOLS``; it sets k, denominator and zero_hit as papers do, finds the value in index
+            order beside the expected one, and stands in the report. Smaller cutoffs may be asked for beside its own.
+        exclude: items to leave out of each query's ranking: integers [Q] or [Q, E] of positions in the database, -1 for
+            none, or a form that ``relevance`` may have.
+        exclude_self: query i is item i of a database of as many items, and is left out of its own ranking.
+        index_order: also find the value in index order, for ``report.map_index``, ``report.quote`` and
+            ``report.compat``. It takes about as long as everything else three times; with ``exclude``, ``relevance`` or
+            ranks, longer.
+        statistics: also find ``report.query_statistics`` and ``report.database_statistics``.
+        distributed: True (the default process group) or a process group: every rank calls with the same queries and its
+            own contiguous part of the database, in the order of ranks; a part may be empty. Positions in ``exclude``
+            and ``relevance`` are those of the whole database. Every rank returns the same report, bit for bit that of
+            one process, but for ``database_statistics``, which are of its part. Where a rank fails, all raise.
         threads: CPU threads; default ``torch.get_num_threads()``.
 
     Returns:
@@ -62,8 +97,10 @@ def evaluate(
 
     Raises:
         ValueError: codes, labels, k or an option out of range or not fitting each other; no query; an empty database;
-            ``zero_hit="error"`` with a query that has no hit, or "skip" where no query has one.
-        TypeError: codes that are not uint8; class ids that are not integers.
+            an argument that contradicts the protocol; ranks that disagree; ``zero_hit="error"`` with a query that has
+            no hit, or "skip" where no query has one.
+        TypeError: codes of another dtype; class ids that are not integers; labels and relevance both or neither.
+        RuntimeError: ``distributed`` without a process group; another rank failed with an error of another kind.
 
     Example:
         >>> import numpy as np
@@ -75,18 +112,44 @@ def evaluate(
         >>> report.protocol
         'mAP, 4 bits, 1 queries, 4 database items, ties=expected, denominator=hits, zero_hit=zero'
     """
-    check_choice("ties", ties, get_args(Ties))
-    _check_policies(denominator, zero_hit)
-    retrieval = check_retrieval(query_codes, database_codes, query_labels, database_labels, bits=bits)
-    ks = _check_cutoffs(k, retrieval.database.shape[0])
-    counts = count(retrieval, threads)
-    index_order = None
-    if ties == "index":
-        hits, precision_sum = _ops.index_order_precision(
-            retrieval.queries, retrieval.database, retrieval.query_labels, retrieval.database_labels, ks, threads
-        )
-        index_order = IndexOrder(hits.cpu().numpy(), precision_sum.cpu().numpy())
-    return assemble(counts, Settings(ks, ties, denominator, zero_hit), index_order)
+    ranks = Ranks(distributed)
+    policies = ranks.together(lambda: check_policies(k, ties, denominator, zero_hit, protocol))
+    labelled = relevance is None
+    retrieval = ranks.together(
+        lambda: _checked_inputs(query_codes, database_codes, query_labels, database_labels, labelled, bits, ranks.alone)
+    )
+    wants_order = index_order or ties == "index" or protocol is not None
+    ranks.agree(
+        bits=retrieval.bits,
+        **policies._asdict(),
+        index_order=wants_order,
+        labels=retrieval.label_form,
+        queries=digest(retrieval.queries, retrieval.query_labels),
+    )
+    sizes = ranks.gather(int(retrieval.database.shape[0]))
+
+    def prepare() -> tuple[Task, Task, Settings]:
+        whole = _whole_task(retrieval, sum(sizes), relevance, exclude, exclude_self)
+        settings = policies.settings(_longest(whole, sum(sizes)))
+        first = sum(sizes[: ranks.rank])
+        parts = (None if pairs is None else pairs.within(first, sizes[ranks.rank]) for pairs in whole[1:])
+        return whole, Task(retrieval, *parts), settings
+
+    whole, task, settings = ranks.together(prepare)
+    ranks.agree(pairs=digest(*(part for pairs in whole[1:] if pairs is not None for part in pairs)))
+    own = ranks.together(lambda: count(task, threads))
+    overall = own if ranks.alone else own.across(ranks)
+    orders = _index_orders(task, own, overall, settings, ranks, threads) if wants_order else None
+    described = ranks.together(lambda: _statistics(retrieval)) if statistics else (None, None)
+    return assemble(
+        overall,
+        settings,
+        orders,
+        query_classes=QueryClasses.of(retrieval.query_labels) if labelled else None,
+        query_statistics=described[0],
+        database_statistics=described[1],
+        gains=None if labelled else _gains_by_distance(task, ranks),
+    )
 
 
 def evaluate_counts(
@@ -117,24 +180,87 @@ def evaluate_counts(
         0.916667
     """
     check_counts(counts)
-    check_count_rule(ties)
-    _check_policies(denominator, zero_hit)
-    ks = _check_cutoffs(k, counts.num_database)
-    return assemble(counts, Settings(ks, ties, denominator, zero_hit), None)
+    policies = check_policies(k, ties, denominator, zero_hit, of_counts=True)
+    return assemble(counts, policies.settings(counts.num_ranked))
 
 
-def _check_policies(denominator: str, zero_hit: str) -> None:
-    check_choice("denominator", denominator, get_args(Denominator))
-    check_choice("zero_hit", zero_hit, get_args(ZeroHit))
+def _checked_inputs(
+    query_codes: Any,
+    database_codes: Any,
+    query_labels: Any,
+    database_labels: Any,
+    labelled: bool,
+    bits: int | None,
+    alone: bool,
+) -> Retrieval:
+    given = query_labels is not None, database_labels is not None
+    if given != (labelled, labelled):
+        raise TypeError("evaluate needs query_labels and database_labels, or relevance in their place")
+    return check_retrieval(
+        query_codes,
+        database_codes,
+        query_labels,
+        database_labels,
+        bits=bits,
+        labelled=labelled,
+        allow_empty_database=not alone,
+    )
 
 
-def _check_cutoffs(k: int | Sequence[int] | None, num_database: int) -> tuple[int, ...]:
-    if k is None:
-        return (num_database,)
-    if isinstance(k, int | np.integer):
-        return (check_int("k", k, 1, num_database),)
-    if isinstance(k, str | bytes) or not isinstance(k, Sequence | np.ndarray):
-        raise TypeError(f"k must be an int or several, got {type(k).__name__}")
-    if len(k) == 0:
-        raise ValueError("k must name at least one cutoff, got none")
-    return tuple(sorted({check_int("k", cutoff, 1, num_database) for cutoff in k}))
+def _whole_task(retrieval: Retrieval, num_database: int, relevance: Any, exclude: Any, exclude_self: bool) -> Task:
+    """Pairs by position in the whole database."""
+    num_queries = int(retrieval.queries.shape[0])
+    if num_database == 0:
+        raise ValueError("database_codes must hold at least one code on some rank, got none")
+    left_out = None
+    if exclude_self:
+        if exclude is not None:
+            raise ValueError("exclude and exclude_self exclude each other: give one")
+        if num_queries != num_database:
+            raise ValueError(
+                f"exclude_self needs as many queries as database items, got {num_queries} and {num_database}: "
+                "give exclude the position of each query in the database"
+            )
+        exclude = torch.arange(num_queries)
+    if exclude is not None:
+        left_out = excluded_pairs("exclude", exclude, num_queries, num_database)
+    wanted = None if relevance is None else relevance_pairs("relevance", relevance, num_queries, num_database)
+    if wanted is not None and left_out is not None:
+        wanted = wanted.without(left_out)
+    return Task(retrieval, wanted, left_out)
+
+
+def _longest(whole: Task, num_database: int) -> int:
+    left_out = whole.left_out_per_query()
+    longest = num_database - (0 if left_out is None else int(left_out.min()))
+    if longest == 0:
+        raise ValueError("exclude must leave at least one item to rank, got none")
+    return longest
+
+
+def _index_orders(
+    task: Task, own: RetrievalCounts, overall: RetrievalCounts, settings: Settings, ranks: Ranks, threads: int | None
+) -> dict[int, IndexOrder]:
+    """Index order at each cutoff and at rank 1."""
+    ks = sorted({1, *settings.ks})
+    if ranks.alone:
+        order = whole_index_order(task, ks, threads)
+    else:
+        totals, relevants = ranks.gather_arrays(own.total), ranks.gather_arrays(own.relevant)
+        nothing = np.zeros_like(own.total)
+        earlier = sum(totals[: ranks.rank], nothing), sum(relevants[: ranks.rank], nothing)
+        shift = shift_of_part((own.total, own.relevant), earlier, (overall.total, overall.relevant))
+        order = from_sums(ranks.sum(ranks.together(lambda: index_order_sums(task, ks, shift, threads))))
+    return {k: IndexOrder(order.hits[:, column], order.precision_sum[:, column]) for column, k in enumerate(ks)}
+
+
+def _statistics(retrieval: Retrieval) -> tuple[CodeStatistics, CodeStatistics | None]:
+    database = code_statistics(retrieval.database, retrieval.bits) if retrieval.database.shape[0] else None
+    return code_statistics(retrieval.queries, retrieval.bits), database
+
+
+def _gains_by_distance(task: Task, ranks: Ranks) -> Pairs:
+    """Gains with the distance of each relevant pair in place of its item, sorted by (query, distance, gain)."""
+    assert task.relevance is not None
+    local = task.relevance._replace(items=task.relevance.distances(task.retrieval.queries, task.retrieval.database))
+    return Pairs.joined(ranks.gather(local))

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from hashkernels.metrics import _wording
+from hashkernels.metrics.bootstrap import ConfidenceInterval, bootstrap_mean
+from hashkernels.metrics.per_class import PerClass, QueryClasses, average_by_class
+from hashkernels.metrics.protocols import ProtocolName
+
+if TYPE_CHECKING:
+    from hashkernels.metrics._index_order import IndexOrder
+    from hashkernels.metrics._pairs import Pairs
+    from hashkernels.metrics.code_statistics import CodeStatistics
+    from hashkernels.metrics.compat import CompatRow
+    from hashkernels.metrics.counts import RetrievalCounts
+    from hashkernels.metrics.mis_rank import MisRanks
+    from hashkernels.metrics.query_metric import QueryMetric
 
 Ties = Literal["expected", "index", "optimistic", "pessimistic"]
 CountTies = Literal["expected", "optimistic", "pessimistic"]
 Denominator = Literal["hits", "min", "relevant"]
 ZeroHit = Literal["zero", "skip", "error"]
-
-_RADII_SHOWN = 8
 
 
 class Bounds(NamedTuple):
@@ -56,58 +68,84 @@ class PerQuery(NamedTuple):
     counted: npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, eq=False)
-class RetrievalReport:
-    """Result of ``hashkernels.evaluate``. All arrays are NumPy arrays, whatever came in and on whichever device.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RankingReport:
+    """Result of an evaluation of any ranking with ties, such as ``evaluate_scores``. All arrays are NumPy arrays.
 
     Attributes:
         map: mean average precision at the largest k asked for.
         map_bounds: (lo, hi), the exact least and greatest ``map`` over all orders of ties, over the same queries.
+        map_expected: the same mean under ties="expected", whatever rule ``map`` is under.
+        map_index: the same mean in the order of the database, where it was asked for; else None.
         map_at, precision_at, recall_at: value for each k asked for.
-        precision_within: float64 [bits + 1], mean precision among the items within each Hamming radius; a query with
-            nothing within the radius counts as 0.
-        recall_within: float64 [bits + 1], mean share of the relevant items within each radius.
-        distance_histogram: pairs of relevant and of irrelevant items at each distance.
         per_query: values of each query at the largest k.
-        bits, ks, ties, denominator, zero_hit, num_queries, num_database: the settings that the numbers depend on;
-            ``ks`` ascends.
+        ks, ties, denominator, zero_hit, num_queries, num_database: the settings that the numbers depend on; ``ks``
+            ascends.
+        num_ranked: length of the longest ranking, less than ``num_database`` only where items were left out.
         num_counted: queries in the mean ``map``; fewer than ``num_queries`` only with ``zero_hit="skip"``.
+        protocol_name: the named protocol that was asked for, or None.
+        query_classes: labels of the queries, where they were given.
     """
 
     map: float
     map_bounds: Bounds
+    map_expected: float
+    map_index: float | None
     map_at: Mapping[int, float]
     precision_at: Mapping[int, float]
     recall_at: Mapping[int, float]
-    precision_within: npt.NDArray[np.float64]
-    recall_within: npt.NDArray[np.float64]
-    distance_histogram: DistanceHistogram
     per_query: PerQuery
-    bits: int
     ks: tuple[int, ...]
     ties: Ties
     denominator: Denominator
     zero_hit: ZeroHit
     num_queries: int
     num_database: int
+    num_ranked: int
     num_counted: int
+    protocol_name: ProtocolName | None = None
+    query_classes: QueryClasses | None = None
 
     @property
-    def pr_curve(self) -> PrecisionRecallCurve:
-        """Precision against recall by Hamming radius 0..bits, which no order of ties can change."""
-        return PrecisionRecallCurve(self.precision_within, self.recall_within)
+    def code_length(self) -> int | None:
+        """Bits of a code, where codes were ranked."""
+        return None
 
     @property
     def protocol(self) -> str:
         """One line to print beside the number: with it, and the same codes and labels, anyone finds the same number."""
-        name = "mAP" if self.ks[-1] == self.num_database else f"mAP@{self.ks[-1]}"
-        left_out = self.num_queries - self.num_counted
-        return (
-            f"{name}, {self.bits} bits, {self.num_queries} queries"
-            + (f" ({left_out} left out)" if left_out else "")
-            + f", {self.num_database} database items, ties={self.ties}, denominator={self.denominator}, "
-            f"zero_hit={self.zero_hit}"
-        )
+        return _wording.protocol_line(self)
+
+    def quote(self, *, digits: int = 4) -> str:
+        """The result in one line that a paper can print: the value under each reading of ties, and every setting.
+
+        Args:
+            digits: after the point, in 1..15.
+
+        Returns:
+            The expected value, the value in index order where it was asked for (``index_order=True``, ties="index" or a
+            protocol), the interval over all orders, and the settings.
+        """
+        return _wording.quote(self, digits)
+
+    def bootstrap(
+        self, *, num_resamples: int = 1000, confidence: float = 0.95, seed: int | np.random.Generator = 0
+    ) -> ConfidenceInterval:
+        """Confidence interval of ``map`` over the draw of the queries: see ``bootstrap_mean``."""
+        values = self.per_query.average_precision[self.per_query.counted]
+        return bootstrap_mean(values, num_resamples=num_resamples, confidence=confidence, seed=seed)
+
+    def per_class(self) -> PerClass:
+        """Mean average precision of the queries of each class, and the mean over classes.
+
+        A query with several labels counts in each of its classes; a class without a counted query is left out.
+
+        Raises:
+            ValueError: the evaluation was not given labels.
+        """
+        if self.query_classes is None:
+            raise ValueError("per_class needs an evaluation with labels: counts, relevance and scores name no classes")
+        return average_by_class(self.query_classes, self.per_query.average_precision, self.per_query.counted)
 
     def to_dict(self, *, per_query: bool = False) -> dict[str, Any]:
         """Plain numbers, strings, lists and dicts, ready for ``json.dumps``; keys that are cutoffs become strings.
@@ -115,46 +153,139 @@ class RetrievalReport:
         Args:
             per_query: also list the values of every query.
         """
+        settings = ("ties", "denominator", "zero_hit", "num_queries", "num_database", "num_counted")
         result: dict[str, Any] = {
             "map": self.map,
             "map_bounds": list(self.map_bounds),
+            "map_expected": self.map_expected,
+            "map_index": self.map_index,
             "map_at": {str(k): value for k, value in self.map_at.items()},
             "precision_at": {str(k): value for k, value in self.precision_at.items()},
             "recall_at": {str(k): value for k, value in self.recall_at.items()},
-            "precision_within": self.precision_within.tolist(),
-            "recall_within": self.recall_within.tolist(),
-            "distance_histogram": {name: part.tolist() for name, part in self.distance_histogram._asdict().items()},
-            "settings": {
-                "bits": self.bits,
-                "k": list(self.ks),
-                "ties": self.ties,
-                "denominator": self.denominator,
-                "zero_hit": self.zero_hit,
-                "num_queries": self.num_queries,
-                "num_database": self.num_database,
-                "num_counted": self.num_counted,
-            },
+            "settings": {"k": list(self.ks), **{name: getattr(self, name) for name in settings}},
             "protocol": self.protocol,
+            "protocol_name": self.protocol_name,
         }
         if per_query:
             result["per_query"] = {name: part.tolist() for name, part in self.per_query._asdict().items()}
         return result
 
     def __str__(self) -> str:
-        lines = [
-            self.protocol,
-            f"mAP {self.map:.6f}, over all orders of ties {self.map_bounds.lo:.6f} .. {self.map_bounds.hi:.6f}",
-            "",
-            f"{'k':>10}  {'mAP@k':>9}  {'P@k':>9}  {'R@k':>9}",
-            *(
-                f"{k:>10}  {self.map_at[k]:>9.6f}  {self.precision_at[k]:>9.6f}  {self.recall_at[k]:>9.6f}"
-                for k in self.ks
-            ),
-            "",
-            f"{'radius':>10}  {'precision':>9}  {'recall':>9}",
-        ]
-        shown = min(_RADII_SHOWN, self.bits)
-        lines += [f"{r:>10}  {self.precision_within[r]:>9.6f}  {self.recall_within[r]:>9.6f}" for r in range(shown + 1)]
-        if shown < self.bits:
-            lines.append(f"{'..':>10}  up to radius {self.bits} in precision_within and recall_within")
-        return "\n".join(lines)
+        return "\n".join(_wording.summary_lines(self))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RetrievalReport(RankingReport):
+    """Result of ``hashkernels.evaluate``. All arrays are NumPy arrays, whatever came in and on whichever device.
+
+    Attributes:
+        precision_within: float64 [bits + 1], mean precision among the items within each Hamming radius; a query with
+            nothing within the radius counts as 0.
+        recall_within: float64 [bits + 1], mean share of the relevant items within each radius.
+        distance_histogram: pairs of relevant and of irrelevant items at each distance.
+        bits: code length.
+        counts: what the metrics were found from; other metrics and settings can be found from it at no cost.
+        query_statistics, database_statistics: use of the bits by the codes, where ``statistics=True`` asked for it.
+
+    Further attributes as in ``RankingReport``.
+    """
+
+    precision_within: npt.NDArray[np.float64]
+    recall_within: npt.NDArray[np.float64]
+    distance_histogram: DistanceHistogram
+    bits: int
+    counts: RetrievalCounts
+    query_statistics: CodeStatistics | None = None
+    database_statistics: CodeStatistics | None = None
+    index_order: Mapping[int, IndexOrder] | None = None
+    gains: Pairs | None = None
+
+    @property
+    def code_length(self) -> int | None:
+        """Bits of a code."""
+        return self.bits
+
+    @property
+    def pr_curve(self) -> PrecisionRecallCurve:
+        """Precision against recall by Hamming radius 0..bits, which no order of ties can change."""
+        return PrecisionRecallCurve(self.precision_within, self.recall_within)
+
+    def f_score(self, k: int) -> QueryMetric:
+        """``f_score`` at k under the tie rule of the report."""
+        from hashkernels.metrics.f_score import f_score
+
+        return f_score(self.counts, k, ties=self._count_ties())
+
+    def f_score_within(self) -> npt.NDArray[np.float64]:
+        """``f_score_within``: mean F-score within each Hamming radius, float64 [bits + 1]."""
+        from hashkernels.metrics.f_score import f_score_within
+
+        return f_score_within(self.counts)
+
+    def hit_rate(self, k: int) -> QueryMetric:
+        """``hit_rate`` at k under the tie rule of the report."""
+        from hashkernels.metrics.hit_rate import hit_rate
+
+        return hit_rate(self.counts, k, ties=self._count_ties())
+
+    def r_precision(self) -> QueryMetric:
+        """``r_precision`` under the tie rule of the report."""
+        from hashkernels.metrics.r_precision import r_precision
+
+        return r_precision(self.counts, ties=self._count_ties())
+
+    def ndcg(self, k: int | None = None) -> QueryMetric:
+        """NDCG at k under the tie rule of the report: with the gains of ``relevance=``, else with gain 1."""
+        from hashkernels.metrics.graded import graded_ndcg_of_pairs
+        from hashkernels.metrics.ndcg import ndcg
+
+        if self.gains is not None:
+            return graded_ndcg_of_pairs(self.counts, self.gains, k, self._count_ties())
+        return ndcg(self.counts, k, ties=self._count_ties())
+
+    def mis_ranks(self) -> MisRanks:
+        """``mis_ranks`` under the tie rule of the report."""
+        from hashkernels.metrics.mis_rank import mis_ranks
+
+        return mis_ranks(self.counts, ties=self._count_ties())
+
+    def compat(self) -> tuple[CompatRow, ...]:
+        """What known evaluators would have found at the largest k: see ``hashkernels.metrics.compat``.
+
+        Raises:
+            ValueError: the order of the database is not known; ask ``evaluate`` for it with ``index_order=True``.
+        """
+        from hashkernels.metrics.compat import compat_rows
+
+        return compat_rows(self)
+
+    def compat_table(self) -> str:
+        """``compat`` as a text table."""
+        from hashkernels.metrics.compat import compat_text
+
+        return compat_text(self.compat())
+
+    def to_dict(self, *, per_query: bool = False) -> dict[str, Any]:
+        """Plain numbers, strings, lists and dicts, ready for ``json.dumps``; keys that are cutoffs become strings.
+
+        Args:
+            per_query: also list the values of every query.
+        """
+        result = super().to_dict(per_query=per_query)
+        result["precision_within"] = self.precision_within.tolist()
+        result["recall_within"] = self.recall_within.tolist()
+        result["distance_histogram"] = {name: part.tolist() for name, part in self.distance_histogram._asdict().items()}
+        result["settings"] = {"bits": self.bits, **result["settings"]}
+        for name in ("query_statistics", "database_statistics"):
+            statistics = getattr(self, name)
+            if statistics is not None:
+                result[name] = statistics.to_dict()
+        return result
+
+    def __str__(self) -> str:
+        return "\n".join([*_wording.summary_lines(self), *_wording.radius_lines(self)])
+
+    def _count_ties(self) -> CountTies:
+        if self.ties == "index":
+            raise ValueError('this metric needs ties other than "index": call its function with report.counts')
+        return self.ties

@@ -1,0 +1,98 @@
+"""What is ranked for whom: codes, what is relevant, and what is left out of each query's ranking."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hashkernels import _ops
+from hashkernels.metrics._harmonic import Ints
+from hashkernels.metrics._inputs import Retrieval
+from hashkernels.metrics._pairs import Pairs
+
+
+class Task(NamedTuple):
+    """Queries against one part of a database; items of pairs are numbered within the part.
+
+    Where ``relevance`` is given it says what is relevant, and names no item that is left out.
+    """
+
+    retrieval: Retrieval
+    relevance: Pairs | None = None
+    left_out: Pairs | None = None
+
+    @property
+    def num_queries(self) -> int:
+        """Q."""
+        return int(self.retrieval.queries.shape[0])
+
+    @property
+    def num_items(self) -> int:
+        """Items of this part."""
+        return int(self.retrieval.database.shape[0])
+
+    def left_out_per_query(self) -> Ints | None:
+        """int64 [Q], or None where nothing is left out."""
+        if self.left_out is None:
+            return None
+        return np.bincount(self.left_out.queries, minlength=self.num_queries)
+
+    def relevant_among(self, pairs: Pairs) -> npt.NDArray[np.bool_]:
+        """Whether the item of each pair is relevant to its query."""
+        if self.relevance is not None:
+            return self.relevance.contains(pairs.queries, pairs.items)
+        device = self.retrieval.queries.device
+        queries, items = torch.from_numpy(pairs.queries).to(device), torch.from_numpy(pairs.items).to(device)
+        first, second = self.retrieval.query_labels[queries], self.retrieval.database_labels[items]
+        shared = first == second if first.ndim == 1 else ((first & second) != 0).any(dim=1)
+        return shared.cpu().numpy()
+
+    def relevant_block(self, block: slice) -> npt.NDArray[np.bool_]:
+        """bool [block, N]: what is relevant to each query of a block and not left out."""
+        rows = block.stop - block.start
+        if self.relevance is not None:
+            dense = np.zeros((rows, self.num_items), dtype=np.bool_)
+            listed = self.relevance.of_queries(block)
+            dense[listed.queries, listed.items] = True
+            return dense
+        first, second = self.retrieval.query_labels[block], self.retrieval.database_labels
+        if first.ndim == 1:
+            shared = first[:, None] == second
+        else:
+            shared = torch.zeros((rows, self.num_items), dtype=torch.bool, device=first.device)
+            for word in range(first.shape[1]):
+                shared |= (first[:, None, word] & second[:, word]) != 0
+        dense = shared.cpu().numpy()
+        if self.left_out is not None:
+            absent = self.left_out.of_queries(block)
+            dense[absent.queries, absent.items] = False
+        return dense
+
+
+def count_levels(task: Task, threads: int | None) -> tuple[Ints, Ints]:
+    """Items and relevant items at each distance, int64 [Q, bits + 1] each, without those left out."""
+    retrieval, levels = task.retrieval, task.retrieval.bits + 1
+    if task.num_items == 0:
+        return np.zeros((task.num_queries, levels), np.int64), np.zeros((task.num_queries, levels), np.int64)
+    found = _ops.retrieval_counts(
+        retrieval.queries, retrieval.database, retrieval.query_labels, retrieval.database_labels, threads
+    )
+    total, relevant = (part[:, :levels].cpu().numpy() for part in found)
+    if task.relevance is not None:
+        relevant = _levels_of(task, task.relevance)
+    if task.left_out is not None:
+        total = total - _levels_of(task, task.left_out)
+        if task.relevance is None:
+            relevant = relevant - _levels_of(task, task.left_out.chosen(task.relevant_among(task.left_out)))
+    return total, relevant
+
+
+def _levels_of(task: Task, pairs: Pairs) -> Ints:
+    """How many of the pairs lie at each distance, int64 [Q, bits + 1]."""
+    levels = task.retrieval.bits + 1
+    cells = pairs.queries * levels + pairs.distances(task.retrieval.queries, task.retrieval.database)
+    counted: Ints = np.bincount(cells, minlength=task.num_queries * levels).reshape(task.num_queries, levels)
+    return counted

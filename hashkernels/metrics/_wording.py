@@ -1,0 +1,88 @@
+"""Reports as text."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from hashkernels._validation import check_int
+from hashkernels.metrics.protocols import PROTOCOLS
+
+if TYPE_CHECKING:
+    from hashkernels.metrics.report import RankingReport, RetrievalReport
+
+_RADII_SHOWN = 8
+
+
+def protocol_line(report: RankingReport) -> str:
+    """Every setting that the number depends on."""
+    left_out = report.num_queries - report.num_counted
+    return (
+        f"{_name(report)}, "
+        + (f"{report.code_length} bits, " if report.code_length is not None else "")
+        + f"{report.num_queries} queries"
+        + (f" ({left_out} left out)" if left_out else "")
+        + f", {report.num_database} database items"
+        + (f" ({report.num_ranked} ranked at most)" if report.num_ranked < report.num_database else "")
+        + f", ties={report.ties}, denominator={report.denominator}, zero_hit={report.zero_hit}"
+        + _named_protocol(report)
+    )
+
+
+def quote(report: RankingReport, digits: int) -> str:
+    """Values under each reading of ties, and the settings."""
+    check_int("digits", digits, 1, 15)
+    values = [f"{report.map_expected:.{digits}f} expected over ties"]
+    if report.map_index is not None:
+        values.append(f"{report.map_index:.{digits}f} in index order")
+    values.append(f"{report.map_bounds.lo:.{digits}f}..{report.map_bounds.hi:.{digits}f} over all orders")
+    if report.ties not in ("expected", "index"):
+        values.insert(0, f"{report.map:.{digits}f} {report.ties}")
+    settings = protocol_line(report).partition(", ")[2]
+    return f"{_name(report)} {', '.join(values)}; {settings}; hashkernels {version('hashkernels')}"
+
+
+def summary_lines(report: RankingReport) -> list[str]:
+    """The settings, mAP, and a table over the cutoffs."""
+    lo, hi = report.map_bounds
+    return [
+        protocol_line(report),
+        f"mAP {report.map:.6f}, over all orders of ties {lo:.6f} .. {hi:.6f}"
+        + (f", in index order {report.map_index:.6f}" if report.map_index is not None else ""),
+        "",
+        f"{'k':>10}  {'mAP@k':>9}  {'P@k':>9}  {'R@k':>9}",
+        *(
+            f"{k:>10}  {report.map_at[k]:>9.6f}  {report.precision_at[k]:>9.6f}  {report.recall_at[k]:>9.6f}"
+            for k in report.ks
+        ),
+    ]
+
+
+def radius_lines(report: RetrievalReport) -> list[str]:
+    """A table over the least radii."""
+    shown = min(_RADII_SHOWN, report.bits)
+    lines = ["", f"{'radius':>10}  {'precision':>9}  {'recall':>9}"]
+    lines += [f"{r:>10}  {report.precision_within[r]:>9.6f}  {report.recall_within[r]:>9.6f}" for r in range(shown + 1)]
+    if shown < report.bits:
+        lines.append(f"{'..':>10}  up to radius {report.bits} in precision_within and recall_within")
+    return lines
+
+
+def _name(report: RankingReport) -> str:
+    return "mAP" if report.ks[-1] >= report.num_ranked else f"mAP@{report.ks[-1]}"
+
+
+def _named_protocol(report: RankingReport) -> str:
+    """The name, and the sizes of the split that it stands for where the sizes here are others."""
+    if report.protocol_name is None:
+        return ""
+    protocol = PROTOCOLS[report.protocol_name]
+    sizes = [
+        f"{wanted} {kind}"
+        for wanted, found, kind in (
+            (protocol.num_queries, report.num_queries, "queries"),
+            (protocol.num_database, report.num_database, "database items"),
+        )
+        if wanted not in (None, found)
+    ]
+    return f", protocol={report.protocol_name}" + (f" (which has {' and '.join(sizes)})" if sizes else "")
