@@ -6,18 +6,6 @@ namespace hashkernels {
 namespace {
 
 struct Avx2 {
-  static unsigned nonzero(const uint64_t* hits, const uint64_t* valid, uint64_t* both) {
-    unsigned zero = 0;
-    for (int i = 0; i < kHitWords; i += 4) {
-      const __m256i x = _mm256_and_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(hits + i)),
-                                         _mm256_loadu_si256(reinterpret_cast<const __m256i*>(valid + i)));
-      _mm256_store_si256(reinterpret_cast<__m256i*>(both + i), x);
-      const __m256i is_zero = _mm256_cmpeq_epi64(x, _mm256_setzero_si256());
-      zero |= static_cast<unsigned>(_mm256_movemask_pd(_mm256_castsi256_pd(is_zero))) << i;
-    }
-    return zero ^ 0xFF;
-  }
-
   static int popcount(uint64_t x) { return __builtin_popcountll(x); }
 };
 
@@ -40,8 +28,11 @@ bool below_avx2(const uint16_t* distances, int threshold, uint64_t* hits) {
   return any != 0;
 }
 
-int list_hits_avx2(const HitQueue& queue, int first, int last, Hit* out, int* num_hits) {
-  return list_hits<Avx2>(queue, first, last, out, num_hits);
+int list_hits_avx2(const uint64_t* words, const uint32_t* places, int first, int last, const uint64_t* record_words,
+                   const uint64_t* block, int num_words, Hit* out, int* num_hits) {
+  return list_hits<Avx2>(words, places, first, last, record_words, block, num_words, out, num_hits);
 }
+
+void count_hits_avx2(const HitQueue& queue, int* counts) { count_hits<Avx2>(queue, counts); }
 
 }  // namespace hashkernels

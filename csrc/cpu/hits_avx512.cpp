@@ -1,22 +1,8 @@
 #include <immintrin.h>
 
-#include "hits_impl.hpp"
+#include "hits_kernels.hpp"
 
 namespace hashkernels {
-namespace {
-
-struct Avx512 {
-  static unsigned nonzero(const uint64_t* hits, const uint64_t* valid, uint64_t* both) {
-    const __m512i x = _mm512_and_si512(_mm512_loadu_si512(hits), _mm512_loadu_si512(valid));
-    _mm512_store_si512(both, x);
-    return _mm512_test_epi64_mask(x, x);
-  }
-
-  static int popcount(uint64_t x) { return __builtin_popcountll(x); }
-};
-
-}  // namespace
-
 bool below_avx512(const uint16_t* distances, int threshold, uint64_t* hits) {
   const __m512i bound = _mm512_set1_epi16(static_cast<int16_t>(threshold));
   const auto below32 = [&](int i) { return _mm512_cmplt_epi16_mask(_mm512_loadu_si512(distances + i), bound); };
@@ -28,8 +14,20 @@ bool below_avx512(const uint16_t* distances, int threshold, uint64_t* hits) {
   return any != 0;
 }
 
-int list_hits_avx512(const HitQueue& queue, int first, int last, Hit* out, int* num_hits) {
-  return list_hits<Avx512>(queue, first, last, out, num_hits);
+int gather_hits_avx512(const HitQueue& queue, uint64_t* words, uint32_t* places) {
+  const __m512i valid = _mm512_loadu_si512(queue.valid);
+  const __m256i word_numbers = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  int count = 0;
+  for (int entry = 0; entry < queue.num_entries; ++entry) {
+    const __m512i hits = _mm512_and_si512(_mm512_loadu_si512(queue.hits + int64_t{entry} * kHitWords), valid);
+    const __mmask8 nonzero = _mm512_test_epi64_mask(hits, hits);
+    const __m256i place =
+        _mm256_add_epi32(_mm256_set1_epi32(static_cast<int>(queue.who[entry] * kHitWords)), word_numbers);
+    _mm512_storeu_si512(words + count, _mm512_maskz_compress_epi64(nonzero, hits));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(places + count), _mm256_maskz_compress_epi32(nonzero, place));
+    count += __builtin_popcount(nonzero);
+  }
+  return count;
 }
 
 }  // namespace hashkernels

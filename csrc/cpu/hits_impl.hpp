@@ -1,5 +1,4 @@
-// list_hits over an instruction set's own way to find the words with hits and to count bits; everything here has
-// internal linkage (see kernels.hpp).
+// The part of hits_kernels.hpp that only wants a fast popcount; everything here has internal linkage (see kernels.hpp).
 #pragma once
 
 #include <cstdint>
@@ -10,40 +9,46 @@
 namespace hashkernels {
 namespace {
 
-// Isa::nonzero(hits, valid, both): both = hits & valid; returns a mask of its words that are not zero.
-// Isa::popcount(word).
 template <class Isa, bool kOneWord>
-int list_hits_of(const HitQueue& queue, int first, int last, Hit* out, int* num_hits) {
-  int count = 0, entry = first;
-  for (; entry < last && count + kBlockCodes <= kHitBatch; ++entry) {
-    const uint32_t record = queue.who[entry];
-    const uint64_t* query = queue.record_words + static_cast<int64_t>(record) * (kOneWord ? 1 : queue.num_words);
-    alignas(64) uint64_t both[kHitWords];
-    for (unsigned words = Isa::nonzero(queue.hits + int64_t{entry} * kHitWords, queue.valid, both); words != 0;
-         words &= words - 1) {
-      const int word = __builtin_ctz(words);
-      uint64_t rest = both[word];
-      do {
-        const int position = 64 * word + __builtin_ctzll(rest);
-        int distance = Isa::popcount(query[0] ^ queue.block[position]);
-        if (!kOneWord) {
-          for (int w = 1; w < queue.num_words; ++w) {
-            distance += Isa::popcount(query[w] ^ queue.block[w * kBlockCodes + position]);
-          }
-        }
-        out[count++] = {record, static_cast<uint16_t>(position), static_cast<uint16_t>(distance)};
-        rest &= rest - 1;
-      } while (rest != 0);
-    }
+int list_hits_of(const uint64_t* words, const uint32_t* places, int first, int last, const uint64_t* record_words,
+                 const uint64_t* block, int num_words, Hit* out, int* num_hits) {
+  int count = 0, next = first;
+  for (; next < last && count + 64 <= kHitBatch; ++next) {
+    const uint32_t record = places[next] / kHitWords;
+    const int base = 64 * static_cast<int>(places[next] % kHitWords);
+    const uint64_t* query = record_words + static_cast<int64_t>(record) * (kOneWord ? 1 : num_words);
+    uint64_t rest = words[next];
+    do {
+      const int position = base + __builtin_ctzll(rest);
+      int distance = Isa::popcount(query[0] ^ block[position]);
+      if (!kOneWord) {
+        for (int w = 1; w < num_words; ++w) distance += Isa::popcount(query[w] ^ block[w * kBlockCodes + position]);
+      }
+      out[count++] = {record, static_cast<uint16_t>(position), static_cast<uint16_t>(distance)};
+      rest &= rest - 1;
+    } while (rest != 0);
   }
   *num_hits = count;
-  return entry;
+  return next;
 }
 
 template <class Isa>
-int list_hits(const HitQueue& queue, int first, int last, Hit* out, int* num_hits) {
-  return queue.num_words == 1 ? list_hits_of<Isa, true>(queue, first, last, out, num_hits)
-                              : list_hits_of<Isa, false>(queue, first, last, out, num_hits);
+int list_hits(const uint64_t* words, const uint32_t* places, int first, int last, const uint64_t* record_words,
+              const uint64_t* block, int num_words, Hit* out, int* num_hits) {
+  return num_words == 1
+             ? list_hits_of<Isa, true>(words, places, first, last, record_words, block, num_words, out, num_hits)
+             : list_hits_of<Isa, false>(words, places, first, last, record_words, block, num_words, out, num_hits);
+}
+
+template <class Isa>
+void count_hits(const HitQueue& queue, int* counts) {
+  for (int entry = 0; entry < queue.num_entries; ++entry) {
+    int count = 0;
+    for (int word = 0; word < kHitWords; ++word) {
+      count += Isa::popcount(queue.hits[int64_t{entry} * kHitWords + word] & queue.valid[word]);
+    }
+    counts[queue.who[entry]] = count;
+  }
 }
 
 }  // namespace

@@ -13,15 +13,19 @@ bool below_scalar(const uint16_t* distances, int threshold, uint64_t* hits);
 bool below_avx2(const uint16_t* distances, int threshold, uint64_t* hits);
 bool below_avx512(const uint16_t* distances, int threshold, uint64_t* hits);
 
-// The hits of many records (queries) in one block.
+// The hits of many records (queries) in one block, an entry for each record that has any.
 struct HitQueue {
   const uint64_t* hits;  // kHitWords an entry
   const uint32_t* who;   // the record of an entry
+  int num_entries;
   const uint64_t* valid;  // kHitWords: codes that may be found at all
-  const uint64_t* record_words;  // num_words a record
-  const uint64_t* block;
-  int num_words;
 };
+
+// Collects the words of hits & valid that are not zero, entry after entry: places[i] = record * kHitWords + word.
+// Returns how many; both outputs hold kHitWords * (num_entries + 1).
+using GatherHits = int (*)(const HitQueue& queue, uint64_t* words, uint32_t* places);
+int gather_hits_scalar(const HitQueue& queue, uint64_t* words, uint32_t* places);
+int gather_hits_avx512(const HitQueue& queue, uint64_t* words, uint32_t* places);
 
 struct Hit {
   uint32_t record;
@@ -30,11 +34,18 @@ struct Hit {
 
 inline constexpr int kHitBatch = 4096;
 
-// Lists the hits of entries first, first + 1, ... < last with their distances, entry after entry and position after
-// position, for as long as a whole entry fits into kHitBatch hits. Sets *num_hits and returns the next entry.
-using ListHits = int (*)(const HitQueue& queue, int first, int last, Hit* out, int* num_hits);
-int list_hits_scalar(const HitQueue& queue, int first, int last, Hit* out, int* num_hits);
-int list_hits_avx2(const HitQueue& queue, int first, int last, Hit* out, int* num_hits);
-int list_hits_avx512(const HitQueue& queue, int first, int last, Hit* out, int* num_hits);
+// Lists the hits of gathered words first, first + 1, ... < last with their distances, for as long as a whole word fits
+// into kHitBatch hits. Sets *num_hits and returns the next word. record_words holds num_words a record.
+using ListHits = int (*)(const uint64_t* words, const uint32_t* places, int first, int last,
+                         const uint64_t* record_words, const uint64_t* block, int num_words, Hit* out, int* num_hits);
+int list_hits_scalar(const uint64_t* words, const uint32_t* places, int first, int last, const uint64_t* record_words,
+                     const uint64_t* block, int num_words, Hit* out, int* num_hits);
+int list_hits_avx2(const uint64_t* words, const uint32_t* places, int first, int last, const uint64_t* record_words,
+                   const uint64_t* block, int num_words, Hit* out, int* num_hits);
+
+// counts[record of an entry] = its number of hits.
+using CountHits = void (*)(const HitQueue& queue, int* counts);
+void count_hits_scalar(const HitQueue& queue, int* counts);
+void count_hits_avx2(const HitQueue& queue, int* counts);
 
 }  // namespace hashkernels

@@ -4,15 +4,6 @@ namespace hashkernels {
 namespace {
 
 struct Scalar {
-  static unsigned nonzero(const uint64_t* hits, const uint64_t* valid, uint64_t* both) {
-    unsigned words = 0;
-    for (int i = 0; i < kHitWords; ++i) {
-      both[i] = hits[i] & valid[i];
-      words |= static_cast<unsigned>(both[i] != 0) << i;
-    }
-    return words;
-  }
-
   // The compiler's own popcount would be a call here.
   static int popcount(uint64_t x) {
     x -= (x >> 1) & 0x5555555555555555u;
@@ -34,8 +25,24 @@ bool below_scalar(const uint16_t* distances, int threshold, uint64_t* hits) {
   return any != 0;
 }
 
-int list_hits_scalar(const HitQueue& queue, int first, int last, Hit* out, int* num_hits) {
-  return list_hits<Scalar>(queue, first, last, out, num_hits);
+// Without a branch on what is found: an empty word is overwritten by the next.
+int gather_hits_scalar(const HitQueue& queue, uint64_t* words, uint32_t* places) {
+  int count = 0;
+  for (int entry = 0; entry < queue.num_entries; ++entry) {
+    for (int word = 0; word < kHitWords; ++word) {
+      words[count] = queue.hits[int64_t{entry} * kHitWords + word] & queue.valid[word];
+      places[count] = queue.who[entry] * kHitWords + word;
+      count += words[count] != 0;
+    }
+  }
+  return count;
 }
+
+int list_hits_scalar(const uint64_t* words, const uint32_t* places, int first, int last, const uint64_t* record_words,
+                     const uint64_t* block, int num_words, Hit* out, int* num_hits) {
+  return list_hits<Scalar>(words, places, first, last, record_words, block, num_words, out, num_hits);
+}
+
+void count_hits_scalar(const HitQueue& queue, int* counts) { count_hits<Scalar>(queue, counts); }
 
 }  // namespace hashkernels

@@ -23,7 +23,9 @@ struct Kernels {
   bool (*pack_rows)(const PackRows& rows);
   void (*unpack_rows)(const UnpackRows& rows);
   Below below;
+  GatherHits gather_hits;
   ListHits list_hits;
+  CountHits count_hits;
   const SlicedKernels* sliced;
   RelevantIds relevant_ids;
   RelevantBits relevant_bits;

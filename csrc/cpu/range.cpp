@@ -92,7 +92,11 @@ struct CountSink {
   int limit;
   uint32_t first = 0;
 
-  void take(uint32_t query, int, int) const { ++counts[query]; }
+  bool take(uint32_t query, int, int) const {
+    ++counts[query];
+    return false;
+  }
+  void prefetch(uint32_t, int) const {}
   int threshold(uint32_t) const { return limit; }
 };
 
@@ -103,11 +107,13 @@ struct FindSink {
   std::atomic<bool>* out_of_memory;
   uint32_t first = 0;
 
-  void take(uint32_t query, int position, int distance) const {
+  bool take(uint32_t query, int position, int distance) const {
     if (!finds[query * stride].add(first + position, distance)) {
       out_of_memory->store(true, std::memory_order_relaxed);
     }
+    return false;
   }
+  void prefetch(uint32_t, int) const {}
   int threshold(uint32_t) const { return limit; }
 };
 

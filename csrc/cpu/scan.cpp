@@ -127,9 +127,14 @@ TileScan::TileScan(const Kernels& isa, const Database& database, int64_t max_que
       reader_(isa, database),
       words_(max_queries * num_words_),
       hits_((max_queries + 1) * kHitWords),
+      hit_words_((max_queries + 1) * kHitWords),
       who_(max_queries + 1),
       queries_(max_queries),
+      hit_places_((max_queries + 1) * kHitWords),
       thresholds_(max_queries),
+      counts_(max_queries),
+      lows_(max_queries),
+      highs_(max_queries),
       records_(max_queries * record_bytes_),
       table_(method_ == ScanMethod::kTables ? shape_.table_bytes() : 0),
       found_(kHitBatch) {}
@@ -178,9 +183,32 @@ int TileScan::find() {
   return found;
 }
 
+// Bisection, all queries at once: fewer than k codes lie below `low`, at least k below the threshold.
+void TileScan::lower_thresholds(int64_t block, int64_t k) {
+  if (!reader_.load(block) || reader_.num_valid() < k) return;
+  std::fill(lows_.data(), lows_.data() + num_records_, 0);
+  std::copy(thresholds_.data(), thresholds_.data() + num_records_, highs_.data());
+  for (int step = 0; step < shape_.num_bounds; ++step) {
+    for (int record = 0; record < num_records_; ++record) {
+      set_threshold(record, std::max(1, (lows_[record] + highs_[record]) / 2));
+      counts_[record] = 0;
+    }
+    isa_.count_hits({hits_.data(), who_.data(), find(), reader_.valid()}, counts_.data());
+    for (int record = 0; record < num_records_; ++record) {
+      (counts_[record] >= k ? highs_ : lows_)[record] = thresholds_[record];
+    }
+  }
+  for (int record = 0; record < num_records_; ++record) set_threshold(record, highs_[record]);
+}
+
+int TileScan::gather(int num_entries) {
+  const HitQueue queue{hits_.data(), who_.data(), num_entries, reader_.valid()};
+  return num_entries == 0 ? 0 : isa_.gather_hits(queue, hit_words_.data(), hit_places_.data());
+}
+
 int TileScan::list(int first, int last, int* num_hits) {
-  const HitQueue queue{hits_.data(), who_.data(), reader_.valid(), words_.data(), reader_.words(), num_words_};
-  return isa_.list_hits(queue, first, last, found_.data(), num_hits);
+  return isa_.list_hits(hit_words_.data(), hit_places_.data(), first, last, words_.data(), reader_.words(), num_words_,
+                        found_.data(), num_hits);
 }
 
 void TileScan::retire() {

@@ -2,6 +2,7 @@
 // its threshold.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "blocks.hpp"
@@ -68,30 +69,38 @@ class TileScan {
  public:
   TileScan(const Kernels& isa, const Database& database, int64_t max_queries);
   explicit operator bool() const {
-    return reader_ && words_ && hits_ && who_ && queries_ && thresholds_ && records_ && table_ && found_;
+    return reader_ && words_ && hits_ && hit_words_ && hit_places_ && who_ && queries_ && thresholds_ && counts_ && lows_ && highs_ && records_ && table_ && found_;
   }
 
   void clear() { num_records_ = 0; }
   void add(int query, const uint64_t* words, int threshold);
   bool empty() const { return num_records_ == 0; }
 
-  // Hands every find of one block to sink.take(query, position, distance), for one query in the order of positions,
-  // and asks sink.threshold(query) for what holds from then on. Finds may lie at or beyond a threshold that fell within
-  // this block. Returns how many codes of the block may be found at all.
+  // Lowers every query's threshold as far as still leaves k codes of this one block below it, if it has that many, and
+  // calls start(query, threshold).
+  template <class Start>
+  void warm_up(int64_t block, int64_t k, Start&& start) {
+    lower_thresholds(block, k);
+    for (int record = 0; record < num_records_; ++record) start(queries_[record], thresholds_[record]);
+  }
+
+  // Hands every find of one block to sink.take(query, position, distance), for one query in the order of positions.
+  // When take returns true, sink.threshold(query) is the new threshold; finds of this block may still lie at or beyond
+  // it. Returns how many codes of the block may be found at all.
   template <class Sink>
   int scan(int64_t block, Sink&& sink) {
     if (!reader_.load(block)) return 0;
     bool retired = false;
-    for (int first = 0, last = find(); first < last;) {
+    for (int first = 0, last = gather(find()); first < last;) {
       int num_hits = 0;
       first = list(first, last, &num_hits);
       for (int i = 0; i < num_hits; ++i) {
+        const Hit& soon = found_[std::min(i + kPrefetch, num_hits - 1)];
+        sink.prefetch(queries_[soon.record], soon.distance);
         const uint32_t record = found_[i].record;
         const uint32_t query = queries_[record];
-        sink.take(query, found_[i].position, found_[i].distance);
-        if (i + 1 < num_hits && found_[i + 1].record == record) continue;
+        if (!sink.take(query, found_[i].position, found_[i].distance)) continue;
         const int threshold = sink.threshold(query);
-        if (threshold == thresholds_[record]) continue;
         set_threshold(record, threshold);
         retired |= threshold == 0;
       }
@@ -101,7 +110,11 @@ class TileScan {
   }
 
  private:
+  static constexpr int kPrefetch = 8;  // hits between asking for a query's state and using it
+
   int find();
+  void lower_thresholds(int64_t block, int64_t k);
+  int gather(int num_entries);
   int list(int first, int last, int* num_hits);
   void set_threshold(int64_t record, int threshold);
   void retire();
@@ -118,9 +131,9 @@ class TileScan {
   int64_t record_bytes_;
   BlockReader reader_;
   int num_records_ = 0;
-  Buffer<uint64_t> words_, hits_;  // of each record; of each entry of the queue
-  Buffer<uint32_t> who_, queries_;
-  Buffer<int> thresholds_;
+  Buffer<uint64_t> words_, hits_, hit_words_;  // of each record; of each entry of the queue; gathered
+  Buffer<uint32_t> who_, queries_, hit_places_;
+  Buffer<int> thresholds_, counts_, lows_, highs_;
   Buffer<uint8_t> records_, table_;
   Buffer<Hit> found_;
 };

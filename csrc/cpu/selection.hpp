@@ -12,17 +12,20 @@ namespace hashkernels {
 
 class Selection {
  public:
+  struct Entry {
+    uint32_t index;
+    int32_t distance;
+  };
+
   // Room for this many entries makes dropping the losers (compact) rare enough to cost a constant per entry.
   static int64_t capacity(int64_t k, int64_t num_codes) { return std::min(num_codes, 2 * k + 512); }
 
-  // distances, indices: room for `capacity` entries; counts: max_distance + 1.
-  void init(int64_t k, int max_distance, int64_t capacity, uint32_t* indices, uint16_t* distances, uint32_t* counts) {
+  // entries: room for `capacity`; counts: max_distance + 1.
+  void init(int max_distance, int64_t capacity, Entry* entries, uint32_t* counts) {
     max_distance_ = max_distance;
     capacity_ = capacity;
-    indices_ = indices;
-    distances_ = distances;
+    entries_ = entries;
     counts_ = counts;
-    start(k, max_distance + 1);
   }
 
   // Empty, for k codes of which it is guessed that they all lie below `limit`.
@@ -33,46 +36,54 @@ class Selection {
     std::memset(counts_, 0, sizeof(uint32_t) * (max_distance_ + 1));
   }
 
-  // Whether the guess held: after a scan over num_codes codes, the k nearest of them are in.
-  bool complete(int64_t num_codes) const { return threshold_ < limit_ || below_ >= std::min(k_, num_codes); }
-
   // Codes at this distance or beyond can no longer be among the k nearest. At most max_distance + 1, at least 0.
   int threshold() const { return threshold_; }
 
-  // distance < threshold(); index larger than any before.
-  void add(uint32_t index, int distance) {
+  // Takes a code if its distance is below the threshold; its index is larger than any before. Returns whether the
+  // threshold fell.
+  bool add(uint32_t index, int distance) {
+    if (distance >= threshold_) return false;
     if (size_ == capacity_) compact();
-    indices_[size_] = index;
-    distances_[size_] = static_cast<uint16_t>(distance);
-    ++size_;
+    entries_[size_++] = {index, distance};
     ++counts_[distance];
-    ++below_;
+    if (++below_ < k_) return false;
     while (below_ >= k_) below_ -= counts_[--threshold_];
+    return true;
   }
 
+  // Whether the guess held: after a scan over num_codes codes, the k nearest of them are in.
+  bool complete(int64_t num_codes) const { return threshold_ < limit_ || below_ >= std::min(k_, num_codes); }
+
+  // What was taken. Up to the distance of the k-th nearest it is all there; beyond, compact() may have dropped some.
+  const Entry* begin() const { return entries_; }
+  const Entry* end() const { return entries_ + size_; }
+  int64_t size() const { return size_; }
+  // How many were taken at `distance`, even if dropped later.
+  int64_t count(int distance) const { return counts_[distance]; }
+
+  // What add(., distance) will touch.
+  void prefetch(int distance) const {
+    __builtin_prefetch(entries_ + size_, 1);
+    __builtin_prefetch(counts_ + distance, 1);
+  }
+
+ private:
   // Drops what is not among the k nearest so far.
   void compact() {
     int64_t ties = k_ - below_, kept = 0;
     for (int64_t i = 0; i < size_; ++i) {
-      const int distance = distances_[i];
-      const bool keep = distance < threshold_ || (distance == threshold_ && ties-- > 0);
-      indices_[kept] = indices_[i];
-      distances_[kept] = static_cast<uint16_t>(distance);
+      const Entry entry = entries_[i];
+      const bool keep = entry.distance < threshold_ || (entry.distance == threshold_ && ties-- > 0);
+      entries_[kept] = entry;
       kept += keep;
     }
     size_ = kept;
   }
 
-  int64_t size() const { return size_; }
-  uint32_t index(int64_t i) const { return indices_[i]; }
-  int distance(int64_t i) const { return distances_[i]; }
-
- private:
   int64_t k_, below_, size_, capacity_;  // below_: entries with distance < threshold_
   int threshold_, limit_, max_distance_;
-  uint32_t* indices_;
-  uint16_t* distances_;
-  uint32_t* counts_;  // entries ever taken at each distance
+  Entry* entries_;
+  uint32_t* counts_;
 };
 
 }  // namespace hashkernels

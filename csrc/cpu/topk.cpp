@@ -21,23 +21,22 @@ struct TopkSink {
   uint32_t first = 0;  // position within the part of the block at hand
 
   Selection& operator[](int64_t query) const { return selections[query * stride]; }
-  void take(uint32_t query, int position, int distance) const {
-    Selection& selection = (*this)[query];
-    if (distance < selection.threshold()) selection.add(first + position, distance);
-  }
+  bool take(uint32_t query, int position, int distance) const { return (*this)[query].add(first + position, distance); }
   int threshold(uint32_t query) const { return (*this)[query].threshold(); }
+  void prefetch(uint32_t query, int distance) const { (*this)[query].prefetch(distance); }
 };
 
 // With no idea of what is near, the first blocks are all hits. A sample of the blocks gives one: as many codes as it
 // should hold of the k nearest, and some more, mark a distance that the k-th nearest rarely exceeds. Where it does, the
 // selection comes out incomplete and the query is scanned again without a guess.
 struct Sample {
-  static constexpr int64_t kMinBlocks = 256, kMinK = 50, kShare = 64;
+  static constexpr int64_t kMinBlocks = 256, kMinK = 50;
   int64_t num_blocks = 0, k = 0;
 
   Sample(int64_t blocks, int64_t wanted) {
     if (blocks < kMinBlocks || wanted < kMinK) return;
-    const int64_t sampled = std::max<int64_t>(8, blocks / kShare);
+    // A larger sample guesses better and takes longer; this is near the least sum.
+    const int64_t sampled = blocks / (wanted < 500 ? 48 : 20);
     const double expected = static_cast<double>(wanted) * static_cast<double>(sampled) / static_cast<double>(blocks);
     const int64_t enough = static_cast<int64_t>(expected + 3 * std::sqrt(expected) + 2.5);
     if (enough > wanted / 2) return;
@@ -54,33 +53,37 @@ class TopkTask {
 
   void run(TileScan& tile, int64_t first_block, int64_t last_block) {
     const Sample sample(last_block - first_block, k_);
-    const int no_limit = std::numeric_limits<int>::max();
+    const auto sampled = [&](int64_t i) {
+      return first_block + (2 * i + 1) * (last_block - first_block) / (2 * sample.num_blocks);
+    };
     if (sample.num_blocks > 0) {
-      start_all(tile, sample.k, no_limit);
-      for (int64_t i = 0; i < sample.num_blocks && !tile.empty(); ++i) {
-        tile.scan(first_block + (2 * i + 1) * (last_block - first_block) / (2 * sample.num_blocks), sink_);
-      }
-    }
-    tile.clear();
-    for (int64_t q = 0; q < num_queries_; ++q) {
-      start(tile, q, k_, sample.num_blocks > 0 ? sink_[q].threshold() + 1 : no_limit);
+      start_all(tile, sample.k, sampled(0));
+      for (int64_t i = 0; i < sample.num_blocks && !tile.empty(); ++i) tile.scan(sampled(i), sink_);
+      tile.clear();
+      for (int64_t q = 0; q < num_queries_; ++q) start(tile, q, k_, sink_[q].threshold() + 1);
+    } else {
+      start_all(tile, k_, first_block);
     }
     const int64_t num_codes = scan(tile, first_block, last_block);
     tile.clear();
     for (int64_t q = 0; q < num_queries_; ++q) {
-      if (!sink_[q].complete(num_codes)) start(tile, q, k_, no_limit);
+      if (!sink_[q].complete(num_codes)) start(tile, q, k_, kNoLimit);
     }
     scan(tile, first_block, last_block);
   }
 
  private:
+  static constexpr int kNoLimit = std::numeric_limits<int>::max();
+
   void start(TileScan& tile, int64_t query, int64_t k, int limit) {
     sink_[query].start(k, limit);
     tile.add(static_cast<int>(query), queries_[first_query_ + query], sink_[query].threshold());
   }
 
-  void start_all(TileScan& tile, int64_t k, int limit) {
-    for (int64_t q = 0; q < num_queries_; ++q) start(tile, q, k, limit);
+  // The k nearest of one block bound the k nearest of all.
+  void start_all(TileScan& tile, int64_t k, int64_t block) {
+    for (int64_t q = 0; q < num_queries_; ++q) start(tile, q, k, kNoLimit);
+    tile.warm_up(block, k, [&](uint32_t query, int threshold) { sink_[query].start(k, threshold); });
   }
 
   // Returns how many codes may be found at all.
@@ -99,23 +102,21 @@ class TopkTask {
 };
 
 // Merges the selections of all parts of one query, part after part, into rows ordered by (distance, index).
-void emit(Selection* parts, int64_t num_parts, int64_t codes_per_part, int max_distance, int64_t k, int64_t* starts,
-          int32_t* distances, int64_t* indices) {
-  std::fill(starts, starts + max_distance + 2, 0);
+// starts[d] is the rank of the next code at distance d. Where selections dropped entries it is at least k: too many
+// were nearer.
+void emit(const Selection* parts, int64_t num_parts, int64_t codes_per_part, int max_distance, int64_t k,
+          int64_t* starts, int32_t* distances, int64_t* indices) {
   int64_t found = 0;
-  for (int64_t p = 0; p < num_parts; ++p) {
-    parts[p].compact();
-    for (int64_t i = 0; i < parts[p].size(); ++i) ++starts[parts[p].distance(i) + 1];
-    found += parts[p].size();
+  for (int d = 0; d <= max_distance; ++d) {
+    starts[d] = found;
+    for (int64_t p = 0; p < num_parts; ++p) found += parts[p].count(d);
   }
-  for (int d = 0; d <= max_distance; ++d) starts[d + 1] += starts[d];
   for (int64_t p = 0; p < num_parts; ++p) {
-    for (int64_t i = 0; i < parts[p].size(); ++i) {
-      const int distance = parts[p].distance(i);
-      const int64_t rank = starts[distance]++;
+    for (const Selection::Entry& entry : parts[p]) {
+      const int64_t rank = starts[entry.distance]++;
       if (rank >= k) continue;
-      distances[rank] = distance;
-      indices[rank] = p * codes_per_part + parts[p].index(i);
+      distances[rank] = entry.distance;
+      indices[rank] = p * codes_per_part + entry.index;
     }
   }
   for (int64_t rank = found; rank < k; ++rank) {
@@ -135,12 +136,12 @@ Status search_round(const Codes& queries, const Database& database, int64_t k, i
   const int64_t slots = queries.num_codes * plan.num_parts;
   const QueryWords query_words(queries);
   Buffer<Selection> selections(slots);
-  Buffer<uint32_t> entry_indices(slots * capacity), counts(slots * (max_distance + 1));
-  Buffer<uint16_t> entry_distances(slots * capacity);
-  if (!query_words || !selections || !entry_indices || !counts || !entry_distances) return Status::kOutOfMemory;
+  Buffer<Selection::Entry> entries(slots * capacity);
+  Buffer<uint32_t> counts(slots * (max_distance + 1));
+  if (!query_words || !selections || !entries || !counts) return Status::kOutOfMemory;
   for (int64_t slot = 0; slot < slots; ++slot) {
-    selections[slot].init(k, max_distance, capacity, entry_indices.data() + slot * capacity,
-                          entry_distances.data() + slot * capacity, counts.data() + slot * (max_distance + 1));
+    selections[slot].init(max_distance, capacity, entries.data() + slot * capacity,
+                          counts.data() + slot * (max_distance + 1));
   }
 
   std::atomic<bool> out_of_memory{false};
@@ -173,7 +174,7 @@ Status search(const Codes& queries, const Database& database, int64_t k, int32_t
   const SearchPlan plan(queries.num_codes, database.codes.num_codes, num_threads);
   const int64_t capacity = Selection::capacity(k, std::min(database.codes.num_codes, plan.blocks_per_part * kBlockCodes));
   const int64_t bytes_per_query =
-      plan.num_parts * (6 * capacity + 4 * (8 * database.codes.num_bytes + 1) + int64_t{sizeof(Selection)});
+      plan.num_parts * (int64_t{sizeof(Selection::Entry)} * capacity + 4 * (8 * database.codes.num_bytes + 1));
   const int64_t queries_per_round = std::max<int64_t>(1, kRoundBytes / bytes_per_query);
   for (int64_t first = 0; first < queries.num_codes; first += queries_per_round) {
     Codes round = queries;
