@@ -7,27 +7,16 @@
 
 #include <algorithm>
 
+#include "arch.cuh"
 #include "hashkernels/cuda.h"
 #include "launch.cuh"
 #include "tuning.cuh"
+#include "words.cuh"
 
 namespace hashkernels::cuda {
 namespace {
 
 using Tile = tuning::Distance;
-
-// Word `word` of a code; bytes past its end are zero. Rows may lie at any address.
-__device__ __forceinline__ uint32_t load_word(const uint8_t* code, int num_bytes, int word) {
-  const uint8_t* bytes = code + 4 * word;
-  const int left = num_bytes - 4 * word;
-  if (left >= 4 && (reinterpret_cast<uintptr_t>(bytes) & 3) == 0) return *reinterpret_cast<const uint32_t*>(bytes);
-  uint32_t value = 0;
-#pragma unroll
-  for (int b = 0; b < 4; ++b) {
-    if (b < left) value |= static_cast<uint32_t>(bytes[b]) << (8 * b);
-  }
-  return value;
-}
 
 // Words first_word .. first_word + kWordsPerStep of `rows` codes from `first`, word by word; codes and words past the end are zero.
 template <int rows>
@@ -41,12 +30,16 @@ __device__ __forceinline__ void load_tile(const Codes& codes, int64_t first, int
   }
 }
 
+// One more column than rows: threads that store neighbouring words of one code hit different banks.
+struct Shared {
+  uint32_t query_words[Tile::kWordsPerStep * (Tile::kQueryTile + 1)];
+  uint32_t code_words[Tile::kWordsPerStep * (Tile::kDatabaseTile + 1)];
+};
+
 template <class T>
 __global__ void __launch_bounds__(32 * Tile::kWarps)
     hamming_distance_kernel(const Codes queries, const Codes database, T* __restrict__ out) {
-  // One more column than rows: threads that store neighbouring words of one code hit different banks.
-  __shared__ uint32_t query_words[Tile::kWordsPerStep * (Tile::kQueryTile + 1)];
-  __shared__ uint32_t code_words[Tile::kWordsPerStep * (Tile::kDatabaseTile + 1)];
+  Shared& shared = arch::shared_object<Shared>();
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
   const int num_words = (queries.num_bytes + 3) / 4;
@@ -58,19 +51,19 @@ __global__ void __launch_bounds__(32 * Tile::kWarps)
     int distance[Tile::kQueriesPerThread][Tile::kCodesPerThread] = {};
     for (int first_word = 0; first_word < num_words; first_word += Tile::kWordsPerStep) {
       __syncthreads();  // the step before has been read
-      load_tile<Tile::kQueryTile>(queries, first_query, first_word, query_words);
-      load_tile<Tile::kDatabaseTile>(database, first_code, first_word, code_words);
+      load_tile<Tile::kQueryTile>(queries, first_query, first_word, shared.query_words);
+      load_tile<Tile::kDatabaseTile>(database, first_code, first_word, shared.code_words);
       __syncthreads();
       const int words = min(Tile::kWordsPerStep, num_words - first_word);
       for (int word = 0; word < words; ++word) {
         uint32_t code[Tile::kCodesPerThread];
 #pragma unroll
         for (int c = 0; c < Tile::kCodesPerThread; ++c) {
-          code[c] = code_words[word * (Tile::kDatabaseTile + 1) + lane + 32 * c];
+          code[c] = shared.code_words[word * (Tile::kDatabaseTile + 1) + lane + 32 * c];
         }
 #pragma unroll
         for (int q = 0; q < Tile::kQueriesPerThread; ++q) {
-          const uint32_t query = query_words[word * (Tile::kQueryTile + 1) + warp * Tile::kQueriesPerThread + q];
+          const uint32_t query = shared.query_words[word * (Tile::kQueryTile + 1) + warp * Tile::kQueriesPerThread + q];
 #pragma unroll
           for (int c = 0; c < Tile::kCodesPerThread; ++c) distance[q][c] += __popc(query ^ code[c]);
         }
@@ -96,12 +89,11 @@ Status hamming_distance(const Codes& queries, const Codes& database, T* out, int
   if (queries.num_codes == 0 || database.num_codes == 0) return Status::kOk;
   const DeviceGuard guard(device);
   if (guard.error() != cudaSuccess) return report("hamming_distance", guard.error());
-  constexpr int64_t kMaxGridY = 65535;
-  const int64_t columns = (database.num_codes + Tile::kDatabaseTile - 1) / Tile::kDatabaseTile;
-  const int64_t rows = std::min((queries.num_codes + Tile::kQueryTile - 1) / Tile::kQueryTile, kMaxGridY);
+  const int64_t columns = divide_up(database.num_codes, Tile::kDatabaseTile);
+  const int64_t rows = std::min(divide_up(queries.num_codes, Tile::kQueryTile), kMaxGridY);
   const dim3 grid(static_cast<unsigned>(columns), static_cast<unsigned>(rows));
-  hamming_distance_kernel<<<grid, 32 * Tile::kWarps, 0, static_cast<cudaStream_t>(stream)>>>(queries, database, out);
-  return report("hamming_distance", cudaGetLastError());
+  return report("hamming_distance",
+                launch(hamming_distance_kernel<T>, grid, 32 * Tile::kWarps, 0, stream, queries, database, out));
 }
 
 template Status hamming_distance<uint8_t>(const Codes&, const Codes&, uint8_t*, int, void*) noexcept;

@@ -1,7 +1,11 @@
-// What every launcher does around a kernel: the caller's device for its duration, and errors kept with the kernel's name.
+// What every launcher does around a kernel: the caller's device for its duration, the one way to launch, and errors kept
+// with the kernel's name.
 #pragma once
 
 #include <cuda_runtime.h>
+
+#include <cstddef>
+#include <cstdint>
 
 #include "hashkernels/status.h"
 
@@ -27,5 +31,25 @@ class DeviceGuard {
   int before_ = 0;
   cudaError_t error_;
 };
+
+// Launches `kernel` with `arguments` converted to its parameters.
+template <class... Parameters, class... Arguments>
+cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, int block, size_t shared_bytes, void* stream,
+                   Arguments... arguments) noexcept {
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = dim3(static_cast<unsigned>(block));
+  config.dynamicSmemBytes = shared_bytes;
+  config.stream = static_cast<cudaStream_t>(stream);
+  return cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
+}
+
+// The second and third dimension of a grid end here; kernels loop over what is beyond.
+constexpr int64_t kMaxGridY = 65535;
+
+constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// A grid of one dimension, enough blocks for `count` threads.
+inline dim3 grid_for(int64_t count, int block) { return dim3(static_cast<unsigned>(divide_up(count, block))); }
 
 }  // namespace hashkernels::cuda

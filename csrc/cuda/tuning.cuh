@@ -1,6 +1,8 @@
 // Block and tile sizes, apart from the algorithms that they tune.
 #pragma once
 
+#include <cstdint>
+
 namespace hashkernels::cuda::tuning {
 
 // Distance matrix: a block of threads computes kQueryTile x kDatabaseTile distances, kWordsPerStep 32-bit words at a time.
@@ -11,6 +13,39 @@ struct Distance {
   static constexpr int kQueryTile = kWarps * kQueriesPerThread;
   static constexpr int kDatabaseTile = 32 * kCodesPerThread;
   static constexpr int kWordsPerStep = 16;
+};
+
+// Packing: a warp packs kWordsPerWarp words of 32 values each, so that as many loads are in flight.
+struct Packing {
+  static constexpr int kThreads = 256;
+  static constexpr int kWordsPerWarp = 8;
+};
+
+// Passes in which a thread owns one query and one chunk of the database (chunks.cuh).
+struct Chunks {
+  static constexpr int64_t kTargetThreads = 1 << 17;      // 768 on each of 132 SMs, and some
+  static constexpr int64_t kMinRows = 512;                // below that, writing the counters costs more than counting
+  static constexpr int64_t kMaxPackedRows = 16384;        // a counter of 16 bits holds 65535
+  static constexpr int64_t kMaxCounters = int64_t{1} << 23;  // 64 MB of workspace, where one chunk a query fits into it
+  static constexpr int kSharedBytes = 34 << 10;           // counters of a block: six blocks share an SM
+  static constexpr int kMaxThreads = 128;
+  static constexpr int kMinThreads = 32;
+};
+
+// Exclusive prefix sums: a block scans segments of kSegment values, kThreads * kPerThread at a time.
+struct Scan {
+  static constexpr int kThreads = 256;
+  static constexpr int kPerThread = 4;
+  static constexpr int64_t kSegment = 16384;
+};
+
+// Pairwise losses: tiles of kTile x kTile pairs, kStep values of an embedding at a time; a thread owns 4 x 4 pairs.
+struct Pairwise {
+  static constexpr int kTile = 64;
+  static constexpr int kStep = 16;
+  static constexpr int kThreads = 256;
+  static constexpr int64_t kTargetBlocks = 1056;               // eight a SM on 132 of them
+  static constexpr int64_t kMaxPartialValues = int64_t{1} << 24;  // 64 MB of partial gradients
 };
 
 }  // namespace hashkernels::cuda::tuning

@@ -1,0 +1,151 @@
+// The part of CUDA that the kernels use, for the emulator: stands in for the toolkit's header of this name.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "../emulator.hpp"
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+
+using std::max;
+using std::min;
+
+enum cudaError_t { cudaSuccess, cudaErrorInvalidValue, cudaErrorMemoryAllocation };
+using cudaStream_t = void*;
+
+inline const char* cudaGetErrorString(cudaError_t) { return "emulated error"; }
+inline cudaError_t cudaGetLastError() { return cudaSuccess; }
+inline cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
+inline cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
+inline cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidValue; }
+inline cudaError_t cudaMemsetAsync(void* data, int value, size_t bytes, cudaStream_t) {
+  return std::memset(data, value, bytes), cudaSuccess;
+}
+
+struct cudaLaunchConfig_t {
+  dim3 gridDim, blockDim;
+  size_t dynamicSmemBytes;
+  cudaStream_t stream;
+};
+
+template <class... Parameters, class... Arguments>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...), Arguments... arguments) {
+  emulator::launch(config->gridDim, config->blockDim, config->dynamicSmemBytes, [&] { kernel(arguments...); });
+  return cudaSuccess;
+}
+
+struct alignas(8) uint2 {
+  unsigned x, y;
+};
+struct alignas(16) uint4 {
+  unsigned x, y, z, w;
+};
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+
+inline int __popc(uint32_t x) { return std::popcount(x); }
+inline uint32_t __brev(uint32_t x) {
+  uint32_t reversed = 0;
+  for (int i = 0; i < 32; ++i) reversed |= (x >> i & 1) << (31 - i);
+  return reversed;
+}
+inline int __clzll(int64_t x) { return std::countl_zero(static_cast<uint64_t>(x)); }
+template <class T>
+T __ldg(const T* address) {
+  return *address;
+}
+
+#define EMULATOR_SITE const char *file = __builtin_FILE(), int line = __builtin_LINE()
+
+inline void __syncthreads(EMULATOR_SITE) { emulator::block.barrier(file, line); }
+
+inline void __syncwarp(uint32_t mask = 0xFFFFFFFF, EMULATOR_SITE) {
+  emulator::block.exchange(emulator::Operation::kSync, mask, 0, file, line);
+}
+
+namespace emulator {
+
+template <class T>
+T shuffle(uint32_t mask, T value, int source, const char* file, int line) {
+  static_assert(sizeof(T) <= sizeof(uint64_t));
+  uint64_t bits = 0;
+  std::memcpy(&bits, &value, sizeof(T));
+  const auto& seen = block.exchange(Operation::kShuffle, mask, bits, file, line);
+  if ((mask >> source & 1) == 0) fail("a shuffle reads from a lane outside of its mask");
+  T result;
+  std::memcpy(&result, &seen[source], sizeof(T));
+  return result;
+}
+
+}  // namespace emulator
+
+template <class T>
+T __shfl_sync(uint32_t mask, T value, int source, EMULATOR_SITE) {
+  return emulator::shuffle(mask, value, source & 31, file, line);
+}
+template <class T>
+T __shfl_up_sync(uint32_t mask, T value, int delta, EMULATOR_SITE) {
+  const int lane = emulator::block.lane();
+  return emulator::shuffle(mask, value, lane < delta ? lane : lane - delta, file, line);
+}
+template <class T>
+T __shfl_down_sync(uint32_t mask, T value, int delta, EMULATOR_SITE) {
+  const int lane = emulator::block.lane();
+  return emulator::shuffle(mask, value, lane + delta > 31 ? lane : lane + delta, file, line);
+}
+template <class T>
+T __shfl_xor_sync(uint32_t mask, T value, int flip, EMULATOR_SITE) {
+  return emulator::shuffle(mask, value, emulator::block.lane() ^ flip, file, line);
+}
+
+inline uint32_t __ballot_sync(uint32_t mask, int predicate, EMULATOR_SITE) {
+  const auto& seen = emulator::block.exchange(emulator::Operation::kVote, mask, predicate != 0, file, line);
+  uint32_t ballot = 0;
+  for (int l = 0; l < 32; ++l) ballot |= static_cast<uint32_t>(seen[l]) << l;
+  return ballot;
+}
+inline int __any_sync(uint32_t mask, int predicate, EMULATOR_SITE) {
+  return __ballot_sync(mask, predicate, file, line) != 0;
+}
+
+template <class T>
+uint32_t __match_any_sync(uint32_t mask, T value, EMULATOR_SITE) {
+  uint64_t bits = 0;
+  std::memcpy(&bits, &value, sizeof(T));
+  const auto& seen = emulator::block.exchange(emulator::Operation::kMatch, mask, bits, file, line);
+  uint32_t equal = 0;
+  for (int l = 0; l < 32; ++l) equal |= static_cast<uint32_t>((mask >> l & 1) != 0 && seen[l] == bits) << l;
+  return equal;
+}
+
+inline uint32_t __reduce_add_sync(uint32_t mask, uint32_t value, EMULATOR_SITE) {
+  const auto& seen = emulator::block.exchange(emulator::Operation::kReduce, mask, value, file, line);
+  uint32_t sum = 0;
+  for (const uint64_t part : seen) sum += static_cast<uint32_t>(part);
+  return sum;
+}
+
+template <class T>
+T atomicAdd(T* address, T value) {
+  emulator::block.maybe_leave();
+  const T before = *address;
+  *address = before + value;
+  return before;
+}
+template <class T>
+T atomicOr(T* address, T value) {
+  emulator::block.maybe_leave();
+  const T before = *address;
+  *address = before | value;
+  return before;
+}
+
+#undef EMULATOR_SITE
