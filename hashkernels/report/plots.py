@@ -18,7 +18,7 @@ import numpy as np
 from hashkernels import _validation as check
 from hashkernels.report.experiment import MethodResult
 
-_SIZE = (4.6, 3.1)  # inches: 331 points, so that text keeps its size on a phone
+_SIZE = (4.6, 3.4)  # inches: 331 points, so that text keeps its size on a phone
 _INK, _GRID = "#010203", "#010204"
 _SERIES = ("#a10001", "#a10002", "#a10003", "#a10004", "#a10005", "#a10006")
 _CSS = {_INK: "currentColor", _GRID: "var(--grid)"} | {
@@ -38,7 +38,7 @@ def precision_recall(results: Sequence[MethodResult]) -> str:
         axes.plot(recall[shown], precision[shown], label=result.title, **_style(number, markers=True))
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.04)
-    _legend(axes)
+    _legend(figure)
     return _svg(figure, "Precision against recall by Hamming radius, one line a method")
 
 
@@ -50,13 +50,13 @@ def precision_by_radius(results: Sequence[MethodResult]) -> str:
         axes.plot(np.arange(len(precision)), precision, label=result.title, **_style(number, markers=True))
     axes.set_ylim(-0.02, 1.04)
     axes.xaxis.get_major_locator().set_params(integer=True)
-    _legend(axes)
+    _legend(figure)
     return _svg(figure, "Precision within each Hamming radius, one line a method")
 
 
 def distance_histogram(result: MethodResult) -> str:
     """Shares of the same-class and of the different-class pairs at each Hamming distance."""
-    figure, axes = _axes("Hamming distance", "share of pairs", height=2.5)
+    figure, axes = _axes("Hamming distance", "share of pairs", height=2.7)
     distances = np.arange(result.report.bits + 1)
     parts = zip(result.report.distance_histogram, ("same class", "different class"), ("", "////"), strict=True)
     for number, (counts, label, hatch) in enumerate(parts):
@@ -72,7 +72,7 @@ def distance_histogram(result: MethodResult) -> str:
             alpha=0.85,
         )
     axes.set_xlim(-1, result.report.bits + 1)
-    _legend(axes)
+    _legend(figure)
     return _svg(figure, f"{result.title}: distances of same-class pairs and of different-class pairs")
 
 
@@ -87,7 +87,7 @@ def training_curve(results: Sequence[MethodResult], series: str, label: str, *, 
     else:
         axes.set_ylim(bottom=0)
     axes.xaxis.get_major_locator().set_params(integer=True)
-    _legend(axes)
+    _legend(figure)
     return _svg(figure, f"{label} over the epochs, one line a method")
 
 
@@ -111,8 +111,9 @@ def _style(number: int, *, markers: bool) -> dict[str, Any]:
     return style | ({"marker": _MARKERS[number % len(_MARKERS)], "markersize": 4} if markers else {})
 
 
-def _legend(axes: Any) -> None:
-    axes.legend(frameon=False, labelcolor=_INK, fontsize=10, handlelength=3)
+def _legend(figure: Any) -> None:
+    # Above the axes, where it can hide no line however many methods there are.
+    figure.legend(loc="outside upper left", ncols=2, frameon=False, labelcolor=_INK, fontsize=10, handlelength=3)
 
 
 def _svg(figure: Any, title: str) -> str:

@@ -13,7 +13,7 @@ from torch import nn
 
 from hashkernels import _validation as check
 from hashkernels.data.files import atomic_write
-from hashkernels.train.models import HashHead, HashModel, SmallConvNet
+from hashkernels.train.models import HashHead, HashModel, SmallConvNet, use_fast_layout
 
 FORMAT_VERSION = 1
 _HEADER_KEY = "hashkernels"
@@ -109,4 +109,5 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     except (TypeError, ValueError, RuntimeError) as error:
         first_line = str(error).splitlines()[0]
         raise ValueError(f"{path}: weights and settings do not fit together ({first_line})") from None
-    return Checkpoint(model.eval(), settings, parts["loss"])
+    # The tensors were assigned as they lay in the file; the same layout as in training gives the same bits.
+    return Checkpoint(use_fast_layout(model).eval(), settings, parts["loss"])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from hashkernels import _validation as check
+
+Module = TypeVar("Module", bound=nn.Module)
 
 _FINEST_GRID = 8  # cells a side that reach the linear layer, so that its size does not grow with the image
 
@@ -18,13 +20,19 @@ def to_inputs(items: torch.Tensor) -> torch.Tensor:
     return items.float() / 255 if items.dtype == torch.uint8 else items.float()
 
 
+def use_fast_layout(module: Module) -> Module:
+    """Bring convolutions into the layout (channels last) whose maps torch pools several times faster on a CPU."""
+    nn.utils.convert_conv2d_weight_memory_format(module, torch.channels_last)
+    return module
+
+
 class HashHead(nn.Module):
     """A hash layer for any backbone: a linear map to ``bits`` outputs, batch-normalised.
 
     Batch normalisation is on by default because it keeps every bit balanced from the first step. Without it a loss with
     a summed quantization term, like ECM's, commits to the signs that the first steps happen to give, and a net trained
     from scratch ends with one code for all images. The normalisation has a learned shift, since bits may be set for
-    more or fewer than half of the items, but keeps the scale of codes of -1 and +1: an output has variance 1 in a batch.
+    """Bring convolutions into the layout (channels last) whose maps torch pools several times faster on CPUs."""
 
     Args:
         in_features: width of the embeddings that come in.
@@ -120,17 +128,18 @@ class SmallConvNet(nn.Module):
             "features": features,
             "batch_norm": bool(batch_norm),
         }
-        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+        # ReLU after pooling: the same function as before it, on a quarter of the elements.
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1)]
         if min(height, breadth) >= 16:
             layers.append(nn.MaxPool2d(2))
             height, breadth = height // 2, breadth // 2
-        layers += [nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+        layers += [nn.ReLU(), nn.Conv2d(width, 2 * width, 3, padding=1), nn.MaxPool2d(2), nn.ReLU()]
         height, breadth = height // 2, breadth // 2
         if max(height, breadth) > _FINEST_GRID:
             height, breadth = min(height, _FINEST_GRID), min(breadth, _FINEST_GRID)
             layers.append(nn.AdaptiveAvgPool2d((height, breadth)))
         layers += [nn.Flatten(), nn.Linear(2 * width * height * breadth, features), nn.ReLU()]
-        self.backbone = nn.Sequential(*layers)
+        self.backbone = use_fast_layout(nn.Sequential(*layers))
         self.head = HashHead(features, bits, batch_norm)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
