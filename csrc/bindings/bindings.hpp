@@ -36,6 +36,7 @@ void register_counting(pybind11::module_& module);
 void register_codes(pybind11::module_& module);
 void register_distance(pybind11::module_& module);
 void register_pairwise(pybind11::module_& module);
+void register_index(pybind11::module_& module);
 void register_search(pybind11::module_& module);
 void register_system(pybind11::module_& module);
 

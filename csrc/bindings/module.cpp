@@ -8,5 +8,6 @@ PYBIND11_MODULE(_native, module) {
   bindings::register_codes(module);
   bindings::register_distance(module);
   bindings::register_pairwise(module);
+  bindings::register_index(module);
   bindings::register_search(module);
 }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "hashkernels/index.h"
 #include "hashkernels/search.h"
 #include "scan.hpp"
 #include "search_plan.hpp"
@@ -177,12 +178,22 @@ Status fill(const Codes& queries, const Database& database, int radius, const in
 
 Status range_count(const Codes& queries, const Codes& database, int radius, int64_t* counts,
                    int num_threads) noexcept {
-  return count(queries, {database}, radius, counts, num_threads);
+  return count(queries, Database(database), radius, counts, num_threads);
+}
+
+Status range_count(const Codes& queries, const SlicedCodes& database, int radius, int64_t* counts,
+                   int num_threads) noexcept {
+  return count(queries, Database(database), radius, counts, num_threads);
 }
 
 Status range_fill(const Codes& queries, const Codes& database, int radius, const int64_t* offsets, int32_t* distances,
                   int64_t* indices, int num_threads) noexcept {
-  return fill(queries, {database}, radius, offsets, distances, indices, num_threads);
+  return fill(queries, Database(database), radius, offsets, distances, indices, num_threads);
+}
+
+Status range_fill(const Codes& queries, const SlicedCodes& database, int radius, const int64_t* offsets,
+                  int32_t* distances, int64_t* indices, int num_threads) noexcept {
+  return fill(queries, Database(database), radius, offsets, distances, indices, num_threads);
 }
 
 }  // namespace hashkernels

@@ -103,8 +103,8 @@ const uint64_t* BlockReader::planes() {
   return current_planes_ = planes_.data();
 }
 
-ScanMethod plan_scan(const Database& database, int64_t num_queries) {
-  if (database.planes == nullptr) {
+ScanMethod plan_scan(bool sliced, int64_t num_queries) {
+  if (!sliced) {
     return num_queries >= kQueriesForSlicing ? ScanMethod::kTables : ScanMethod::kRows;
   }
   return num_queries >= kQueriesForTables ? ScanMethod::kTables : ScanMethod::kPlanes;
@@ -117,7 +117,7 @@ const char* scan_method_name(ScanMethod method) {
 
 TileScan::TileScan(const Kernels& isa, const Database& database, int64_t max_queries)
     : isa_(isa),
-      method_(plan_scan(database, max_queries)),
+      method_(plan_scan(database.planes != nullptr, max_queries)),
       shape_(sliced_shape(database.codes.num_bytes)),
       sliced_scan_(isa.sliced->scan(shape_)),
       num_words_(words_per_code(database.codes.num_bytes)),

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "blocks.hpp"
+#include "hashkernels/index.h"
 #include "hits_kernels.hpp"
 #include "kernels.hpp"
 #include "parallel.hpp"
@@ -13,11 +14,15 @@
 
 namespace hashkernels {
 
-// What is searched: codes as the caller holds them, or the planes of an index (then codes.data is null).
+// What is searched: codes as the caller holds them, or the planes of an index (then codes has no data).
 struct Database {
   Codes codes;
   const uint64_t* planes = nullptr;
   const uint8_t* allowed = nullptr;  // null, or one byte a code: nonzero where it may be found
+
+  explicit Database(const Codes& rows, const uint8_t* may_be_found = nullptr) : codes(rows), allowed(may_be_found) {}
+  explicit Database(const SlicedCodes& sliced, const uint8_t* may_be_found = nullptr)
+      : codes{nullptr, sliced.num_codes, 0, sliced.num_bytes}, planes(sliced.planes), allowed(may_be_found) {}
 };
 
 // The words of many queries, one after the other.
@@ -61,7 +66,7 @@ class BlockReader {
 //   planes: bit-sliced, one query at a time; for planes that are already there.
 //   tables: bit-sliced, all queries on one carry table a block.
 enum class ScanMethod { kRows, kPlanes, kTables };
-ScanMethod plan_scan(const Database& database, int64_t num_queries);
+ScanMethod plan_scan(bool sliced, int64_t num_queries);
 const char* scan_method_name(ScanMethod method);
 
 // A tile of queries on its way through the database. Queries whose threshold falls to 0 drop out.

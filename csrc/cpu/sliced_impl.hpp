@@ -14,14 +14,20 @@
 namespace hashkernels {
 namespace {
 
+// Planes may lie in a mapped file, so nothing is asked of their alignment but that of a word.
+template <class Lanes>
+struct Unaligned {
+  typename Lanes::Vector value;
+} __attribute__((packed, aligned(8), may_alias));
+
 template <class Lanes>
 HASHKERNELS_INLINE typename Lanes::Vector load(const void* from) {
-  return *static_cast<const typename Lanes::Vector*>(from);
+  return static_cast<const Unaligned<Lanes>*>(from)->value;
 }
 
 template <class Lanes>
 HASHKERNELS_INLINE void store(void* to, typename Lanes::Vector value) {
-  *static_cast<typename Lanes::Vector*>(to) = value;
+  static_cast<Unaligned<Lanes>*>(to)->value = value;
 }
 
 template <class Lanes>

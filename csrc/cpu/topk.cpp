@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "hashkernels/index.h"
 #include "hashkernels/search.h"
 #include "scan.hpp"
 #include "search_plan.hpp"
@@ -190,7 +191,12 @@ Status search(const Codes& queries, const Database& database, int64_t k, int32_t
 
 Status topk(const Codes& queries, const Codes& database, int64_t k, const uint8_t* allowed, int32_t* distances,
             int64_t* indices, int num_threads) noexcept {
-  return search(queries, {database, nullptr, allowed}, k, distances, indices, num_threads);
+  return search(queries, Database(database, allowed), k, distances, indices, num_threads);
+}
+
+Status topk(const Codes& queries, const SlicedCodes& database, int64_t k, const uint8_t* allowed, int32_t* distances,
+            int64_t* indices, int num_threads) noexcept {
+  return search(queries, Database(database, allowed), k, distances, indices, num_threads);
 }
 
 }  // namespace hashkernels
