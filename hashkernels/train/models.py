@@ -32,7 +32,8 @@ class HashHead(nn.Module):
     Batch normalisation is on by default because it keeps every bit balanced from the first step. Without it a loss with
     a summed quantization term, like ECM's, commits to the signs that the first steps happen to give, and a net trained
     from scratch ends with one code for all images. The normalisation has a learned shift, since bits may be set for
-    """Bring convolutions into the layout (channels last) whose maps torch pools several times faster on CPUs."""
+    more or fewer than half of the items, but keeps the scale of codes of -1 and +1: an output has variance 1 in a
+    batch.
 
     Args:
         in_features: width of the embeddings that come in.
