@@ -13,6 +13,7 @@ from hashkernels.index import BinaryIndex, hamming_distance, range_search, topk
 
 if TYPE_CHECKING:
     from hashkernels.metrics.evaluate import evaluate
+    from hashkernels.metrics.evaluator import RetrievalEvaluator
     from hashkernels.metrics.report import RetrievalReport
 
 __version__ = _version("hashkernels")
@@ -20,6 +21,7 @@ __version__ = _version("hashkernels")
 __all__ = [
     "BinaryIndex",
     "HashkernelsWarning",
+    "RetrievalEvaluator",
     "RetrievalReport",
     "evaluate",
     "get_num_threads",
@@ -34,7 +36,7 @@ __all__ = [
 ]
 
 _SUBMODULES = ("centers", "data", "losses", "metrics", "report", "surrogate", "train")
-_FROM_METRICS = ("RetrievalReport", "evaluate")
+_FROM_METRICS = ("RetrievalEvaluator", "RetrievalReport", "evaluate")
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ from hashkernels.metrics.code_statistics import CodeStatistics, code_statistics
 from hashkernels.metrics.compat import CompatRow
 from hashkernels.metrics.counts import RetrievalCounts, retrieval_counts
 from hashkernels.metrics.evaluate import evaluate, evaluate_counts
+from hashkernels.metrics.evaluator import RetrievalEvaluator, Role
 from hashkernels.metrics.f_score import f_score, f_score_within
 from hashkernels.metrics.hit_rate import hit_rate
 from hashkernels.metrics.lower_bound import (
@@ -71,7 +72,9 @@ __all__ = [
     "RankExtremes",
     "RankingReport",
     "RetrievalCounts",
+    "RetrievalEvaluator",
     "RetrievalReport",
+    "Role",
     "Separation",
     "SeparationTracker",
     "Ties",

@@ -29,6 +29,10 @@ class IndexOrder(NamedTuple):
     hits: Ints
     precision_sum: Floats
 
+    def by_cutoff(self, ks: Sequence[int]) -> dict[int, IndexOrder]:
+        """Each column [Q] under its cutoff."""
+        return {k: IndexOrder(self.hits[:, i], self.precision_sum[:, i]) for i, k in enumerate(ks)}
+
     def of_queries(self, block: slice) -> IndexOrder:
         """Those of a block of queries."""
         return IndexOrder(self.hits[block], self.precision_sum[block])
@@ -49,7 +53,7 @@ def whole_index_order(task: Task, ks: Sequence[int], threads: int | None) -> Ind
             retrieval.queries, retrieval.database, retrieval.query_labels, retrieval.database_labels, ks, threads
         )
         return IndexOrder(hits.cpu().numpy(), precision_sum.cpu().numpy())
-    return from_sums(index_order_sums(task, ks, None, threads))
+    return sum_of_halves(index_order_sums(task, ks, None, threads))
 
 
 def shift_of_part(own: tuple[Ints, Ints], earlier: tuple[Ints, Ints], overall: tuple[Ints, Ints]) -> Shift:
@@ -74,8 +78,7 @@ def index_order_sums(task: Task, ks: Sequence[int], shift: Shift | None, threads
         if shift is not None:
             ranks += shift.rank[block][rows, distances]
             hits += shift.hit[block][rows, distances]
-        units = np.rint(hits / ranks * 2.0**_FRACTION_BITS).astype(np.int64)
-        halves = units >> _HALF_BITS, units & ((1 << _HALF_BITS) - 1)
+        halves = precision_halves(hits, ranks)
         for column, k in enumerate(ks):
             inside = ranks <= k
             found = rows[inside]
@@ -86,8 +89,14 @@ def index_order_sums(task: Task, ks: Sequence[int], shift: Shift | None, threads
     return sums
 
 
-def from_sums(sums: Ints) -> IndexOrder:
-    """One correctly rounded float64 from the two halves."""
+def precision_halves(hits: Ints, ranks: Ints) -> tuple[Ints, Ints]:
+    """hits / ranks in units of 2^-40, rounded half to even, as a high and a low half."""
+    units = np.rint(hits / ranks * 2.0**_FRACTION_BITS).astype(np.int64)
+    return units >> _HALF_BITS, units & ((1 << _HALF_BITS) - 1)
+
+
+def sum_of_halves(sums: Ints) -> IndexOrder:
+    """One correctly rounded float64 from hits and the summed halves, int64 [3, Q, K]."""
     hits, high, low = sums
     high = high + (low >> _HALF_BITS)
     low = low & ((1 << _HALF_BITS) - 1)

@@ -149,7 +149,7 @@ def _listed(name: str, value: Any, num_queries: int, num_database: int) -> tuple
         return queries, items, dense[queries, items].astype(np.float64)
     if hasattr(value, "tocoo"):
         _check_shape(name, value.shape, num_queries, num_database)
-        entries = value.tocsr().tocoo(copy=True)
+        entries = value.tocoo(copy=True)
         entries.sum_duplicates()
         return entries.row.astype(np.int64), entries.col.astype(np.int64), entries.data.astype(np.float64)
     if isinstance(value, tuple) and len(value) in (2, 3):

@@ -9,7 +9,13 @@ import numpy as np
 import torch
 
 from hashkernels.metrics._assemble import assemble
-from hashkernels.metrics._index_order import IndexOrder, from_sums, index_order_sums, shift_of_part, whole_index_order
+from hashkernels.metrics._index_order import (
+    IndexOrder,
+    index_order_sums,
+    shift_of_part,
+    sum_of_halves,
+    whole_index_order,
+)
 from hashkernels.metrics._inputs import Retrieval, check_retrieval
 from hashkernels.metrics._pairs import Pairs, excluded_pairs, relevance_pairs
 from hashkernels.metrics._ranks import Ranks, digest
@@ -250,8 +256,8 @@ def _index_orders(
         nothing = np.zeros_like(own.total)
         earlier = sum(totals[: ranks.rank], nothing), sum(relevants[: ranks.rank], nothing)
         shift = shift_of_part((own.total, own.relevant), earlier, (overall.total, overall.relevant))
-        order = from_sums(ranks.sum(ranks.together(lambda: index_order_sums(task, ks, shift, threads))))
-    return {k: IndexOrder(order.hits[:, column], order.precision_sum[:, column]) for column, k in enumerate(ks)}
+        order = sum_of_halves(ranks.sum(ranks.together(lambda: index_order_sums(task, ks, shift, threads))))
+    return order.by_cutoff(ks)
 
 
 def _statistics(retrieval: Retrieval) -> tuple[CodeStatistics, CodeStatistics | None]:

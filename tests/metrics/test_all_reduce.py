@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import torch
-import torch.multiprocessing
+import torch.distributed
 
 from hashkernels.metrics import evaluate_counts, retrieval_counts
 
@@ -26,8 +26,8 @@ def count_one_part(rank, folder):
     torch.distributed.destroy_process_group()
 
 
-def test_every_rank_finds_the_value_of_the_whole_database(tmp_path):
-    torch.multiprocessing.spawn(count_one_part, (tmp_path,), nprocs=2)
+def test_every_rank_finds_the_value_of_the_whole_database(tmp_path, start_ranks):
+    start_ranks(count_one_part, tmp_path, 2)
     codes, labels = codes_and_labels()
     whole = evaluate_counts(retrieval_counts(codes[:20], codes, labels[:20], labels), k=(10, 300))
     for rank in range(2):

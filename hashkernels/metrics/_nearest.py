@@ -1,0 +1,73 @@
+"""The k nearest items of each query over a stream of parts of a database, with their relevance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from hashkernels import _ops
+from hashkernels.metrics._harmonic import Ints
+from hashkernels.metrics._index_order import IndexOrder, precision_halves, sum_of_halves
+from hashkernels.metrics._inputs import Retrieval
+from hashkernels.metrics._ranks import Ranks
+
+_FAR = np.iinfo(np.int32).max
+_ROWS = 256
+
+
+class Nearest:
+    """Distances int32 [Q, k] and relevance bool [Q, k] in (distance, index) order; padded with the greatest int32."""
+
+    def __init__(self, num_queries: int, k: int) -> None:
+        self.distances: npt.NDArray[np.int32] = np.full((num_queries, k), _FAR, dtype=np.int32)
+        self.relevant: npt.NDArray[np.bool_] = np.zeros((num_queries, k), dtype=np.bool_)
+
+    def copy(self) -> Nearest:
+        """The same, apart from this."""
+        other = Nearest(*self.distances.shape)
+        other.distances[:], other.relevant[:] = self.distances, self.relevant
+        return other
+
+    def add(self, part: Retrieval, threads: int | None) -> None:
+        """Items that come after all that were added before."""
+        k = min(self.distances.shape[1], int(part.database.shape[0]))
+        for start in range(0, int(part.queries.shape[0]), _ROWS):
+            block = slice(start, start + _ROWS)
+            distances, indices = _ops.topk(part.queries[block], part.database, k, None, threads)
+            own, found = part.query_labels[block], part.database_labels[indices]
+            relevant = own[:, None] == found if own.ndim == 1 else ((own[:, None] & found) != 0).any(dim=2)
+            self._merge(block, distances.cpu().numpy(), relevant.cpu().numpy())
+
+    def across(self, ranks: Ranks) -> Nearest:
+        """Those of all ranks, whose parts of the database follow one another."""
+        merged = Nearest(*self.distances.shape)
+        parts = zip(
+            ranks.gather_arrays(self.distances.astype(np.int64)),
+            ranks.gather_arrays(self.relevant.astype(np.int64)),
+            strict=True,
+        )
+        for distances, relevant in parts:
+            merged._merge(slice(None), distances.astype(np.int32), relevant.astype(np.bool_))
+        return merged
+
+    def index_order(self, ks: Sequence[int]) -> IndexOrder:
+        """Hits and summed precision at each cutoff, all at most k."""
+        last = np.asarray(ks) - 1
+        parts: list[Ints] = []
+        for start in range(0, self.relevant.shape[0], _ROWS):
+            relevant = self.relevant[start : start + _ROWS]
+            hits = relevant.cumsum(axis=1)
+            halves = precision_halves(hits, np.arange(1, relevant.shape[1] + 1))
+            parts.append(np.stack([hits[:, last], *((half * relevant).cumsum(axis=1)[:, last] for half in halves)]))
+        return sum_of_halves(np.concatenate(parts, axis=1))
+
+    def _merge(self, block: slice, distances: npt.NDArray[np.int32], relevant: npt.NDArray[np.bool_]) -> None:
+        k = self.distances.shape[1]
+        together = np.concatenate([self.distances[block], distances], axis=1)
+        # stable: at one distance what came earlier stays first
+        order = together.argsort(axis=1, kind="stable")[:, :k]
+        self.distances[block] = np.take_along_axis(together, order, axis=1)
+        marks = np.concatenate([self.relevant[block], relevant], axis=1)
+        self.relevant[block] = np.take_along_axis(marks, order, axis=1)

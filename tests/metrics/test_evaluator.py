@@ -1,0 +1,163 @@
+"""Streams: the report of parts that pass by is that of everything at once, to the last bit."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+
+import hashkernels as hk
+from hashkernels.metrics import evaluator as evaluator_module
+
+RULES = ("expected", "index", "optimistic", "pessimistic")
+
+
+def as_json(report):
+    return json.dumps(report.to_dict(per_query=True))
+
+
+def feed(evaluator, case, parts, *, query_parts=2):
+    for codes, labels in zip(
+        np.array_split(case.query_codes, query_parts), np.array_split(case.query_labels, query_parts), strict=True
+    ):
+        evaluator.update(codes, labels, role="query")
+    for codes, labels in zip(
+        np.array_split(case.database_codes, parts), np.array_split(case.database_labels, parts), strict=True
+    ):
+        evaluator.update(codes, labels, role="database")
+    return evaluator
+
+
+@pytest.mark.parametrize("ties", RULES)
+@pytest.mark.parametrize("multi_hot", [False, True])
+@pytest.mark.parametrize("parts", [1, 3, 60, 120])
+def test_stream_equals_everything_at_once(isa, problem, ties, multi_hot, parts):
+    case = problem(13, 20, 101, multi_hot=multi_hot)
+    options = {"k": (1, 10, 60), "ties": ties, "denominator": "min"}
+    evaluator = feed(hk.RetrievalEvaluator(13, 4, **options), case, parts)
+    assert as_json(evaluator.compute()) == as_json(hk.evaluate(*case.arguments(), bits=13, **options))
+    assert (evaluator.num_queries, evaluator.num_database) == (20, 101)
+
+
+def test_index_order_and_protocol_in_a_stream(problem):
+    case = problem(13, 5, 1200, num_classes=40)
+    evaluator = hk.RetrievalEvaluator(13, protocol="imagenet-100", index_order=True)
+    report = feed(evaluator, case, 7).compute()
+    whole = hk.evaluate(*case.arguments(), bits=13, protocol="imagenet-100")
+    assert as_json(report) == as_json(whole)
+    assert report.quote() == whole.quote()
+    assert report.compat() == whole.compat()
+    assert report.per_class().macro == whole.per_class().macro
+    assert feed(hk.RetrievalEvaluator(13, protocol="cifar10"), case, 2).compute().map_index is None
+
+
+def test_compute_again_as_the_database_grows_and_reset(problem):
+    case = problem(16, 6, 90)
+    evaluator = hk.RetrievalEvaluator(16)
+    for _ in range(2):
+        evaluator.update(case.query_codes, case.query_labels, "query")
+        for end in (30, 90):
+            evaluator.update(case.database_codes[end - 30 : end], case.database_labels[end - 30 : end], "database")
+            if end == 30:
+                part = hk.evaluate(
+                    case.query_codes, case.database_codes[:30], case.query_labels, case.database_labels[:30]
+                )
+                assert as_json(evaluator.compute()) == as_json(part)
+        assert evaluator.compute().num_database == 60
+        evaluator.reset()
+    assert evaluator.num_queries == 0
+
+
+def test_memory_maps_are_read_in_parts(problem, tmp_path, monkeypatch):
+    case = problem(64, 8, 5000)
+    np.save(tmp_path / "codes.npy", case.database_codes)
+    np.save(tmp_path / "labels.npy", case.database_labels)
+    monkeypatch.setattr(evaluator_module, "_CHUNK", 700)
+    evaluator = hk.RetrievalEvaluator(64)
+    evaluator.update(case.query_codes, case.query_labels, "query")
+    evaluator.update(np.load(tmp_path / "codes.npy", mmap_mode="r"), np.load(tmp_path / "labels.npy", "r"), "database")
+    assert as_json(evaluator.compute()) == as_json(hk.evaluate(*case.arguments()))
+
+
+def test_memory_does_not_grow_with_the_database(problem):
+    case = problem(32, 8, 2000)
+    evaluator = hk.RetrievalEvaluator(32)
+    evaluator.update(case.query_codes, case.query_labels, "query")
+    evaluator.update(case.database_codes, case.database_labels, "database")
+    tracemalloc.start()
+    for _ in range(50):
+        evaluator.update(case.database_codes, case.database_labels, "database")
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 50_000
+    assert evaluator.compute().num_database == 51 * 2000
+
+
+def test_signs_tensors_and_buffers_that_are_written_again(problem):
+    case = problem(13, 9, 80)
+    evaluator = hk.RetrievalEvaluator(13)
+    buffer = torch.empty(3, 2, dtype=torch.uint8)
+    for start in range(0, 9, 3):
+        buffer.copy_(torch.from_numpy(case.query_codes[start : start + 3]))
+        evaluator.update(buffer, torch.from_numpy(case.query_labels[start : start + 3]), "query")
+    evaluator.update((2 * case.database_bits.astype(np.int8) - 1), case.database_labels, "database")
+    evaluator.update(case.database_codes[:0], case.database_labels[:0], "database")
+    assert as_json(evaluator.compute()) == as_json(hk.evaluate(*case.arguments(), bits=13))
+
+
+def test_order_of_roles_is_told():
+    evaluator = hk.RetrievalEvaluator(8)
+    codes, labels = np.zeros((2, 1), np.uint8), np.zeros(2, int)
+    with pytest.raises(RuntimeError, match='queries must come before the database: update with role="query" first'):
+        evaluator.update(codes, labels, "database")
+    with pytest.raises(RuntimeError, match="compute needs queries and a database, got no query"):
+        evaluator.compute()
+    evaluator.update(codes, labels, "query")
+    with pytest.raises(RuntimeError, match="compute needs a database, got none for 2 queries"):
+        evaluator.compute()
+    evaluator.update(codes, labels, "database")
+    with pytest.raises(RuntimeError, match="all queries must come before the database"):
+        evaluator.update(codes, labels, "query")
+    with pytest.raises(ValueError, match="role must be one of query, database, got 'train'"):
+        evaluator.update(codes, labels, "train")
+
+
+@pytest.mark.parametrize(
+    ("codes", "labels", "error", "message"),
+    [
+        (np.zeros((2, 2), np.uint8), np.zeros(2, int), ValueError, "codes must have 1 bytes a code for 6 bits, got 2"),
+        (np.full((2, 1), 1, np.uint8), np.zeros(2, int), ValueError, "codes must have zero pad bits beyond bit 6"),
+        (np.zeros((2, 1), np.uint8), np.zeros(3, int), ValueError, "labels must have one row for each of 2 items"),
+        (np.zeros((2, 1), np.uint8), np.array([0, 5]), ValueError, r"labels must be in 0\.\.4, got 5"),
+        (np.zeros((2, 1), np.uint8), np.zeros((2, 4)), ValueError, "labels given as multi-hot must have 5 columns"),
+        (np.zeros((2, 1), np.uint8), np.zeros((2, 5)), ValueError, "labels must be class ids like those before, got m"),
+        (np.zeros((2, 1), np.uint8), np.zeros(2), TypeError, "labels given as class ids must be integers"),
+        (np.zeros((2, 1), np.int32), np.zeros(2, int), TypeError, "codes must be uint8 packed codes, or -1/"),
+    ],
+)
+def test_bad_parts_are_named_and_leave_all_as_it_was(monkeypatch, codes, labels, error, message):
+    monkeypatch.setattr(evaluator_module, "_CHUNK", 1)
+    good = np.zeros((2, 1), np.uint8), np.zeros(2, int)
+    evaluator = hk.RetrievalEvaluator(6, 5, k=2, index_order=True)
+    evaluator.update(*good, "query")
+    evaluator.update(*good, "database")
+    before = as_json(evaluator.compute())
+    with pytest.raises(error, match=message):
+        evaluator.update(codes, labels, "database")
+    assert as_json(evaluator.compute()) == before
+
+
+def test_bad_options():
+    with pytest.raises(ValueError, match="k must be given where the order of a stream counts"):
+        hk.RetrievalEvaluator(8, ties="index")
+    with pytest.raises(ValueError, match=r"bits must be in 1\.\.4096, got 0"):
+        hk.RetrievalEvaluator(0)
+    evaluator = hk.RetrievalEvaluator(8, k=3)
+    codes, labels = np.zeros((2, 1), np.uint8), np.zeros(2, int)
+    evaluator.update(codes, labels, "query")
+    evaluator.update(codes, labels, "database")
+    with pytest.raises(ValueError, match=r"k must be in 1\.\.2, got 3"):
+        evaluator.compute()
