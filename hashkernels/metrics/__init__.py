@@ -41,6 +41,7 @@ from hashkernels.metrics.report import (
     Ties,
     ZeroHit,
 )
+from hashkernels.metrics.scores import evaluate_scores
 from hashkernels.metrics.separation import (
     ClassDistances,
     Separation,
@@ -85,6 +86,7 @@ __all__ = [
     "code_statistics",
     "evaluate",
     "evaluate_counts",
+    "evaluate_scores",
     "f_score",
     "f_score_within",
     "hit_rate",

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from hashkernels import _ops
@@ -93,6 +94,14 @@ def precision_halves(hits: Ints, ranks: Ints) -> tuple[Ints, Ints]:
     """hits / ranks in units of 2^-40, rounded half to even, as a high and a low half."""
     units = np.rint(hits / ranks * 2.0**_FRACTION_BITS).astype(np.int64)
     return units >> _HALF_BITS, units & ((1 << _HALF_BITS) - 1)
+
+
+def ordered_sums(relevant: npt.NDArray[np.bool_], ks: Sequence[int]) -> Ints:
+    """Hits and halves of the summed precision, int64 [3, Q, K], of rankings that stand in their order, bool [Q, n]."""
+    last = np.asarray(ks) - 1
+    hits = relevant.cumsum(axis=1)
+    halves = precision_halves(hits, np.arange(1, relevant.shape[1] + 1))
+    return np.stack([hits[:, last], *((half * relevant).cumsum(axis=1)[:, last] for half in halves)])
 
 
 def sum_of_halves(sums: Ints) -> IndexOrder:

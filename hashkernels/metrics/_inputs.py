@@ -63,13 +63,7 @@ def check_retrieval(
             "relevance",
             False,
         )
-    first = checked_labels("query_labels", query_labels, queries)
-    second = checked_labels("database_labels", database_labels, database)
-    if first.ndim != second.ndim:
-        forms = {1: "class ids [N]", 2: "multi-hot [N, C]"}
-        raise ValueError(f"database_labels must be {forms[first.ndim]} like query_labels, got {forms[second.ndim]}")
-    if first.shape[1:] != second.shape[1:]:
-        raise ValueError(f"database_labels must have {first.shape[1]} classes like query_labels, got {second.shape[1]}")
+    first, second = label_pair(query_labels, database_labels, queries, database)
     return Retrieval(
         queries,
         database,
@@ -79,6 +73,18 @@ def check_retrieval(
         label_form(first),
         True,
     )
+
+
+def label_pair(query_labels: Any, database_labels: Any, queries: Tensor, database: Tensor) -> tuple[Tensor, Tensor]:
+    """Labels of one form, one row for each row of ``queries`` and of ``database``, on their device."""
+    first = checked_labels("query_labels", query_labels, queries)
+    second = checked_labels("database_labels", database_labels, database)
+    if first.ndim != second.ndim:
+        forms = {1: "class ids [N]", 2: "multi-hot [N, C]"}
+        raise ValueError(f"database_labels must be {forms[first.ndim]} like query_labels, got {forms[second.ndim]}")
+    if first.shape[1:] != second.shape[1:]:
+        raise ValueError(f"database_labels must have {first.shape[1]} classes like query_labels, got {second.shape[1]}")
+    return first, second
 
 
 def label_form(labels: Tensor) -> str:

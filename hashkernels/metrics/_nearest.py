@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from hashkernels import _ops
 from hashkernels.metrics._harmonic import Ints
-from hashkernels.metrics._index_order import IndexOrder, precision_halves, sum_of_halves
+from hashkernels.metrics._index_order import IndexOrder, ordered_sums, sum_of_halves
 from hashkernels.metrics._inputs import Retrieval
 from hashkernels.metrics._ranks import Ranks
 
@@ -54,13 +54,9 @@ class Nearest:
 
     def index_order(self, ks: Sequence[int]) -> IndexOrder:
         """Hits and summed precision at each cutoff, all at most k."""
-        last = np.asarray(ks) - 1
         parts: list[Ints] = []
         for start in range(0, self.relevant.shape[0], _ROWS):
-            relevant = self.relevant[start : start + _ROWS]
-            hits = relevant.cumsum(axis=1)
-            halves = precision_halves(hits, np.arange(1, relevant.shape[1] + 1))
-            parts.append(np.stack([hits[:, last], *((half * relevant).cumsum(axis=1)[:, last] for half in halves)]))
+            parts.append(ordered_sums(self.relevant[start : start + _ROWS], ks))
         return sum_of_halves(np.concatenate(parts, axis=1))
 
     def _merge(self, block: slice, distances: npt.NDArray[np.int32], relevant: npt.NDArray[np.bool_]) -> None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from hashkernels import _ops
 from hashkernels.metrics._harmonic import Ints
@@ -58,18 +59,21 @@ class Task(NamedTuple):
             listed = self.relevance.of_queries(block)
             dense[listed.queries, listed.items] = True
             return dense
-        first, second = self.retrieval.query_labels[block], self.retrieval.database_labels
-        if first.ndim == 1:
-            shared = first[:, None] == second
-        else:
-            shared = torch.zeros((rows, self.num_items), dtype=torch.bool, device=first.device)
-            for word in range(first.shape[1]):
-                shared |= (first[:, None, word] & second[:, word]) != 0
-        dense = shared.cpu().numpy()
+        dense = share_a_label(self.retrieval.query_labels[block], self.retrieval.database_labels).cpu().numpy()
         if self.left_out is not None:
             absent = self.left_out.of_queries(block)
             dense[absent.queries, absent.items] = False
         return dense
+
+
+def share_a_label(first: Tensor, second: Tensor) -> Tensor:
+    """bool [R, C] of packed labels: the same class id (int64 [R], [C]), or a class in common (words [R, W], [C, W])."""
+    if first.ndim == 1:
+        return first[:, None] == second
+    shared = torch.zeros((first.shape[0], second.shape[0]), dtype=torch.bool, device=first.device)
+    for word in range(first.shape[1]):
+        shared |= (first[:, None, word] & second[:, word]) != 0
+    return shared
 
 
 def count_levels(task: Task, threads: int | None) -> tuple[Ints, Ints]:
