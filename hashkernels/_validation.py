@@ -29,6 +29,11 @@ PACKABLE_DTYPES = (
     torch.int64,
 )
 
+# Tuples: torch.compile of older releases cannot trace isinstance against a union.
+_BOOLS = (bool, np.bool_)
+_INTEGERS = (int, np.integer)
+_NUMBERS = (int, float, np.integer, np.floating)
+
 _validate_device_values = False
 
 
@@ -63,7 +68,7 @@ def require(module: str, *, extra: str) -> ModuleType:
 
 def check_int(name: str, value: Any, low: int | None = None, high: int | None = None) -> int:
     """An integer (not a bool) in ``low..high``, either end open when None."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+    if isinstance(value, _BOOLS) or not isinstance(value, _INTEGERS):
         raise TypeError(f"{name} must be an int, got {type(value).__name__}")
     number = int(value)
     if (low is not None and number < low) or (high is not None and number > high):
@@ -73,7 +78,7 @@ def check_int(name: str, value: Any, low: int | None = None, high: int | None = 
 
 def check_real(name: str, value: Any, low: float | None = None, high: float | None = None) -> float:
     """A finite real number in ``low..high``, either end open when None."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+    if isinstance(value, _BOOLS) or not isinstance(value, _NUMBERS):
         raise TypeError(f"{name} must be a number, got {type(value).__name__}")
     number = float(value)
     if not math.isfinite(number):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from hashkernels._validation import check_bits, check_embeddings, check_int, check_same_device
 from hashkernels.losses._labels import canonical_labels, same_form
+from hashkernels.losses._precision import full_precision
 
 
 class Batch(NamedTuple):
@@ -85,7 +85,7 @@ class HashLoss(nn.Module):
             TypeError: a wrong type or dtype.
         """
         batch = self._checked(u, labels, indices, ref_emb, ref_labels)
-        with _without_autocast(u.device):
+        with full_precision(u.device):
             total, terms = self._compute(batch)
         self.last_terms = {name: term.detach() for name, term in terms.items()}
         return total
@@ -124,10 +124,3 @@ class HashLoss(nn.Module):
 
 def _computing_precision(u: Tensor) -> Tensor:
     return u if u.dtype == torch.float64 else u.to(torch.float32)
-
-
-def _without_autocast(device: torch.device) -> AbstractContextManager[None]:
-    if not torch.amp.is_autocast_available(device.type):
-        return nullcontext()
-    context: AbstractContextManager[None] = torch.autocast(device.type, enabled=False)
-    return context

@@ -6,7 +6,6 @@ they spend their time starting small operations and drawing dropout masks; stack
 
 from __future__ import annotations
 
-import contextlib
 import math
 from typing import Any
 
@@ -15,13 +14,6 @@ import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
 _DRAW_LEVELS = 1 << 16
-
-
-def full_precision(device: torch.device) -> contextlib.AbstractContextManager[Any]:
-    """Autocast switched off, so that what runs inside keeps the dtype of its parameters."""
-    if torch.amp.is_autocast_available(device.type):
-        return torch.autocast(device.type, enabled=False)
-    return contextlib.nullcontext()
 
 
 def dropout_scale(shape: tuple[int, ...], probability: float, like: torch.Tensor) -> torch.Tensor:

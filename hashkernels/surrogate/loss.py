@@ -10,7 +10,7 @@ from torch import Tensor
 from hashkernels._validation import check_choice, check_int, check_real
 from hashkernels.losses._base import Batch, HashLoss, Terms
 from hashkernels.losses._centers import center_tensor, random_signs, target_codes
-from hashkernels.surrogate.blocks import full_precision
+from hashkernels.losses._precision import full_precision
 from hashkernels.surrogate.posterior import SurrogatePosterior
 
 Update = Literal["joint", "alternating"]

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from hashkernels._validation import check_bits, check_embeddings, check_int, check_real, check_tensor
-from hashkernels.surrogate.blocks import BlockStack, full_precision
+from hashkernels.losses._precision import full_precision
+from hashkernels.surrogate.blocks import BlockStack
 
 MAX_BLOCK_BITS = 12
 
