@@ -15,4 +15,37 @@ template Status hamming_distance<uint8_t>(const Codes&, const Codes&, uint8_t*, 
 template Status hamming_distance<int16_t>(const Codes&, const Codes&, int16_t*, int, void*) noexcept;
 template Status hamming_distance<int32_t>(const Codes&, const Codes&, int32_t*, int, void*) noexcept;
 
+
+Status pack_codes(const Values&, uint8_t*, int64_t, bool, int32_t*, int, void*) noexcept {
+  return Status::kUnsupported;
+}
+Status unpack_codes(const Codes&, int, int8_t*, int64_t, bool, int, void*) noexcept { return Status::kUnsupported; }
+
+Status retrieval_counts(const Codes&, const Codes&, Labels, Labels, int64_t*, int64_t*, int, void*) noexcept {
+  return Status::kUnsupported;
+}
+
+int64_t index_order_workspace(int64_t, int64_t, int) noexcept { return 0; }
+Status index_order_precision(const Codes&, const Codes&, Labels, Labels, const int64_t*, int, int64_t*, double*,
+                             int64_t*, int, void*) noexcept {
+  return Status::kUnsupported;
+}
+
+int64_t topk_workspace(int64_t, int64_t, int) noexcept { return 0; }
+Status topk(const Codes&, const Codes&, int64_t, const uint8_t*, int32_t*, int64_t*, int64_t*, int, void*) noexcept {
+  return Status::kUnsupported;
+}
+
+int64_t range_workspace(int64_t, int64_t, int, int) noexcept { return 0; }
+Status range_count(const Codes&, const Codes&, int, int64_t*, int64_t*, int, void*) noexcept {
+  return Status::kUnsupported;
+}
+Status range_fill(const Codes&, const Codes&, int, const int64_t*, int32_t*, int64_t*, int64_t*, int, void*) noexcept {
+  return Status::kUnsupported;
+}
+Status range_nearest(const Codes&, const Codes&, int, int64_t, int64_t*, int32_t*, int64_t*, int64_t*, int,
+                     void*) noexcept {
+  return Status::kUnsupported;
+}
+
 }  // namespace hashkernels::cuda

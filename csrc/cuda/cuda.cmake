@@ -30,7 +30,16 @@ if(NOT cuda_found)
 endif()
 
 message(STATUS "hashkernels: CUDA kernels by nvcc ${CMAKE_CUDA_COMPILER_VERSION} for ${CMAKE_CUDA_ARCHITECTURES}")
-add_library(hashkernels_cuda OBJECT cuda/device.cu cuda/distance.cu)
+add_library(hashkernels_cuda OBJECT
+  cuda/counting.cu
+  cuda/device.cu
+  cuda/distance.cu
+  cuda/index_order.cu
+  cuda/pack.cu
+  cuda/scan.cu
+  cuda/search.cu)
+# Metrics come out as on the CPU, whose compiler fuses no multiplication with an addition either.
+set_source_files_properties(cuda/index_order.cu PROPERTIES COMPILE_OPTIONS --fmad=false)
 target_include_directories(hashkernels_cuda PRIVATE include cuda)
 set_target_properties(hashkernels_cuda PROPERTIES CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON CUDA_EXTENSIONS OFF CUDA_RUNTIME_LIBRARY Static CUDA_VISIBILITY_PRESET hidden)
 list(JOIN CMAKE_CUDA_ARCHITECTURES "," architectures)

@@ -27,8 +27,9 @@ struct Chunks {
   static constexpr int64_t kMinRows = 512;                // below that, writing the counters costs more than counting
   static constexpr int64_t kMaxPackedRows = 16384;        // a counter of 16 bits holds 65535
   static constexpr int64_t kMaxCounters = int64_t{1} << 23;  // 64 MB of workspace, where one chunk a query fits into it
-  static constexpr int kSharedBytes = 34 << 10;           // counters of a block: six blocks share an SM
+  static constexpr int kSharedBytes = 34 << 10;           // counters of a block; kBlocks share an SM
   static constexpr int kMaxThreads = 128;
+  static constexpr int kBlocks = 6;                       // an SM: 80 registers a thread
   static constexpr int kMinThreads = 32;
 };
 

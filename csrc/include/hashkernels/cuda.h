@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "hashkernels/codes.h"
+#include "hashkernels/counting.h"
 #include "hashkernels/status.h"
 
 namespace hashkernels::cuda {
@@ -21,8 +22,45 @@ int device_count() noexcept;
 // The kernel and the CUDA error of this thread's last kDeviceError.
 const char* last_device_error() noexcept;
 
-// As hashkernels::hamming_distance, with device pointers; `stream` is a cudaStream_t.
+// The kernels below answer as their namesakes of the CPU, bit for bit where numbers are integers or sums of precision,
+// from device pointers; `stream` is a cudaStream_t. They can be captured in a CUDA graph. `workspace` is device memory of
+// as many int64 as the function named <op>_workspace says for the same sizes; what it holds on entry does not matter.
+
 template <class T>
 Status hamming_distance(const Codes& queries, const Codes& database, T* out, int device, void* stream) noexcept;
+
+// Values lie at multiples of their size. *has_nan, unless null, is set to 1 when any value is NaN, and else left alone.
+Status pack_codes(const Values& values, uint8_t* out, int64_t out_stride, bool little, int32_t* has_nan, int device,
+                  void* stream) noexcept;
+
+Status unpack_codes(const Codes& codes, int bits, int8_t* out, int64_t out_stride, bool little, int device,
+                    void* stream) noexcept;
+
+Status retrieval_counts(const Codes& queries, const Codes& database, Labels query_labels, Labels database_labels,
+                        int64_t* total, int64_t* relevant, int device, void* stream) noexcept;
+
+// `cutoffs` is host memory.
+int64_t index_order_workspace(int64_t num_queries, int64_t num_database, int num_bytes) noexcept;
+Status index_order_precision(const Codes& queries, const Codes& database, Labels query_labels, Labels database_labels,
+                             const int64_t* cutoffs, int num_cutoffs, int64_t* hits, double* precision_sum,
+                             int64_t* workspace, int device, void* stream) noexcept;
+
+int64_t topk_workspace(int64_t num_queries, int64_t num_database, int num_bytes) noexcept;
+Status topk(const Codes& queries, const Codes& database, int64_t k, const uint8_t* allowed, int32_t* distances,
+            int64_t* indices, int64_t* workspace, int device, void* stream) noexcept;
+
+// range_fill uses up what range_count left in the workspace, for the same queries, database and radius; between the two
+// the caller turns counts into offsets.
+int64_t range_workspace(int64_t num_queries, int64_t num_database, int num_bytes, int radius) noexcept;
+Status range_count(const Codes& queries, const Codes& database, int radius, int64_t* counts, int64_t* workspace,
+                   int device, void* stream) noexcept;
+Status range_fill(const Codes& queries, const Codes& database, int radius, const int64_t* offsets, int32_t* distances,
+                  int64_t* indices, int64_t* workspace, int device, void* stream) noexcept;
+
+// The form of fixed size: the max_results nearest codes within `radius` of query q at distances[q * max_results ...],
+// ordered by (distance, index) and padded with (INT32_MAX, -1). counts[q] is how many there are in all: a row with
+// counts[q] > max_results is not complete.
+Status range_nearest(const Codes& queries, const Codes& database, int radius, int64_t max_results, int64_t* counts,
+                     int32_t* distances, int64_t* indices, int64_t* workspace, int device, void* stream) noexcept;
 
 }  // namespace hashkernels::cuda

@@ -1,0 +1,18 @@
+// Exclusive prefix sums of the rows of a matrix of int64.
+#pragma once
+
+#include <cstdint>
+
+#include "launch.cuh"
+
+namespace hashkernels::cuda {
+
+// int64 values of workspace that exclusive_scan wants.
+int64_t scan_workspace(int64_t num_rows, int64_t row_length) noexcept;
+
+// Replaces each of the num_rows rows of row_length values by its exclusive prefix sums; totals, unless null, receives
+// the sum of each row.
+cudaError_t exclusive_scan(int64_t* values, int64_t num_rows, int64_t row_length, int64_t* totals, int64_t* workspace,
+                           void* stream) noexcept;
+
+}  // namespace hashkernels::cuda

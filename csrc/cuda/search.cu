@@ -1,0 +1,205 @@
+// Top-k and radius search as one counting sort. A first pass counts, for every query and chunk, the codes at each
+// distance; the prefix sums of these counters in (distance, chunk) order are where each of them begins in the query's
+// row; a second pass finds the codes again and puts each at its final place. Nothing is compared but distances, any k
+// costs the same two passes, and the order is (distance, index) because a thread walks its chunk in that order.
+#include <cuda_runtime.h>
+
+#include "arch.cuh"
+#include "chunks.cuh"
+#include "hashkernels/cuda.h"
+#include "launch.cuh"
+#include "scan.cuh"
+
+namespace hashkernels::cuda {
+namespace {
+
+using Tuning = tuning::Chunks;
+
+// What both passes look at: codes at distances below `bins` whose byte in `allowed`, unless null, is not zero.
+struct Search {
+  Codes queries, database;
+  const uint8_t* allowed;
+  int64_t bins;
+  Chunks chunks;
+};
+
+// places[(query * bins + distance) * chunks.count + chunk] = number of codes.
+template <class Width, bool in_shared>
+__global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
+    count_kernel(const Search search, int64_t* __restrict__ places) {
+  const Share share(search.queries.num_codes, search.chunks, search.database.num_codes);
+  if (!share.exists(search.chunks)) return;
+  const Query<Width> query(search.queries, share.query);
+  places += share.query * search.bins * search.chunks.count + share.chunk;
+  const auto counts = [&](int64_t row, int distance) {
+    return distance < search.bins && (search.allowed == nullptr || search.allowed[row] != 0);
+  };
+
+  if constexpr (in_shared) {
+    SharedColumn column(arch::dynamic_shared<uint32_t>(), search.bins);
+    // A counter of 32 bits holds 2^32 - 1 codes; longer chunks are counted in pieces.
+    constexpr int64_t kPiece = int64_t{1} << 31;
+    for (int64_t bin = 0; bin < search.bins; ++bin) places[bin * search.chunks.count] = 0;
+    for (int64_t first = share.first; first < share.last; first += kPiece) {
+      for_each_distance(query, search.database, first, min(first + kPiece, share.last), [&](int64_t row, int distance) {
+        if (counts(row, distance)) ++column[distance];
+      });
+      for (int64_t bin = 0; bin < search.bins; ++bin) places[bin * search.chunks.count] += column[bin];
+      column.clear();
+    }
+  } else {
+    for (int64_t bin = 0; bin < search.bins; ++bin) places[bin * search.chunks.count] = 0;
+    for_each_distance(query, search.database, share.first, share.last, [&](int64_t row, int distance) {
+      if (counts(row, distance)) ++places[distance * search.chunks.count];
+    });
+  }
+}
+
+// places, scanned, is where the next code of (query, distance, chunk) goes, counted from the query's first place. That
+// is offsets[query], or query * limit where offsets is null; places from `limit` on are left out.
+template <class Width>
+__global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
+    place_kernel(const Search search, int64_t* __restrict__ places, const int64_t* __restrict__ offsets, int64_t limit,
+                 int32_t* __restrict__ distances, int64_t* __restrict__ indices) {
+  const Share share(search.queries.num_codes, search.chunks, search.database.num_codes);
+  if (!share.exists(search.chunks)) return;
+  const Query<Width> query(search.queries, share.query);
+  places += share.query * search.bins * search.chunks.count + share.chunk;
+  const int64_t start = offsets == nullptr ? share.query * limit : offsets[share.query];
+
+  // The greatest distance at which this chunk still has a place: places grow with the distance.
+  int low = -1;
+  int high = static_cast<int>(search.bins);
+  while (high - low > 1) {
+    const int middle = (low + high) / 2;
+    if (places[middle * search.chunks.count] < limit) {
+      low = middle;
+    } else {
+      high = middle;
+    }
+  }
+  int greatest = low;
+  for_each_distance(query, search.database, share.first, share.last, [&](int64_t row, int distance) {
+    if (distance > greatest || (search.allowed != nullptr && search.allowed[row] == 0)) return;
+    const int64_t place = places[distance * search.chunks.count]++;
+    if (place < limit) {
+      distances[start + place] = distance;
+      indices[start + place] = row;
+    }
+    if (place + 1 >= limit) greatest = distance - 1;
+  });
+}
+
+// Rows of `limit` results without a code: (INT32_MAX, -1).
+__global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
+    pad_kernel(int64_t count, int32_t* __restrict__ distances, int64_t* __restrict__ indices) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i >= count) return;
+  distances[i] = INT32_MAX;
+  indices[i] = -1;
+}
+
+Search plan(const Codes& queries, const Codes& database, const uint8_t* allowed, int64_t bins) {
+  return {queries, database, allowed, bins, plan_chunks(queries.num_codes, database.num_codes, bins)};
+}
+
+int64_t workspace_values(int64_t num_queries, int64_t num_database, int64_t bins) {
+  const int64_t row_length = bins * plan_chunks(num_queries, num_database, bins).count;
+  return num_queries * row_length + scan_workspace(num_queries, row_length);
+}
+
+int64_t num_bins(int num_bytes, int radius) { return std::min<int64_t>(8 * int64_t{num_bytes}, radius) + 1; }
+
+dim3 grid_of(const Search& search, int threads) {
+  return grid_for(search.queries.num_codes * search.chunks.count, threads);
+}
+
+// Counts, and scans the counters; counts[query], unless null, receives the number of codes.
+cudaError_t find_places(const Search& search, int64_t* workspace, int64_t* counts, void* stream) {
+  const int threads = counting_threads(search.bins);
+  cudaError_t error;
+  if (threads == 0) {
+    error = launch(count_kernel<Width<0, false>, false>, grid_of(search, Tuning::kMaxThreads), Tuning::kMaxThreads, 0,
+                   stream, search, workspace);
+  } else {
+    error = by_width(search.queries, search.database, [&](auto width) {
+      return launch(count_kernel<decltype(width), true>, grid_of(search, threads), threads,
+                    threads * search.bins * sizeof(uint32_t), stream, search, workspace);
+    });
+  }
+  if (error != cudaSuccess) return error;
+  const int64_t row_length = search.bins * search.chunks.count;
+  return exclusive_scan(workspace, search.queries.num_codes, row_length, counts,
+                        workspace + search.queries.num_codes * row_length, stream);
+}
+
+cudaError_t place(const Search& search, int64_t* workspace, const int64_t* offsets, int64_t limit, int32_t* distances,
+                  int64_t* indices, void* stream) {
+  return by_width(search.queries, search.database, [&](auto width) {
+    return launch(place_kernel<decltype(width)>, grid_of(search, Tuning::kMaxThreads), Tuning::kMaxThreads, 0, stream,
+                  search, workspace, offsets, limit, distances, indices);
+  });
+}
+
+cudaError_t pad(int64_t count, int32_t* distances, int64_t* indices, void* stream) {
+  return launch(pad_kernel, grid_for(count, Tuning::kMaxThreads), Tuning::kMaxThreads, 0, stream, count, distances,
+                indices);
+}
+
+}  // namespace
+
+int64_t topk_workspace(int64_t num_queries, int64_t num_database, int num_bytes) noexcept {
+  return workspace_values(num_queries, num_database, num_bins(num_bytes, INT32_MAX));
+}
+
+Status topk(const Codes& queries, const Codes& database, int64_t k, const uint8_t* allowed, int32_t* distances,
+            int64_t* indices, int64_t* workspace, int device, void* stream) noexcept {
+  constexpr const char* kName = "topk";
+  if (queries.num_codes == 0) return Status::kOk;
+  const DeviceGuard guard(device);
+  if (guard.error() != cudaSuccess) return report(kName, guard.error());
+  const Search search = plan(queries, database, allowed, num_bins(queries.num_bytes, INT32_MAX));
+  cudaError_t error = allowed == nullptr ? cudaSuccess : pad(queries.num_codes * k, distances, indices, stream);
+  if (error == cudaSuccess) error = find_places(search, workspace, nullptr, stream);
+  if (error == cudaSuccess) error = place(search, workspace, nullptr, k, distances, indices, stream);
+  return report(kName, error);
+}
+
+int64_t range_workspace(int64_t num_queries, int64_t num_database, int num_bytes, int radius) noexcept {
+  return workspace_values(num_queries, num_database, num_bins(num_bytes, radius));
+}
+
+Status range_count(const Codes& queries, const Codes& database, int radius, int64_t* counts, int64_t* workspace,
+                   int device, void* stream) noexcept {
+  constexpr const char* kName = "range_count";
+  if (queries.num_codes == 0) return Status::kOk;
+  const DeviceGuard guard(device);
+  if (guard.error() != cudaSuccess) return report(kName, guard.error());
+  const Search search = plan(queries, database, nullptr, num_bins(queries.num_bytes, radius));
+  return report(kName, find_places(search, workspace, counts, stream));
+}
+
+Status range_fill(const Codes& queries, const Codes& database, int radius, const int64_t* offsets, int32_t* distances,
+                  int64_t* indices, int64_t* workspace, int device, void* stream) noexcept {
+  constexpr const char* kName = "range_fill";
+  if (queries.num_codes == 0) return Status::kOk;
+  const DeviceGuard guard(device);
+  if (guard.error() != cudaSuccess) return report(kName, guard.error());
+  const Search search = plan(queries, database, nullptr, num_bins(queries.num_bytes, radius));
+  return report(kName, place(search, workspace, offsets, INT64_MAX, distances, indices, stream));
+}
+
+Status range_nearest(const Codes& queries, const Codes& database, int radius, int64_t max_results, int64_t* counts,
+                     int32_t* distances, int64_t* indices, int64_t* workspace, int device, void* stream) noexcept {
+  constexpr const char* kName = "range_nearest";
+  if (queries.num_codes == 0) return Status::kOk;
+  const DeviceGuard guard(device);
+  if (guard.error() != cudaSuccess) return report(kName, guard.error());
+  const Search search = plan(queries, database, nullptr, num_bins(queries.num_bytes, radius));
+  cudaError_t error = pad(queries.num_codes * max_results, distances, indices, stream);
+  if (error == cudaSuccess) error = find_places(search, workspace, counts, stream);
+  if (error == cudaSuccess) error = place(search, workspace, nullptr, max_results, distances, indices, stream);
+  return report(kName, error);
+}
+
+}  // namespace hashkernels::cuda

@@ -1,0 +1,192 @@
+#include "hashkernels/search.h"
+
+#include <climits>
+
+#include "emulated.hpp"
+
+namespace hashkernels {
+namespace {
+
+using namespace testing;
+
+struct Results {
+  std::vector<int32_t> distances;
+  std::vector<int64_t> indices;
+  bool operator==(const Results&) const = default;
+};
+
+void expect_same_topk(const RandomCodes& host_queries, const RandomCodes& host_database, const std::vector<int64_t>& ks,
+                      const std::vector<uint8_t>& allowed = {}, int64_t extra_stride = 0, size_t alignment = 1) {
+  const Codes queries = host_queries.view(), database = host_database.view();
+  DeviceCodes device_queries(queries, extra_stride, alignment), device_database(database, extra_stride, alignment);
+  emulator::DeviceArray<uint8_t> device_allowed(allowed);
+  for (int64_t k : ks) {
+    const size_t size = queries.num_codes * k;
+    Results expected{std::vector<int32_t>(size), std::vector<int64_t>(size)};
+    ASSERT_EQ(topk(queries, database, k, allowed.empty() ? nullptr : allowed.data(), expected.distances.data(),
+                   expected.indices.data(), 1),
+              Status::kOk);
+    for_each_schedule([&] {
+      emulator::DeviceArray<int32_t> distances(size);
+      emulator::DeviceArray<int64_t> indices(size);
+      emulator::DeviceArray<int64_t> workspace(
+          cuda::topk_workspace(queries.num_codes, database.num_codes, queries.num_bytes));
+      ASSERT_EQ(cuda::topk(device_queries.view(), device_database.view(), k,
+                           allowed.empty() ? nullptr : device_allowed.data(), distances.data(), indices.data(),
+                           workspace.data(), 0, nullptr),
+                Status::kOk);
+      ASSERT_EQ((Results{distances.host(), indices.host()}), expected) << "k " << k << ", " << queries.num_bytes;
+    });
+  }
+}
+
+TEST(EmulatedTopK, SameAsCpuAtEveryWidth) {
+  for (int bits : {1, 7, 8, 9, 16, 31, 32, 48, 63, 64, 65, 96, 127, 128, 129, 256, 264, 1023, 4096}) {
+    const int64_t num_database = bits > 1000 ? 1100 : 2100;
+    expect_same_topk(RandomCodes(5, bits, 1), RandomCodes(num_database, bits, 2), {1, 10, 1000}, {}, bits % 3);
+  }
+}
+
+TEST(EmulatedTopK, SameAsCpuOnAlignedCodes) {
+  for (int bits : {32, 64, 128, 256}) {
+    expect_same_topk(RandomCodes(7, bits, 1), RandomCodes(1200, bits, 2), {1, 100}, {}, 0, 16);
+  }
+}
+
+TEST(EmulatedTopK, ManyQueries) { expect_same_topk(RandomCodes(130, 24, 3), RandomCodes(1537, 24, 4), {1, 100}); }
+
+TEST(EmulatedTopK, AnyKUpToTheWholeDatabase) {
+  for (int64_t num_database : {1, 2, 511, 512, 513, 1300}) {
+    expect_same_topk(RandomCodes(3, 24, 5), RandomCodes(num_database, 24, 6), {1, (num_database + 1) / 2, num_database});
+  }
+}
+
+TEST(EmulatedTopK, LowestIndicesAmongEqualCodes) {
+  RandomCodes queries(2, 64, 7), database(5000, 64, 8);
+  for (int64_t n = 0; n < 5000; ++n) std::copy_n(queries.row(0), 8, database.row(n));
+  expect_same_topk(queries, database, {1, 100, 1999, 5000});
+}
+
+TEST(EmulatedTopK, OnlyAllowedCodesAndPaddingBehindThem) {
+  const RandomCodes queries(4, 100, 11), database(3000, 100, 12);
+  for (int64_t step : {1, 7, 700, 4000}) {
+    std::vector<uint8_t> allowed(3000, 0);
+    for (int64_t n = step - 1; n < 3000; n += step) allowed[n] = 255;
+    expect_same_topk(queries, database, {1, 5, 3000}, allowed);
+  }
+}
+
+// Enough (distance, chunk) counters a query for the prefix sums to run over several segments.
+TEST(EmulatedTopK, ManyChunks) {
+  const RandomCodes queries(2, 256, 13), database(40000, 256, 14);
+  ASSERT_GT(cuda::topk_workspace(2, 40000, 32), 2 * 257 * 64);
+  expect_same_topk(queries, database, {50});
+}
+
+TEST(EmulatedTopK, RowsInAnyOrder) {
+  const RandomCodes host_queries(2, 64, 13), host_database(1000, 64, 14);
+  DeviceCodes queries(host_queries.view()), database(host_database.view());
+  const Codes view = host_database.view(), device_view = database.view();
+  const auto backwards = [](const Codes& codes) {
+    return Codes{codes.data + 999 * codes.stride, 1000, -codes.stride, 8};
+  };
+  Results expected{std::vector<int32_t>(100), std::vector<int64_t>(100)};
+  ASSERT_EQ(topk(host_queries.view(), backwards(view), 50, nullptr, expected.distances.data(), expected.indices.data(),
+                 1),
+            Status::kOk);
+  emulator::DeviceArray<int32_t> distances(100);
+  emulator::DeviceArray<int64_t> indices(100), workspace(cuda::topk_workspace(2, 1000, 8));
+  ASSERT_EQ(cuda::topk(queries.view(), backwards(device_view), 50, nullptr, distances.data(), indices.data(),
+                       workspace.data(), 0, nullptr),
+            Status::kOk);
+  EXPECT_EQ((Results{distances.host(), indices.host()}), expected);
+}
+
+class RangeCase {
+ public:
+  RangeCase(int64_t num_queries, int64_t num_database, int bits, int radius)
+      : host_queries_(num_queries, bits, 15),
+        host_database_(num_database, bits, 16),
+        queries_(host_queries_.view()),
+        database_(host_database_.view()),
+        radius_(radius),
+        counts_(num_queries),
+        offsets_{0} {
+    const Codes queries = host_queries_.view(), database = host_database_.view();
+    EXPECT_EQ(range_count(queries, database, radius, counts_.data(), 1), Status::kOk);
+    for (int64_t count : counts_) offsets_.push_back(offsets_.back() + count);
+    expected_ = {std::vector<int32_t>(offsets_.back()), std::vector<int64_t>(offsets_.back())};
+    EXPECT_EQ(range_fill(queries, database, radius, offsets_.data(), expected_.distances.data(),
+                         expected_.indices.data(), 1),
+              Status::kOk);
+  }
+
+  void expect_same_results() {
+    for_each_schedule([&] {
+      emulator::DeviceArray<int64_t> counts(counts_.size()), workspace(workspace_size()), offsets(offsets_);
+      ASSERT_EQ(cuda::range_count(queries_.view(), database_.view(), radius_, counts.data(), workspace.data(), 0,
+                                  nullptr),
+                Status::kOk);
+      ASSERT_EQ(counts.host(), counts_) << "radius " << radius_;
+      emulator::DeviceArray<int32_t> distances(offsets_.back());
+      emulator::DeviceArray<int64_t> indices(offsets_.back());
+      ASSERT_EQ(cuda::range_fill(queries_.view(), database_.view(), radius_, offsets.data(), distances.data(),
+                                 indices.data(), workspace.data(), 0, nullptr),
+                Status::kOk);
+      ASSERT_EQ((Results{distances.host(), indices.host()}), expected_) << "radius " << radius_;
+    });
+  }
+
+  void expect_same_nearest(int64_t max_results) {
+    const int64_t num_queries = static_cast<int64_t>(counts_.size());
+    Results expected{std::vector<int32_t>(num_queries * max_results, INT32_MAX),
+                     std::vector<int64_t>(num_queries * max_results, -1)};
+    for (int64_t q = 0; q < num_queries; ++q) {
+      for (int64_t i = 0; i < std::min(max_results, counts_[q]); ++i) {
+        expected.distances[q * max_results + i] = expected_.distances[offsets_[q] + i];
+        expected.indices[q * max_results + i] = expected_.indices[offsets_[q] + i];
+      }
+    }
+    for_each_schedule([&] {
+      emulator::DeviceArray<int64_t> counts(num_queries), workspace(workspace_size());
+      emulator::DeviceArray<int32_t> distances(num_queries * max_results);
+      emulator::DeviceArray<int64_t> indices(num_queries * max_results);
+      ASSERT_EQ(cuda::range_nearest(queries_.view(), database_.view(), radius_, max_results, counts.data(),
+                                    distances.data(), indices.data(), workspace.data(), 0, nullptr),
+                Status::kOk);
+      ASSERT_EQ(counts.host(), counts_);
+      ASSERT_EQ((Results{distances.host(), indices.host()}), expected) << "radius " << radius_;
+    });
+  }
+
+ private:
+  int64_t workspace_size() {
+    const Codes queries = queries_.view();
+    return cuda::range_workspace(queries.num_codes, database_.view().num_codes, queries.num_bytes, radius_);
+  }
+
+  RandomCodes host_queries_, host_database_;
+  DeviceCodes queries_, database_;
+  int radius_;
+  std::vector<int64_t> counts_, offsets_;
+  Results expected_;
+};
+
+TEST(EmulatedRangeSearch, SameAsCpuAtEveryWidthAndRadius) {
+  for (int bits : {1, 8, 15, 64, 65, 200, 264, 1000}) {
+    for (int radius : {0, 1, bits / 2 - 1, bits / 2, bits, bits + 100}) {
+      if (radius >= 0) RangeCase(3, 1100, bits, radius).expect_same_results();
+    }
+  }
+}
+
+TEST(EmulatedRangeSearch, ManyQueries) {
+  for (int radius : {27, 64}) RangeCase(130, 1100, 64, radius).expect_same_results();
+}
+
+TEST(EmulatedRangeSearch, FixedSizeGivesTheNearestAndAllCounts) {
+  for (int64_t max_results : {1, 40, 1200}) RangeCase(4, 1100, 32, 14).expect_same_nearest(max_results);
+}
+
+}  // namespace
+}  // namespace hashkernels
