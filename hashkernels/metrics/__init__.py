@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hashkernels.metrics._pairs import qrels_relevance
 from hashkernels.metrics.bootstrap import ConfidenceInterval, bootstrap_mean
 from hashkernels.metrics.code_statistics import CodeStatistics, code_statistics
@@ -11,6 +13,7 @@ from hashkernels.metrics.evaluate import evaluate, evaluate_counts
 from hashkernels.metrics.evaluator import RetrievalEvaluator, Role
 from hashkernels.metrics.f_score import f_score, f_score_within
 from hashkernels.metrics.hit_rate import hit_rate
+from hashkernels.metrics.loaders import RetrievalCallback, evaluate_loaders
 from hashkernels.metrics.lower_bound import (
     RankExtremes,
     average_precision_bound,
@@ -61,6 +64,7 @@ __all__ = [
     "CountTies",
     "Denominator",
     "DistanceHistogram",
+    "HashRetrievalMetric",
     "LogisticRecognition",
     "MisRanks",
     "NeighbourRecognition",
@@ -72,6 +76,7 @@ __all__ = [
     "QueryMetric",
     "RankExtremes",
     "RankingReport",
+    "RetrievalCallback",
     "RetrievalCounts",
     "RetrievalEvaluator",
     "RetrievalReport",
@@ -86,6 +91,7 @@ __all__ = [
     "code_statistics",
     "evaluate",
     "evaluate_counts",
+    "evaluate_loaders",
     "evaluate_scores",
     "f_score",
     "f_score_within",
@@ -102,3 +108,12 @@ __all__ = [
     "retrieval_counts",
     "separation",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "HashRetrievalMetric":
+        # subclasses a class of torchmetrics, which not everyone has
+        from hashkernels.metrics import torchmetrics_adapter
+
+        return torchmetrics_adapter.HashRetrievalMetric
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

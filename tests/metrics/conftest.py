@@ -123,7 +123,7 @@ def start_ranks() -> Callable[..., None]:
     """Run a function of (rank, folder) in several processes; they fork from one that has imported everything."""
 
     def start(work: Callable[..., None], folder: Path, num_ranks: int) -> None:
-        multiprocessing.get_context("forkserver").set_forkserver_preload(["hashkernels.metrics"])
+        multiprocessing.get_context("forkserver").set_forkserver_preload(["hashkernels.metrics", "torchmetrics"])
         torch.multiprocessing.start_processes(work, (folder,), nprocs=num_ranks, start_method="forkserver")
 
     return start

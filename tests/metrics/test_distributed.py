@@ -69,6 +69,16 @@ def stream_parts(rank):
     return [as_json(evaluator.compute()), evaluator.compute().quote()]
 
 
+def gather_parts(rank):
+    """torchmetrics: every rank has its own queries and its own part of the database."""
+    codes, labels = map(torch.from_numpy, inputs())
+    metric = hk.metrics.HashRetrievalMetric(8, k=30)
+    metric.update(codes[rank * 5 : rank * 5 + 5], labels[rank * 5 : rank * 5 + 5], "query")
+    part = slice(sum(SIZES[4][:rank]), sum(SIZES[4][: rank + 1]))
+    metric.update(codes[part], labels[part], "database")
+    return metric.compute().item()
+
+
 class Exhausted:
     """Fails like an allocation does, in the middle of reading the relevance."""
 
@@ -121,6 +131,7 @@ def work(rank, folder):
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=NUM_RANKS)
     groups = {size: distributed.new_group(list(range(size))) for size in range(1, NUM_RANKS)}
     results = {"parts": evaluate_parts(rank, {**groups, NUM_RANKS: True}), "stream": stream_parts(rank)}
+    results["gathered"] = gather_parts(rank)
     results["failures"] = failures(rank)
     (folder / f"{rank}.json").write_text(json.dumps(results))
     distributed.destroy_process_group()
@@ -145,6 +156,12 @@ def test_ranks_that_stream_find_the_bits_of_one_process(heard):
     codes, labels = inputs()
     alone = hk.evaluate(codes[:20], codes, labels[:20], labels, k=(5, 80), index_order=True)
     assert [part["stream"] for part in heard] == [[as_json(alone), alone.quote()]] * NUM_RANKS
+
+
+def test_torchmetrics_gathers_the_parts_of_all_ranks(heard):
+    codes, labels = inputs()
+    alone = hk.evaluate(codes[:20], codes, labels[:20], labels, k=30)
+    assert [part["gathered"] for part in heard] == [alone.map] * NUM_RANKS
 
 
 FAILED = {

@@ -1,0 +1,169 @@
+"""Models over loaders, the callback, and the torchmetrics class, against ``evaluate`` over all codes at once."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+import hashkernels as hk
+from hashkernels.metrics import HashRetrievalMetric, RetrievalCallback, evaluate_loaders
+
+
+@pytest.fixture
+def data():
+    generator = torch.Generator().manual_seed(0)
+    queries, database = (torch.randn(count, 6, generator=generator) for count in (11, 60))
+    return TensorDataset(queries, torch.arange(11) % 3), TensorDataset(database, torch.arange(60) % 3, torch.arange(60))
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(1)
+    return torch.nn.Sequential(torch.nn.Linear(6, 12), torch.nn.Dropout(0.9))
+
+
+def whole(model, data, **options):
+    with torch.no_grad():
+        codes = [hk.pack_codes(model[0](part.tensors[0])) for part in data]
+    return hk.evaluate(*codes, data[0].tensors[1], data[1].tensors[1], bits=12, **options)
+
+
+def loaders(data):
+    return DataLoader(data[0], 4), DataLoader(data[1], 25)
+
+
+def test_loaders_equal_everything_at_once(model, data):
+    model[1].eval()
+    report = evaluate_loaders(model, *loaders(data), k=(5, 40), ties="index")
+    assert report.to_dict(per_query=True) == whole(model, data, k=(5, 40), ties="index").to_dict(per_query=True)
+    assert model.training
+    assert model[0].training
+    assert not model[1].training
+
+
+def test_dropout_is_off_while_encoding(model, data):
+    assert evaluate_loaders(model, *loaders(data)).map == whole(model, data).map
+    assert model[1].training
+    plain = evaluate_loaders(lambda items: model[0](items), *loaders(data))
+    assert plain.map == whole(model, data).map
+
+
+def test_mode_comes_back_after_an_error(model, data):
+    with pytest.raises(ValueError, match="query_loader must give at least one batch, got none"):
+        evaluate_loaders(model, [], loaders(data)[1])
+    wide = torch.randn(3, 13), torch.zeros(3, dtype=torch.int64)
+    with pytest.raises(ValueError, match="outputs of the model must have 6 columns like those before, got 13"):
+        evaluate_loaders(torch.nn.Identity(), loaders(data)[0], [wide])
+    with pytest.raises(RuntimeError, match="compute needs a database"):
+        evaluate_loaders(model, loaders(data)[0], [])
+    assert model[1].training
+
+
+def test_callback_as_lightning_calls_it(model, data):
+    callback = RetrievalCallback(*loaders(data), every=2, prefix="val/")
+    logged = {}
+    module = torch.nn.Sequential(*model)
+    module.log_dict = logged.update
+    for epoch in range(3):
+        trainer = SimpleNamespace(current_epoch=epoch, sanity_checking=False)
+        callback.setup(trainer, module, "fit")
+        callback.on_train_batch_end(trainer, module, None, None, 0)
+        callback.on_validation_epoch_end(SimpleNamespace(current_epoch=1, sanity_checking=True), module)
+        callback.on_validation_epoch_end(trainer, module)
+        callback.teardown(trainer, module, "fit")
+    expected = whole(model, data)
+    assert list(callback.reports) == [1]
+    assert logged == {
+        "val/map": expected.map,
+        "val/map_lo": expected.map_bounds.lo,
+        "val/map_hi": expected.map_bounds.hi,
+    }
+    callback.load_state_dict(callback.state_dict())
+    assert callback.state_key == "RetrievalCallback{prefix='val/'}"
+    assert copy.deepcopy(callback).every == 2
+    with pytest.raises(AttributeError, match="no attribute 'monitor'"):
+        _ = callback.monitor
+
+
+def test_callback_in_a_loop(model, data):
+    callback = RetrievalCallback(*loaders(data))
+    assert callback(model).map == callback(model, 5).map == whole(model, data).map
+    assert list(callback.reports) == [0, 5]
+    with pytest.raises(ValueError, match="every must be at least 1, got 0"):
+        RetrievalCallback([], [], every=0)
+
+
+def filled(metric, model, data):
+    for role, part in zip(("database", "query"), data[::-1], strict=True):
+        for items, labels, *_ in DataLoader(part, 7):
+            metric(model[0](items), labels, role)
+    return metric
+
+
+def test_torchmetrics_class_equals_evaluate(model, data):
+    metric = filled(HashRetrievalMetric(12, k=(5, 30), ties="index"), model, data)
+    expected = whole(model, data, k=(5, 30), ties="index")
+    assert metric.compute().item() == expected.map
+    assert metric.compute().dtype == torch.float64
+    assert metric.report.to_dict(per_query=True) == expected.to_dict(per_query=True)
+    again = pickle.loads(pickle.dumps(metric))
+    assert type(again) is HashRetrievalMetric
+    assert again.compute().item() == copy.deepcopy(metric).compute().item() == expected.map
+    metric.reset()
+    metric.update(hk.pack_codes(torch.ones(1, 12)), torch.zeros(1, dtype=torch.int64), role="query")
+    with pytest.raises(RuntimeError, match="compute needs queries and a database"):
+        metric.compute()
+    assert [part.shape for part in metric.query_codes] == [(1, 2)]
+
+
+def test_torchmetrics_class_in_a_collection(model, data):
+    from torchmetrics import Metric, MetricCollection
+
+    metric = HashRetrievalMetric(12)
+    assert isinstance(metric, Metric)
+    assert metric.higher_is_better
+    collection = MetricCollection({"map": metric, "map@5": HashRetrievalMetric(12, k=5)})
+    for role, part in zip(("query", "database"), data, strict=True):
+        collection.update(model[0](part.tensors[0]), part.tensors[1], role=role)
+    found = collection.compute()
+    assert found["map"].item() == whole(model, data).map
+    assert found["map@5"].item() == whole(model, data, k=5).map
+
+
+@pytest.mark.parametrize(
+    ("work", "error", "message"),
+    [
+        (lambda: HashRetrievalMetric(12, ties="none"), ValueError, "ties must be one of"),
+        (lambda: HashRetrievalMetric(12, exclude=3), TypeError, "unexpected keyword argument 'exclude'"),
+        (lambda: HashRetrievalMetric(0), ValueError, r"bits must be in 1\.\.4096, got 0"),
+        (lambda: batch(torch.ones(2, 5), torch.zeros(2).long()), ValueError, "codes must have 12 columns, got 5"),
+        (lambda: batch(torch.ones(2, 12), torch.zeros(3).long()), ValueError, "labels must have one row for each of 2"),
+        (lambda: batch(torch.ones(2, 12), torch.zeros(2).long(), "x"), ValueError, "role must be one of query, data"),
+    ],
+)
+def test_torchmetrics_class_names_bad_arguments(work, error, message):
+    with pytest.raises(error, match=message):
+        work()
+
+
+def batch(codes, labels, role="query"):
+    HashRetrievalMetric(12).update(codes, labels, role)
+
+
+def test_without_torchmetrics_everything_else_works():
+    code = (
+        "import sys; sys.modules['torchmetrics'] = None\n"
+        "from hashkernels import metrics\n"
+        "assert metrics.evaluate_loaders\n"
+        "try: metrics.HashRetrievalMetric\n"
+        "except ImportError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "torchmetrics is missing: pip install 'hashkernels[bench]'"
