@@ -13,10 +13,12 @@ namespace {
 // Below this many multiply-adds, waking a thread costs more than it saves.
 constexpr int64_t kSerialWork = 4'000'000;
 
-// A bank is cut into so many tasks, if each gradient that they leave behind fits its share of the bytes.
+// A bank is cut into so many tasks, if there is work enough in each to make up for the gradient that it leaves behind,
+// and if all of those fit the bytes.
 constexpr int64_t kBankTasks = 64;
 constexpr int64_t kBankBytes = 32 << 20;
 constexpr int64_t kBankRowTiles = 4;
+constexpr int64_t kBankColumnTiles = 8;
 
 // What two tasks must not touch at the same time: rows of the gradient, and sums. `turn` counts the tasks done with it.
 struct alignas(64) Block {
@@ -151,7 +153,7 @@ class Engine {
     const int64_t width = padded_bits<T>(pairs_.bits);
     const int64_t gradient_bytes = std::max<int64_t>(pairs_.u.num_rows * width * sizeof(T), 1);
     const int64_t wanted = std::min(kBankTasks / std::max<int64_t>(row_groups, 1), kBankBytes / gradient_bytes);
-    const int64_t column_groups = std::max<int64_t>(std::min(wanted, column_tiles), 1);
+    const int64_t column_groups = std::max<int64_t>(std::min(wanted, column_tiles / kBankColumnTiles), 1);
     const int64_t num_tasks = row_groups * column_groups;
     const int64_t workers = std::min<int64_t>(threads, num_tasks);
 
