@@ -8,24 +8,26 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import Dataset, default_collate
 
 from hashkernels import _validation as check
-from hashkernels._arrays import ArrayT, like, to_tensors
+from hashkernels._arrays import ArrayT, like, to_tensor, to_tensors
 from hashkernels._warnings import HashkernelsWarning
 from hashkernels.codes import pack_codes
 from hashkernels.train.history import EpochRecord, History, Progress
 from hashkernels.train.models import to_inputs
 
 Pair = tuple[torch.Tensor, torch.Tensor]
+Arrays = tuple[NDArray[Any], NDArray[Any]]
 SCHEDULES = ("constant", "cosine")
 
 
 def fit(
     model: nn.Module,
     loss: nn.Module,
-    dataset: Pair | Dataset[Any],
+    dataset: Pair | Arrays | Dataset[Any],
     *,
     epochs: int = 12,
     batch_size: int = 64,
@@ -45,8 +47,8 @@ def fit(
     Args:
         model: items -> outputs float [N, bits]; trained in place, on the device where its parameters are.
         loss: ``loss(u, labels, indices=...)`` -> scalar; moved to the model's device.
-        dataset: a pair (items, labels), items uint8 images (scaled to 0..1) or floating point; or a map-style
-            ``torch.utils.data.Dataset`` of such pairs.
+        dataset: a pair (items, labels) of tensors or arrays, items uint8 images (scaled to 0..1) or floating point; or
+            a map-style ``torch.utils.data.Dataset`` of such pairs.
         epochs: passes over the data.
         batch_size: at least 2.
         learning_rate: of Adam, at the start.
@@ -78,6 +80,8 @@ def fit(
     check.check_real("weight_decay", weight_decay, 0)
     check.check_choice("schedule", schedule, SCHEDULES)
     check.check_int("seed", seed, 0)
+    if isinstance(dataset, tuple):
+        dataset = (to_tensor("items", dataset[0]), to_tensor("labels", dataset[1]))
     num_items = _num_items(dataset)
     settings = {
         "optimiser": "AdamW" if weight_decay else "Adam",
@@ -90,10 +94,7 @@ def fit(
     }
     device = _device(model)
     loss.to(device)
-    groups: list[dict[str, Any]] = [{"params": list(model.parameters()), "weight_decay": weight_decay}]
-    if extra := list(loss.parameters()):
-        groups.append({"params": extra, "weight_decay": 0.0})
-    optimiser = torch.optim.AdamW(groups, lr=learning_rate)
+    optimiser = _optimiser(model, loss, learning_rate, weight_decay)
     batches = min(math.ceil(num_items / batch_size), num_items // 2)
     num_steps = epochs * batches
     rate = torch.optim.lr_scheduler.LambdaLR(
@@ -204,6 +205,13 @@ class _EpochTally:
             bit_balance=float((1 - (2 * share - 1).abs()).mean()),
             constant_bits=int(((share == 0) | (share == 1)).sum()),
         )
+
+
+def _optimiser(model: nn.Module, loss: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
+    groups: list[dict[str, Any]] = [{"params": list(model.parameters()), "weight_decay": weight_decay}]
+    if extra := list(loss.parameters()):
+        groups.append({"params": extra, "weight_decay": 0.0})
+    return torch.optim.AdamW(groups, lr=learning_rate)
 
 
 def _check_record(record: EpochRecord, num_classes: int, history: History, learning_rate: float) -> None:

@@ -123,12 +123,13 @@ def test_a_loss_that_is_not_finite_stops_the_run() -> None:
         fit(build_model((6,), 8), Diverging(), blobs(), epochs=2)
 
 
-def test_a_map_style_dataset_is_a_pair_item_by_item() -> None:
+def test_arrays_and_a_map_style_dataset_are_a_pair_too() -> None:
     items, labels = blobs()
     pairs = torch.utils.data.TensorDataset(items, labels)
     first = fit(build_model((6,), 16), CSQLoss(16, 3), (items, labels), epochs=2)
     second = fit(build_model((6,), 16), CSQLoss(16, 3), pairs, epochs=2)
-    assert first.to_dict() == second.to_dict()
+    third = fit(build_model((6,), 16), CSQLoss(16, 3), (items.numpy(), labels.numpy()), epochs=2)
+    assert first.to_dict() == second.to_dict() == third.to_dict()
 
 
 def test_multi_hot_labels_train() -> None:
