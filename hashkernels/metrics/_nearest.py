@@ -13,15 +13,15 @@ from hashkernels.metrics._index_order import IndexOrder, ordered_sums, sum_of_ha
 from hashkernels.metrics._inputs import Retrieval
 from hashkernels.metrics._ranks import Ranks
 
-_FAR = np.iinfo(np.int32).max
+_FAR = np.iinfo(np.int16).max
 _ROWS = 256
 
 
 class Nearest:
-    """Distances int32 [Q, k] and relevance bool [Q, k] in (distance, index) order; padded with the greatest int32."""
+    """Distances int16 [Q, k] and relevance bool [Q, k] in (distance, index) order; padded with the greatest int16."""
 
     def __init__(self, num_queries: int, k: int) -> None:
-        self.distances: npt.NDArray[np.int32] = np.full((num_queries, k), _FAR, dtype=np.int32)
+        self.distances: npt.NDArray[np.int16] = np.full((num_queries, k), _FAR, dtype=np.int16)
         self.relevant: npt.NDArray[np.bool_] = np.zeros((num_queries, k), dtype=np.bool_)
 
     def copy(self) -> Nearest:
@@ -38,7 +38,7 @@ class Nearest:
             distances, indices = _ops.topk(part.queries[block], part.database, k, None, threads)
             own, found = part.query_labels[block], part.database_labels[indices]
             relevant = own[:, None] == found if own.ndim == 1 else ((own[:, None] & found) != 0).any(dim=2)
-            self._merge(block, distances.cpu().numpy(), relevant.cpu().numpy())
+            self._merge(block, distances.cpu().numpy().astype(np.int16), relevant.cpu().numpy())
 
     def across(self, ranks: Ranks) -> Nearest:
         """Those of all ranks, whose parts of the database follow one another."""
@@ -49,7 +49,7 @@ class Nearest:
             strict=True,
         )
         for distances, relevant in parts:
-            merged._merge(slice(None), distances.astype(np.int32), relevant.astype(np.bool_))
+            merged._merge(slice(None), distances.astype(np.int16), relevant.astype(np.bool_))
         return merged
 
     def index_order(self, ks: Sequence[int]) -> IndexOrder:
@@ -59,7 +59,7 @@ class Nearest:
             parts.append(ordered_sums(self.relevant[start : start + _ROWS], ks))
         return sum_of_halves(np.concatenate(parts, axis=1))
 
-    def _merge(self, block: slice, distances: npt.NDArray[np.int32], relevant: npt.NDArray[np.bool_]) -> None:
+    def _merge(self, block: slice, distances: npt.NDArray[np.int16], relevant: npt.NDArray[np.bool_]) -> None:
         k = self.distances.shape[1]
         together = np.concatenate([self.distances[block], distances], axis=1)
         # stable: at one distance what came earlier stays first

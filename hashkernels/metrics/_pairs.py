@@ -36,7 +36,7 @@ class Pairs(NamedTuple):
     def within(self, first: int, count: int) -> Pairs:
         """Those of items first .. first + count - 1, numbered from 0."""
         inside = (self.items >= first) & (self.items < first + count)
-        return Pairs(self.queries[inside], self.items[inside] - first, self.gains[inside])
+        return self if inside.all() and first == 0 else self.chosen(inside)._replace(items=self.items[inside] - first)
 
     def without(self, others: Pairs) -> Pairs:
         """Those that are not among ``others``."""
@@ -58,12 +58,19 @@ class Pairs(NamedTuple):
 
     def distances(self, queries: Tensor, database: Tensor) -> Ints:
         """Hamming distances of the pairs, int64 [P], a block of pairs at a time."""
-        parts = [np.zeros(0, dtype=np.int64)]
-        for start in range(0, self.queries.size, _BLOCK):
-            rows, items = (torch.from_numpy(part[start : start + _BLOCK]) for part in self[:2])
-            first, second = queries[rows.to(queries.device)], database[items.to(queries.device)]
-            parts.append(np.bitwise_count((first ^ second).cpu().numpy()).sum(axis=1, dtype=np.int64))
-        return np.concatenate(parts)
+        width = int(queries.shape[1])
+        found = np.empty(self.queries.size, dtype=np.int64)
+        # rows of whole words, whose last bytes stay zero
+        words = np.zeros((min(_BLOCK, found.size), (width + 7) // 8), dtype=np.uint64)
+        differing = words.view(np.uint8)[:, :width]
+        for start in range(0, found.size, _BLOCK):
+            block = slice(start, min(start + _BLOCK, found.size))
+            rows, items = (torch.from_numpy(part[block]).to(queries.device) for part in (self.queries, self.items))
+            size = block.stop - start
+            differing[:size] = (queries[rows] ^ database[items]).cpu().numpy()
+            counted = np.bitwise_count(words[:size])
+            found[block] = sum(counted.T, np.zeros(size, dtype=np.int64))
+        return found
 
 
 def relevance_pairs(name: str, value: Any, num_queries: int, num_database: int) -> Pairs:
@@ -209,8 +216,10 @@ def _checked(name: str, queries: Ints, items: Ints, gains: Floats, num_queries: 
         if numbers.size and (numbers.min() < 0 or numbers.max() >= count):
             wrong = numbers.min() if numbers.min() < 0 else numbers.max()
             raise ValueError(f"{name} must name {kind} in 0..{count - 1}, got {wrong}")
-    order = np.lexsort((items, queries))
-    queries, items, gains = queries[order], items[order], gains[order]
+    ascends = (queries[1:] > queries[:-1]) | ((queries[1:] == queries[:-1]) & (items[1:] >= items[:-1]))
+    if not ascends.all():
+        order = np.lexsort((items, queries))
+        queries, items, gains = queries[order], items[order], gains[order]
     twice = (queries[1:] == queries[:-1]) & (items[1:] == items[:-1])
     if twice.any():
         place = int(np.argmax(twice))

@@ -69,6 +69,16 @@ class Ranks:
                         f"got {first} on rank 0 and {others[name]} on rank {rank}"
                     )
 
+    def digest(self, *tensors: Tensor | npt.NDArray[Any]) -> str:
+        """Short name of the contents of tensors, the same on every rank that holds the same; none for one alone."""
+        if self.alone:
+            return ""
+        state = hashlib.blake2b(digest_size=8)
+        for tensor in tensors:
+            array = tensor.cpu().numpy() if isinstance(tensor, Tensor) else tensor
+            state.update(f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+        return state.hexdigest()
+
     def gather(self, value: T) -> list[T]:
         """The value of each rank."""
         if self.alone:
@@ -98,12 +108,3 @@ class Ranks:
     def _device(self) -> torch.device:
         """Where the backend of the group wants its tensors."""
         return torch.device("cuda" if dist.get_backend(self._group) == "nccl" else "cpu")
-
-
-def digest(*tensors: Tensor | npt.NDArray[Any]) -> str:
-    """Short name of the contents of tensors, the same on every rank that holds the same."""
-    state = hashlib.blake2b(digest_size=8)
-    for tensor in tensors:
-        array = tensor.cpu().numpy() if isinstance(tensor, Tensor) else tensor
-        state.update(f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
-    return state.hexdigest()

@@ -18,7 +18,7 @@ from hashkernels.metrics._index_order import (
 )
 from hashkernels.metrics._inputs import Retrieval, check_retrieval
 from hashkernels.metrics._pairs import Pairs, excluded_pairs, relevance_pairs
-from hashkernels.metrics._ranks import Ranks, digest
+from hashkernels.metrics._ranks import Ranks
 from hashkernels.metrics._settings import Settings, check_policies
 from hashkernels.metrics._task import Task
 from hashkernels.metrics.code_statistics import CodeStatistics, code_statistics
@@ -130,7 +130,7 @@ def evaluate(
         **policies._asdict(),
         index_order=wants_order,
         labels=retrieval.label_form,
-        queries=digest(retrieval.queries, retrieval.query_labels),
+        queries=ranks.digest(retrieval.queries, retrieval.query_labels),
     )
     sizes = ranks.gather(int(retrieval.database.shape[0]))
 
@@ -142,7 +142,7 @@ def evaluate(
         return whole, Task(retrieval, *parts), settings
 
     whole, task, settings = ranks.together(prepare)
-    ranks.agree(pairs=digest(*(part for pairs in whole[1:] if pairs is not None for part in pairs)))
+    ranks.agree(pairs=ranks.digest(*(part for pairs in whole[1:] if pairs is not None for part in pairs)))
     own = ranks.together(lambda: count(task, threads))
     overall = own if ranks.alone else own.across(ranks)
     orders = _index_orders(task, own, overall, settings, ranks, threads) if wants_order else None
@@ -154,7 +154,7 @@ def evaluate(
         query_classes=QueryClasses.of(retrieval.query_labels) if labelled else None,
         query_statistics=described[0],
         database_statistics=described[1],
-        gains=None if labelled else _gains_by_distance(task, ranks),
+        gains=_gains_by_distance(whole, task, ranks),
     )
 
 
@@ -265,8 +265,10 @@ def _statistics(retrieval: Retrieval) -> tuple[CodeStatistics, CodeStatistics | 
     return code_statistics(retrieval.queries, retrieval.bits), database
 
 
-def _gains_by_distance(task: Task, ranks: Ranks) -> Pairs:
-    """Gains with the distance of each relevant pair in place of its item, sorted by (query, distance, gain)."""
-    assert task.relevance is not None
+def _gains_by_distance(whole: Task, task: Task, ranks: Ranks) -> Pairs | None:
+    """Gains with the distance of each relevant pair in place of its item, sorted by (query, distance, gain); None where
+    all gains are the same, and say no more than relevance."""
+    if whole.relevance is None or task.relevance is None or (whole.relevance.gains == whole.relevance.gains[:1]).all():
+        return None
     local = task.relevance._replace(items=task.relevance.distances(task.retrieval.queries, task.retrieval.database))
     return Pairs.joined(ranks.gather(local))

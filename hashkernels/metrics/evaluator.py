@@ -17,7 +17,7 @@ from hashkernels.metrics._assemble import assemble
 from hashkernels.metrics._index_order import IndexOrder
 from hashkernels.metrics._inputs import Retrieval, checked_labels, label_form, packed_codes
 from hashkernels.metrics._nearest import Nearest
-from hashkernels.metrics._ranks import Ranks, digest
+from hashkernels.metrics._ranks import Ranks
 from hashkernels.metrics._settings import check_policies
 from hashkernels.metrics._task import Task
 from hashkernels.metrics.counts import RetrievalCounts, count
@@ -171,7 +171,7 @@ class RetrievalEvaluator:
             **self._policies._asdict(),
             index_order=self._wants_order,
             labels=self._label_form,
-            queries=digest(queries, labels),
+            queries=ranks.digest(queries, labels),
         )
         overall = counts.across(ranks)
         if overall.num_database == 0:
