@@ -36,6 +36,7 @@ add_library(hashkernels_cuda OBJECT
   cuda/distance.cu
   cuda/index_order.cu
   cuda/pack.cu
+  cuda/pairwise.cu
   cuda/scan.cu
   cuda/search.cu)
 # Metrics come out as on the CPU, whose compiler fuses no multiplication with an addition either.

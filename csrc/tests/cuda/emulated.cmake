@@ -1,6 +1,6 @@
 # The CUDA kernels, compiled by the C++ compiler, against the CPU kernels. No nvcc, no GPU.
 set(kernel_directory ${CMAKE_CURRENT_SOURCE_DIR}/../cuda)
-set(kernels counting device distance index_order pack scan search)
+set(kernels counting device distance index_order pack pairwise scan search)
 list(TRANSFORM kernels PREPEND ${kernel_directory}/ OUTPUT_VARIABLE kernel_sources)
 list(TRANSFORM kernel_sources APPEND .cu)
 set_source_files_properties(${kernel_sources} PROPERTIES LANGUAGE CXX)
@@ -21,6 +21,7 @@ add_library(hashkernels_emulated_cases OBJECT
   cuda/counting_test.cpp
   cuda/distance_test.cpp
   cuda/emulator_test.cpp
+  cuda/pairwise_test.cpp
   cuda/search_test.cpp)
 hashkernels_emulated(hashkernels_emulated_cases)
 
