@@ -10,8 +10,8 @@ import numpy.typing as npt
 from hashkernels import _ops
 from hashkernels.metrics._harmonic import Ints
 from hashkernels.metrics._index_order import IndexOrder, ordered_sums, sum_of_halves
-from hashkernels.metrics._inputs import Retrieval
 from hashkernels.metrics._ranks import Ranks
+from hashkernels.metrics._task import Task
 
 _FAR = np.iinfo(np.int16).max
 _ROWS = 256
@@ -30,15 +30,23 @@ class Nearest:
         other.distances[:], other.relevant[:] = self.distances, self.relevant
         return other
 
-    def add(self, part: Retrieval, threads: int | None) -> None:
+    def add(self, task: Task, threads: int | None) -> None:
         """Items that come after all that were added before."""
-        k = min(self.distances.shape[1], int(part.database.shape[0]))
+        part, spare = task.retrieval, 0
+        if task.left_out is not None and task.left_out.queries.size:
+            spare = int(np.bincount(task.left_out.queries).max())
+        k = min(self.distances.shape[1] + spare, task.num_items)
         for start in range(0, int(part.queries.shape[0]), _ROWS):
             block = slice(start, start + _ROWS)
             distances, indices = _ops.topk(part.queries[block], part.database, k, None, threads)
             own, found = part.query_labels[block], part.database_labels[indices]
             relevant = own[:, None] == found if own.ndim == 1 else ((own[:, None] & found) != 0).any(dim=2)
-            self._merge(block, distances.cpu().numpy().astype(np.int16), relevant.cpu().numpy())
+            near, marks = distances.cpu().numpy().astype(np.int16), relevant.cpu().numpy()
+            if task.left_out is not None and spare:
+                rows = np.arange(start, start + len(near)).repeat(k)
+                absent = task.left_out.contains(rows, indices.cpu().numpy().ravel()).reshape(near.shape)
+                near[absent], marks[absent] = _FAR, False
+            self._merge(block, near, marks)
 
     def across(self, ranks: Ranks) -> Nearest:
         """Those of all ranks, whose parts of the database follow one another."""

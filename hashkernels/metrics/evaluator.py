@@ -17,6 +17,7 @@ from hashkernels.metrics._assemble import assemble
 from hashkernels.metrics._index_order import IndexOrder
 from hashkernels.metrics._inputs import Retrieval, checked_labels, label_form, packed_codes
 from hashkernels.metrics._nearest import Nearest
+from hashkernels.metrics._pairs import Pairs, excluded_pairs
 from hashkernels.metrics._ranks import Ranks
 from hashkernels.metrics._settings import check_policies
 from hashkernels.metrics._task import Task
@@ -32,6 +33,8 @@ Role = Literal["query", "database"]
 
 # Rows looked at together, so that a memory-mapped file of any size takes a few megabytes.
 _CHUNK = 1 << 18
+# The length of a database that has not been seen to its end.
+_ENDLESS = 1 << 62
 
 
 class RetrievalEvaluator:
@@ -47,6 +50,8 @@ class RetrievalEvaluator:
         k, ties, denominator, zero_hit, protocol, threads: as in ``hashkernels.evaluate``. A protocol finds the value in
             index order only with ``index_order=True``.
         index_order: also find the value in index order; this and ties="index" need a k, whose nearest items are kept.
+        exclude: as in ``hashkernels.evaluate``: positions in the database in the order that it comes, left out of each
+            query's ranking; not with ``distributed``, where no rank knows the position of its part.
         distributed: True or a process group: every rank sees all queries and its own part of the database, parts in the
             order of ranks; ``compute`` is then a collective call, and gives every rank the same report.
 
@@ -79,6 +84,7 @@ class RetrievalEvaluator:
         zero_hit: ZeroHit = "zero",
         protocol: ProtocolName | None = None,
         index_order: bool = False,
+        exclude: Any = None,
         distributed: bool | ProcessGroup = False,
         threads: int | None = None,
     ) -> None:
@@ -93,6 +99,9 @@ class RetrievalEvaluator:
                 raise ValueError("k must be given where the order of a stream counts: its nearest k items are kept")
             self._nearest_k = int(np.max(wanted))
             check_int("k", self._nearest_k, 1)
+        if exclude is not None and distributed is not False:
+            raise ValueError("exclude is not for a distributed stream: evaluate takes both")
+        self._exclude = exclude
         self._distributed = distributed
         self._threads = threads
         self.reset()
@@ -104,6 +113,7 @@ class RetrievalEvaluator:
         self._label_form: str | None = None
         self._counts: RetrievalCounts | None = None
         self._nearest: Nearest | None = None
+        self._left_out: Pairs | None = None
         self._num_database = 0
 
     @property
@@ -176,6 +186,10 @@ class RetrievalEvaluator:
         overall = counts.across(ranks)
         if overall.num_database == 0:
             raise RuntimeError(f"compute needs a database, got none for {self.num_queries} queries")
+        if self._left_out is not None and self._left_out.items.max(initial=0) >= overall.num_database:
+            raise ValueError(
+                f"exclude must name items in 0..{overall.num_database - 1}, got {self._left_out.items.max()}"
+            )
         settings = self._policies.settings(overall.num_ranked)
         orders: dict[int, IndexOrder] | None = None
         if self._wants_order:
@@ -214,13 +228,22 @@ class RetrievalEvaluator:
         part = Retrieval(
             queries, codes.to(queries.device), query_labels, labels.to(queries.device), self.bits, form, True
         )
-        counts = count(Task(part), self._threads)
+        task = Task(part, None, self._left_out_of(self._num_database + taken.num_database, int(codes.shape[0])))
+        counts = count(task, self._threads)
         taken.counts = counts if taken.counts is None else taken.counts + counts
         taken.num_database += int(codes.shape[0])
         if self._wants_order:
             if taken.nearest is None:
                 taken.nearest = Nearest(self.num_queries, self._nearest_k)
-            taken.nearest.add(part, self._threads)
+            taken.nearest.add(task, self._threads)
+
+    def _left_out_of(self, first: int, size: int) -> Pairs | None:
+        """What is left out of the part of ``size`` items that begins at ``first``."""
+        if self._exclude is None:
+            return None
+        if self._left_out is None:
+            self._left_out = excluded_pairs("exclude", self._exclude, self.num_queries, _ENDLESS)
+        return self._left_out.within(first, size)
 
 
 @dataclass

@@ -42,6 +42,29 @@ def test_stream_equals_everything_at_once(isa, problem, ties, multi_hot, parts):
     assert (evaluator.num_queries, evaluator.num_database) == (20, 101)
 
 
+@pytest.mark.parametrize("ties", RULES)
+@pytest.mark.parametrize("parts", [1, 4, 101])
+def test_items_left_out_of_a_stream(problem, ties, parts):
+    case = problem(13, 20, 101)
+    exclude = np.random.default_rng(0).permutation(101)[:60].reshape(20, 3)
+    exclude[::3, 1] = -1
+    for k in ((5, 98), 12):
+        evaluator = feed(hk.RetrievalEvaluator(13, k=k, ties=ties, exclude=exclude), case, parts)
+        whole = hk.evaluate(*case.arguments(), bits=13, k=k, ties=ties, exclude=exclude)
+        assert as_json(evaluator.compute()) == as_json(whole)
+
+
+def test_items_left_out_must_come_by(problem):
+    case = problem(13, 4, 30)
+    evaluator = feed(hk.RetrievalEvaluator(13, exclude=np.array([0, 1, 2, 30])), case, 2)
+    with pytest.raises(ValueError, match=r"exclude must name items in 0\.\.29, got 30"):
+        evaluator.compute()
+    with pytest.raises(ValueError, match=r"exclude must have shape \[4\] or \[4, E\], got \(3,\)"):
+        feed(hk.RetrievalEvaluator(13, exclude=np.arange(3)), case, 2)
+    with pytest.raises(ValueError, match="exclude is not for a distributed stream"):
+        hk.RetrievalEvaluator(13, exclude=np.arange(3), distributed=True)
+
+
 def test_index_order_and_protocol_in_a_stream(problem):
     case = problem(13, 5, 1200, num_classes=40)
     evaluator = hk.RetrievalEvaluator(13, protocol="imagenet-100", index_order=True)
