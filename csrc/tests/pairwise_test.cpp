@@ -155,5 +155,23 @@ TEST_P(Pairwise, NotANumberComesThrough) {
 
 HASHKERNELS_FOR_EACH_ISA(Pairwise);
 
+// 46342^2 pairs pass 2^31. Every relevant pair has loss 1, every other one 4.
+TEST(PairwiseCounts, PassTheRangeOf32Bits) {
+  constexpr int64_t kRows = 46342, kHalf = kRows / 2;
+  const Items<float> u(kRows, 1, 1, 0, 0);
+  for (int words : {0, 1}) {
+    ItemLabels labels{words, std::vector<int64_t>(kRows)};
+    for (int64_t i = 0; i < kRows; ++i) labels.data[i] = 1 + i % 2;
+    PairwiseResult result{};
+    ASSERT_EQ(margin_loss<float>(u.view(), {nullptr, 0, 0}, 1, labels.view(), labels.view(), {1, -2, 1, 1}, &result,
+                                 nullptr, 2),
+              Status::kOk);
+    EXPECT_EQ(result.positive_pairs, 2 * kHalf * (kHalf - 1));
+    EXPECT_EQ(result.negative_pairs, 2 * kHalf * kHalf);
+    EXPECT_DOUBLE_EQ(result.positive_term, 1);
+    EXPECT_DOUBLE_EQ(result.negative_term, 4);
+  }
+}
+
 }  // namespace
 }  // namespace hashkernels
