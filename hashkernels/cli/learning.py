@@ -37,7 +37,12 @@ def demo(
     epochs: Epochs = 15,
     queries: Queries = None,
     seed: Seed = 0,
-    threads: Threads = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help="CPU threads [default: 1 for digits, too small to share out; else torch's].", show_default=False
+        ),
+    ] = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -59,7 +64,7 @@ def demo(
     for module in ("matplotlib", "jinja2"):
         check.require(module, extra="report")
     check.require("safetensors", extra="train")
-    use_threads(threads)
+    use_threads(1 if threads is None and data == "digits" else threads)
     split = load_source(data, root=root, labels=labels, num_queries=queries, seed=seed)
     for name in methods:
         # What a method cannot do should come out now, not after the others have trained.
