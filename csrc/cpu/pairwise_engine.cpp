@@ -62,7 +62,7 @@ class Engine {
 
   Status run(double* sums, T* grad, int num_threads) noexcept {
     needs_rows_ = parameters_.function != PairFunction::kRelevance;
-    if (needs_rows_ && !rows_.build(pairs_.u, pairs_.bits)) return Status::kOutOfMemory;
+    if (needs_rows_ && !rows_.allocate(pairs_.u, pairs_.bits)) return Status::kOutOfMemory;
     const int64_t columns = pairs_.itself() ? pairs_.u.num_rows : pairs_.v.num_rows;
     const bool serial = pairs_.u.num_rows * columns < kSerialWork / std::max<int64_t>(pairs_.bits, 1);
     const int threads = serial ? 1 : std::max(num_threads, 1);
@@ -100,7 +100,7 @@ class Engine {
     const int64_t block_tiles = tiles <= 16 ? 1 : tiles <= 128 ? 2 : 4;
     const int64_t num_blocks = (tiles + block_tiles - 1) / block_tiles;
     const std::unique_ptr<Block[]> blocks(new (std::nothrow) Block[num_blocks]);
-    if (blocks == nullptr || !gradients_.build(grad, pairs_.u.num_rows, pairs_.bits, 1)) return Status::kOutOfMemory;
+    if (blocks == nullptr || !gradients_.allocate(grad, pairs_.u.num_rows, pairs_.bits, 1)) return Status::kOutOfMemory;
     parameters_.positive_slope *= 2;
     parameters_.negative_slope *= 2;
 
@@ -111,6 +111,12 @@ class Engine {
       wait_for_turn(block, round);
       if (second < num_blocks) {
         wait_for_turn(blocks[second], round);
+        if (round == 0) {
+          for (int64_t row = first * block_tiles; row < std::min(tiles, (first + 1) * block_tiles); ++row) {
+            if (needs_rows_) rows_.prepare(row);
+            gradients_.clear(0, row * kPairTile, tile_count(pairs_.u.num_rows, row));
+          }
+        }
         for (int64_t row = first * block_tiles; row < std::min(tiles, (first + 1) * block_tiles); ++row) {
           const int64_t begin = std::max(row, second * block_tiles), end = (second + 1) * block_tiles;
           for (int64_t column = begin; column < std::min(tiles, end); ++column) add_tile(row, column, block.sums);
@@ -160,15 +166,19 @@ class Engine {
     const bool pad_columns = needs_rows_ && width != pairs_.bits;
     Buffer<T> padded;
     Buffer<double> task_sums(2 * num_tasks);
-    if (!task_sums || !gradients_.build(grad, pairs_.u.num_rows, pairs_.bits, column_groups) ||
+    if (!task_sums || !gradients_.allocate(grad, pairs_.u.num_rows, pairs_.bits, column_groups) ||
         (pad_columns && !padded.allocate(workers * kPairTile * width))) {
       return Status::kOutOfMemory;
     }
 
+    for (int64_t row = 0; needs_rows_ && row < row_tiles; ++row) rows_.prepare(row);
     const Status status = parallel_for(num_tasks, threads, [&](int64_t task, int worker) {
       const int64_t row_group = task / column_groups, column_group = task % column_groups;
       double* const own_sums = task_sums.data() + 2 * task;
       own_sums[0] = own_sums[1] = 0;
+      const int64_t first_row = row_group * kBankRowTiles * kPairTile;
+      gradients_.clear(column_group, first_row,
+                       std::min<int64_t>(kBankRowTiles * kPairTile, pairs_.u.num_rows - first_row));
       const int64_t last = column_tiles * (column_group + 1) / column_groups;
       for (int64_t column = column_tiles * column_group / column_groups; column < last; ++column) {
         const int num_columns = tile_count(pairs_.v.num_rows, column);

@@ -59,42 +59,46 @@ void copy_padded(const Embeddings<T>& rows, int64_t bits, int64_t first, int64_t
 }
 
 template <class T>
-bool PairRows<T>::build(const Embeddings<T>& u, int64_t bits) noexcept {
+bool PairRows<T>::allocate(const Embeddings<T>& u, int64_t bits) noexcept {
+  u_ = u;
+  bits_ = bits;
   width_ = padded_bits<T>(bits);
   rows_ = u.data;
   stride_ = u.stride;
   if (width_ != bits) {
     stride_ = width_;
     if (!padded_.allocate(u.num_rows * width_)) return false;
-    copy_padded(u, bits, 0, u.num_rows, padded_.data());
     rows_ = padded_.data();
   }
-  const int64_t tiles = num_pair_tiles(u.num_rows);
-  if (!transposed_.allocate(tiles * kPairTile * width_)) return false;
-  for (int64_t tile = 0; tile < tiles; ++tile) {
-    transpose_tile(row(tile * kPairTile), stride_, std::min<int64_t>(kPairTile, u.num_rows - tile * kPairTile), width_,
-                   transposed_.data() + tile * kPairTile * width_);
-  }
-  return true;
+  return transposed_.allocate(num_pair_tiles(u.num_rows) * kPairTile * width_);
 }
 
 template <class T>
-bool PairGradients<T>::build(T* grad, int64_t num_rows, int64_t bits, int64_t copies) noexcept {
+void PairRows<T>::prepare(int64_t tile) noexcept {
+  const int64_t first = tile * kPairTile, count = std::min<int64_t>(kPairTile, u_.num_rows - first);
+  if (width_ != bits_) copy_padded(u_, bits_, first, count, padded_.data() + first * width_);
+  transpose_tile(row(first), stride_, count, width_, transposed_.data() + first * width_);
+}
+
+template <class T>
+bool PairGradients<T>::allocate(T* grad, int64_t num_rows, int64_t bits, int64_t copies) noexcept {
   if (grad == nullptr) return true;
   grad_ = grad;
   num_rows_ = num_rows;
   bits_ = bits;
   copies_ = copies;
   stride_ = padded_bits<T>(bits);
-  const int64_t size = copies * num_rows * stride_;
+  start_ = grad;
   if (copies > 1 || stride_ != bits) {
-    if (!workspace_.allocate(size)) return false;
+    if (!workspace_.allocate(copies * num_rows * stride_)) return false;
     start_ = workspace_.data();
-  } else {
-    start_ = grad;
   }
-  std::fill_n(start_, size, T{0});
   return true;
+}
+
+template <class T>
+void PairGradients<T>::clear(int64_t copy, int64_t first, int64_t count) noexcept {
+  if (start_ != nullptr) std::fill_n(row(copy, first), count * stride_, T{0});
 }
 
 template <class T>

@@ -26,15 +26,19 @@ void copy_padded(const Embeddings<T>& rows, int64_t bits, int64_t first, int64_t
 template <class T>
 class PairRows {
  public:
-  bool build(const Embeddings<T>& u, int64_t bits) noexcept;
+  bool allocate(const Embeddings<T>& u, int64_t bits) noexcept;
+
+  // Must come before the rows of a tile are read; tiles may be prepared at the same time.
+  void prepare(int64_t tile) noexcept;
 
   const T* row(int64_t index) const { return rows_ + index * stride_; }
   int64_t stride() const { return stride_; }
   const T* transposed(int64_t tile) const { return transposed_.data() + tile * kPairTile * width_; }
 
  private:
+  Embeddings<T> u_{};
   const T* rows_ = nullptr;
-  int64_t stride_ = 0, width_ = 0;
+  int64_t bits_ = 0, stride_ = 0, width_ = 0;
   Buffer<T> padded_, transposed_;
 };
 
@@ -42,7 +46,10 @@ class PairRows {
 template <class T>
 class PairGradients {
  public:
-  bool build(T* grad, int64_t num_rows, int64_t bits, int64_t copies) noexcept;
+  bool allocate(T* grad, int64_t num_rows, int64_t bits, int64_t copies) noexcept;
+
+  // Zeros rows first .. first + count of a copy; every row needs it once before it is added to.
+  void clear(int64_t copy, int64_t first, int64_t count) noexcept;
 
   // Row `row` of a copy; null where no gradient is wanted.
   T* row(int64_t copy, int64_t row) const {
