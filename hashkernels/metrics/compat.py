@@ -17,11 +17,13 @@ from hashkernels.metrics._ranking import Ranking
 from hashkernels.metrics._settings import Settings
 from hashkernels.metrics.report import Denominator, RetrievalReport, Ties, ZeroHit
 
+_DENOMINATORS: tuple[Denominator, Denominator] = ("hits", "relevant")
+
 
 class CompatRow(NamedTuple):
     """One evaluator: its name, how it reads ties, denominator and queries without a hit, and the mAP that it gives.
 
-    ``map`` is None where it would have nothing to average, or stop.
+    ``map`` is None where it would have nothing to average.
     """
 
     evaluator: str
@@ -62,29 +64,36 @@ def compat_rows(report: RetrievalReport) -> tuple[CompatRow, ...]:
         except ValueError:  # "skip" without a query that counts
             return None
 
-    over_all = assemble(report.counts, Settings((k,), "index", "relevant", "zero"), report.index_order).per_query
+    over_hits, over_all = (
+        assemble(report.counts, Settings((k,), "index", denominator, "zero"), report.index_order).per_query
+        for denominator in _DENOMINATORS
+    )
+    labelled = np.ones(relevant.shape, dtype=np.bool_) if report.query_classes is None else report.query_classes.any()
+    first_hit = report.index_order[1].hits / np.maximum(over_hits.hits, 1.0)
     rows = [
         CompatRow("usual loop", "index order, over hits, no hit is 0", value("index", "hits", "zero")),
-        CompatRow("loop that skips", "index order, over hits, no hit is left out", value("index", "hits", "skip")),
+        CompatRow("HashNet, thulab", "index order, over hits, no hit is left out", value("index", "hits", "skip")),
+        CompatRow(
+            "CSQ",
+            "index order, over hits, no hit is 0, queries without a label are left out",
+            _mean(over_hits.average_precision[labelled]),
+        ),
         CompatRow("torchmetrics", "index order, over hits, no hit is 0", value("index", "hits", "zero")),
         CompatRow(
-            "pytorch-metric-learning",
+            "pytorch-metric-learning 2.9",
             "index order, over all relevant, nothing relevant is left out",
             _mean(over_all.average_precision[relevant > 0]),
+        ),
+        CompatRow(
+            "TALR",
+            "index order, over hits, no hit is 0, a hit at rank 1 adds nothing",
+            _mean(np.maximum(over_hits.average_precision - first_hit, 0.0)),
         ),
         CompatRow("over min(k, R)", "index order, over min(k, relevant), no hit is 0", value("index", "min", "zero")),
     ]
     if k >= report.num_ranked:
         merged = np.concatenate([_merged_ties(ranking) for _, ranking in blocks(report.counts)])
-        first_hit = report.index_order[1].hits / np.maximum(relevant, 1)
-        rows += [
-            CompatRow("scikit-learn", "ties merged, nothing relevant is 0", _mean(merged)),
-            CompatRow(
-                "TALR and MIHash (MATLAB)",
-                "index order, a hit at rank 1 is not counted, nothing relevant fails",
-                _mean(np.maximum(over_all.average_precision - first_hit, 0.0)) if relevant.all() else None,
-            ),
-        ]
+        rows.append(CompatRow("scikit-learn", "ties merged, nothing relevant is 0", _mean(merged)))
     rule = f"over {report.denominator}, no hit is {report.zero_hit}"
     rules: tuple[Ties, ...] = ("expected", "optimistic", "pessimistic")
     rows += [

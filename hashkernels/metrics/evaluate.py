@@ -129,6 +129,7 @@ def evaluate(
         bits=retrieval.bits,
         **policies._asdict(),
         index_order=wants_order,
+        statistics=bool(statistics),
         labels=retrieval.label_form,
         queries=ranks.digest(retrieval.queries, retrieval.query_labels),
     )
@@ -270,5 +271,6 @@ def _gains_by_distance(whole: Task, task: Task, ranks: Ranks) -> Pairs | None:
     all gains are the same, and say no more than relevance."""
     if whole.relevance is None or task.relevance is None or (whole.relevance.gains == whole.relevance.gains[:1]).all():
         return None
-    local = task.relevance._replace(items=task.relevance.distances(task.retrieval.queries, task.retrieval.database))
-    return Pairs.joined(ranks.gather(local))
+    pairs = task.relevance
+    distances = ranks.together(lambda: pairs.distances(task.retrieval.queries, task.retrieval.database))
+    return Pairs.joined(ranks.gather(pairs._replace(items=distances)))

@@ -22,6 +22,13 @@ class QueryClasses(NamedTuple):
         """Of labels as kernels take them."""
         return cls(labels.cpu().numpy().copy())
 
+    def any(self) -> npt.NDArray[np.bool_]:
+        """bool [Q], whether a query is of any class."""
+        if self.labels.ndim == 1:
+            return np.ones(self.labels.shape, dtype=np.bool_)
+        found: npt.NDArray[np.bool_] = (self.labels != 0).any(axis=1)
+        return found
+
     def members(self) -> dict[int, npt.NDArray[np.bool_]]:
         """bool [Q] for each class that some query is of, in the order of classes."""
         if self.labels.ndim == 1:

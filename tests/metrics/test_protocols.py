@@ -110,10 +110,10 @@ def test_compat_equals_the_evaluators_themselves(problem, usual, k):
         for row, distances in zip(case.relevance, case.distances, strict=True)
     ]
     assert 0 < sum(found) < 40
-    assert values["loop that skips"] == pytest.approx(over_hits[found].mean(), abs=1e-12)
+    assert values["HashNet, thulab"] == pytest.approx(over_hits[found].mean(), abs=1e-12)
     assert values["over min(k, R)"] == pytest.approx(usual(case, k, "min").mean(), abs=1e-12)
     over_all = usual(case, k, "relevant")
-    assert values["pytorch-metric-learning"] == pytest.approx(over_all[relevant > 0].mean(), abs=1e-12)
+    assert values["pytorch-metric-learning 2.9"] == pytest.approx(over_all[relevant > 0].mean(), abs=1e-12)
     # distinct scores in the order of a stable sort, so that an unstable sort cannot differ
     ranks = np.argsort(np.argsort(case.distances, axis=1, kind="stable"), axis=1)
     scores, targets = torch.from_numpy(1000.0 - ranks), torch.from_numpy(case.relevance)
@@ -130,17 +130,34 @@ def test_compat_over_the_whole_ranking_knows_scikit_learn(problem):
     assert named(report)["scikit-learn"] == pytest.approx(np.mean(theirs), abs=1e-13)
 
 
-def test_compat_knows_the_evaluator_that_forgets_rank_one():
+def test_compat_knows_the_evaluator_that_forgets_rank_one(problem):
     """A perfect ranking of 5 relevant items scores 0.8 there, of 1000 items 0.999."""
     for relevant in (5, 1000):
         codes = np.zeros((relevant, 1), np.uint8)
         labels = np.zeros(relevant, int)
         report = hk.evaluate(codes[:1], codes, labels[:1], labels, protocol="cifar10")
-        assert named(report)["TALR and MIHash (MATLAB)"] == pytest.approx(1 - 1 / relevant, abs=1e-12)
-    alone = hk.evaluate(codes[:1], codes, labels[:1] + 1, labels, protocol="cifar10")
-    assert named(alone)["TALR and MIHash (MATLAB)"] is None
-    assert named(alone)["loop that skips"] is None
-    assert "-  index order, over hits, no hit is left out" in alone.compat_table()
+        assert named(report)["TALR"] == pytest.approx(1 - 1 / relevant, abs=1e-12)
+    case = problem(7, 30, 80, num_classes=20)
+    expected = []
+    for relevance, distances in zip(case.relevance, case.distances, strict=True):
+        marks = relevance[np.argsort(distances, kind="stable")][:25]
+        hits = marks.cumsum()
+        recall = hits / max(hits[-1], 1)
+        expected.append((np.diff(recall, prepend=recall[0]) * hits / np.arange(1, 26)).sum())
+    report = hk.evaluate(*case.arguments(), bits=7, k=25, index_order=True)
+    assert named(report)["TALR"] == pytest.approx(np.mean(expected), abs=1e-12)
+
+
+def test_compat_without_any_hit_and_without_labels():
+    codes = np.zeros((3, 1), np.uint8)
+    none = hk.evaluate(codes[:1], codes, np.array([1]), np.zeros(3, int), index_order=True)
+    assert named(none)["HashNet, thulab"] is None
+    assert named(none)["pytorch-metric-learning 2.9"] is None
+    assert "-  index order, over hits, no hit is left out" in none.compat_table()
+    labels = np.array([[1, 0], [0, 0], [0, 1]])
+    some = named(hk.evaluate(codes, codes, labels, labels[[0, 0, 2]], index_order=True))
+    assert some["usual loop"] == pytest.approx((1 + 0 + 1 / 3) / 3, abs=1e-12)
+    assert some["CSQ"] == pytest.approx((1 + 1 / 3) / 2, abs=1e-12)
 
 
 def test_compat_needs_the_order(problem):
