@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import Any, NamedTuple
 
@@ -112,9 +113,8 @@ def packed_codes(name: str, value: Any, bits: int | None, *, allow_empty: bool =
     if not bool((zeros | (tensor == 1) | (tensor == -1)).all()):
         raise ValueError(f"{name} of {tensor.dtype} must hold only -1 and +1: pack embeddings with pack_codes")
     if bool(zeros.any()):
-        warnings.warn(
-            f"{name} hold {int(zeros.sum())} zeros, packed as -1: give -1/+1, or packed codes", HashkernelsWarning, 4
-        )
+        message = f"{name} hold {int(zeros.sum())} zeros, packed as -1: give -1/+1, or packed codes"
+        warnings.warn(message, HashkernelsWarning, stacklevel=_frames_to_caller())
     return checked_codes(name, _ops.pack_codes(tensor, False), None, allow_empty=allow_empty), int(tensor.shape[1])
 
 
@@ -132,3 +132,11 @@ def checked_labels(name: str, value: Any, codes: Tensor) -> Tensor:
     if labels.ndim == 2 and labels.shape[1] == 0:
         raise ValueError(f"{name} given as multi-hot must have at least one class, got none")
     return labels.to(codes.device)
+
+
+def _frames_to_caller() -> int:
+    """How far up the stack of the function that asks the library was called."""
+    frame, depth = sys._getframe(1), 1
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "hashkernels":
+        frame, depth = frame.f_back, depth + 1
+    return depth

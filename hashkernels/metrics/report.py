@@ -186,6 +186,8 @@ class RetrievalReport(RankingReport):
         bits: code length.
         counts: what the metrics were found from; other metrics and settings can be found from it at no cost.
         query_statistics, database_statistics: use of the bits by the codes, where ``statistics=True`` asked for it.
+        index_order: hits and summed precision of each query in index order, by cutoff, where it was asked for.
+        gains: what ``ndcg`` needs of relevance whose gains differ.
 
     Further attributes as in ``RankingReport``.
     """

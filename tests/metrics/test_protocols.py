@@ -88,8 +88,9 @@ def test_signs_are_packed(problem, dtype):
 def test_zeros_among_signs_are_told():
     signs = np.array([[1, -1], [0, 1], [-1, 0]], dtype=np.float32)
     labels = np.array([0, 1, 1])
-    with pytest.warns(hk.HashkernelsWarning, match="database_codes hold 2 zeros, packed as -1"):
+    with pytest.warns(hk.HashkernelsWarning, match="database_codes hold 2 zeros, packed as -1") as told:
         report = hk.evaluate(signs[:1], signs, labels[:1], labels)
+    assert told[0].filename == __file__
     expected = hk.evaluate(signs[:1], np.where(signs == 0, -1, signs), labels[:1], labels)
     assert report.to_dict() == expected.to_dict()
 
