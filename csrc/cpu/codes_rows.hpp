@@ -17,6 +17,9 @@ inline uint64_t reverse_bytes_bits(uint64_t x) {
   return ((x >> 4) & 0x0F0F0F0F0F0F0F0Fu) | ((x & 0x0F0F0F0F0F0F0F0Fu) << 4);
 }
 
+// Hardware prefetching ends with the page; this far ahead memory keeps up.
+constexpr int64_t kPrefetchBytes = 4096;
+
 // Isa::positive64<T>(values, infinity, &nan): bit i set where value i is positive; reads 64 values.
 template <class Isa, class T, bool kLittle>
 bool pack_rows_of(const PackRows& rows) {
@@ -27,6 +30,9 @@ bool pack_rows_of(const PackRows& rows) {
     uint8_t* out = rows.out + r * rows.out_stride;
     int64_t c = 0;
     for (; c + 64 <= rows.bits; c += 64) {
+      for (unsigned line = 0; line < sizeof(T); ++line) {
+        __builtin_prefetch(values + c * sizeof(T) + kPrefetchBytes + 64 * line);
+      }
       uint64_t mask = Isa::template positive64<T>(values + c * sizeof(T), infinity, &nan);
       if (!kLittle) mask = reverse_bytes_bits(mask);
       __builtin_memcpy(out + c / 8, &mask, 8);
