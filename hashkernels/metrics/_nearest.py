@@ -10,6 +10,7 @@ import numpy.typing as npt
 from hashkernels import _ops
 from hashkernels.metrics._harmonic import Ints
 from hashkernels.metrics._index_order import IndexOrder, ordered_sums, sum_of_halves
+from hashkernels.metrics._pairs import Pairs
 from hashkernels.metrics._ranks import Ranks
 from hashkernels.metrics._task import Task
 
@@ -39,12 +40,12 @@ class Nearest:
         for start in range(0, int(part.queries.shape[0]), _ROWS):
             block = slice(start, start + _ROWS)
             distances, indices = _ops.topk(part.queries[block], part.database, k, None, threads)
-            own, found = part.query_labels[block], part.database_labels[indices]
-            relevant = own[:, None] == found if own.ndim == 1 else ((own[:, None] & found) != 0).any(dim=2)
-            near, marks = distances.cpu().numpy().astype(np.int16), relevant.cpu().numpy()
+            near = distances.cpu().numpy().astype(np.int16)
+            queries = np.arange(start, start + len(near)).repeat(k)
+            pairs = Pairs.ungraded(queries, indices.cpu().numpy().ravel())
+            marks = task.relevant_among(pairs).reshape(near.shape)
             if task.left_out is not None and spare:
-                rows = np.arange(start, start + len(near)).repeat(k)
-                absent = task.left_out.contains(rows, indices.cpu().numpy().ravel()).reshape(near.shape)
+                absent = task.left_out.contains(pairs.queries, pairs.items).reshape(near.shape)
                 near[absent], marks[absent] = _FAR, False
             self._merge(block, near, marks)
 

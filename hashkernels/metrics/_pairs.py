@@ -23,6 +23,11 @@ class Pairs(NamedTuple):
     gains: Floats
 
     @classmethod
+    def ungraded(cls, queries: Ints, items: Ints) -> Pairs:
+        """Pairs with gain 1."""
+        return cls(queries, items, np.broadcast_to(1.0, queries.shape))
+
+    @classmethod
     def joined(cls, parts: Sequence[Pairs]) -> Pairs:
         """All pairs of several parts, sorted by (query, item, gain)."""
         queries, items, gains = (np.concatenate(columns) for columns in zip(*parts, strict=True))

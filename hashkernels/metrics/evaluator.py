@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from hashkernels.metrics._assemble import assemble
 from hashkernels.metrics._index_order import IndexOrder
 from hashkernels.metrics._inputs import Retrieval, checked_labels, label_form, packed_codes
 from hashkernels.metrics._nearest import Nearest
-from hashkernels.metrics._pairs import Pairs, excluded_pairs
+from hashkernels.metrics._pairs import Pairs, excluded_pairs, relevance_pairs
 from hashkernels.metrics._ranks import Ranks
 from hashkernels.metrics._settings import check_policies
 from hashkernels.metrics._task import Task
@@ -33,8 +33,8 @@ Role = Literal["query", "database"]
 
 # Rows looked at together, so that a memory-mapped file of any size takes a few megabytes.
 _CHUNK = 1 << 18
-# The length of a database that has not been seen to its end.
-_ENDLESS = 1 << 62
+# The length of a database that has not been seen to its end; a query and an item still fit into one int64.
+_ENDLESS = 1 << 40
 
 
 class RetrievalEvaluator:
@@ -50,8 +50,9 @@ class RetrievalEvaluator:
         k, ties, denominator, zero_hit, protocol, threads: as in ``hashkernels.evaluate``. A protocol finds the value in
             index order only with ``index_order=True``.
         index_order: also find the value in index order; this and ties="index" need a k, whose nearest items are kept.
-        exclude: as in ``hashkernels.evaluate``: positions in the database in the order that it comes, left out of each
-            query's ranking; not with ``distributed``, where no rank knows the position of its part.
+        relevance, exclude: as in ``hashkernels.evaluate``, with positions in the database in the order that it comes,
+            but no matrix and no tensor of relevance; not with ``distributed``, where no rank knows the position of its
+            part. With ``relevance`` the labels of every update are None.
         distributed: True or a process group: every rank sees all queries and its own part of the database, parts in the
             order of ranks; ``compute`` is then a collective call, and gives every rank the same report.
 
@@ -84,6 +85,7 @@ class RetrievalEvaluator:
         zero_hit: ZeroHit = "zero",
         protocol: ProtocolName | None = None,
         index_order: bool = False,
+        relevance: Any = None,
         exclude: Any = None,
         distributed: bool | ProcessGroup = False,
         threads: int | None = None,
@@ -99,9 +101,9 @@ class RetrievalEvaluator:
                 raise ValueError("k must be given where the order of a stream counts: its nearest k items are kept")
             self._nearest_k = int(np.max(wanted))
             check_int("k", self._nearest_k, 1)
-        if exclude is not None and distributed is not False:
-            raise ValueError("exclude is not for a distributed stream: evaluate takes both")
-        self._exclude = exclude
+        if distributed is not False and (relevance is not None or exclude is not None):
+            raise ValueError("relevance and exclude are not for a distributed stream: evaluate takes all three")
+        self._relevance, self._exclude = relevance, exclude
         self._distributed = distributed
         self._threads = threads
         self.reset()
@@ -113,7 +115,8 @@ class RetrievalEvaluator:
         self._label_form: str | None = None
         self._counts: RetrievalCounts | None = None
         self._nearest: Nearest | None = None
-        self._left_out: Pairs | None = None
+        self._listed: _Listed | None = None
+        self._gains: list[Pairs] = []
         self._num_database = 0
 
     @property
@@ -137,7 +140,8 @@ class RetrievalEvaluator:
         Args:
             codes: as in ``hashkernels.evaluate``: uint8 [N, ceil(bits / 8)], or -1/+1 [N, bits]; N may be 0. A
                 memory-mapped array is read in parts. Database codes are brought to the device of the queries.
-            labels: class ids (integers [N]) or multi-hot ({0, 1}, [N, C]); one form and one C throughout.
+            labels: class ids (integers [N]) or multi-hot ({0, 1}, [N, C]); one form and one C throughout. None with
+                ``relevance``.
             role: "query" or "database".
 
         Raises:
@@ -146,21 +150,27 @@ class RetrievalEvaluator:
             RuntimeError: a database before any query, or queries after a part of the database.
         """
         check_choice("role", role, ("query", "database"))
-        tensor, given = to_tensor("codes", codes), to_tensor("labels", labels)
+        tensor = to_tensor("codes", codes)
+        if self._relevance is not None and labels is not None:
+            raise TypeError(f"labels must be None beside relevance, got {type(labels).__name__}")
+        given = None if self._relevance is not None else to_tensor("labels", labels)
         if role == "query" and self._counts is not None:
             raise RuntimeError("all queries must come before the database, of which a part came already: see reset")
         if role == "database" and self.num_queries == 0:
             raise RuntimeError('queries must come before the database: update with role="query" first')
         rows = int(check_tensor("codes", tensor, 2).shape[0])
-        if given.ndim and given.shape[0] != rows:
+        if given is not None and given.ndim and given.shape[0] != rows:
             raise ValueError(f"labels must have one row for each of {rows} items, got {given.shape[0]}")
         taken = _Taken(self._counts, None if self._nearest is None else self._nearest.copy())
         for start in range(0, rows, _CHUNK):
             chunk = slice(start, start + _CHUNK)
             packed, _ = packed_codes("codes", tensor[chunk], self.bits)
-            self._take(taken, role, packed, given[chunk] if given.ndim else given)
+            self._take(taken, role, packed, given[chunk] if given is not None and given.ndim else given)
         # only now: an error in any part leaves the evaluator as it was
-        self._query_parts += taken.queries
+        if taken.queries:
+            self._query_parts += taken.queries
+            self._queries = self._listed = None
+        self._gains += taken.gains
         self._counts, self._nearest = taken.counts, taken.nearest
         self._label_form = taken.label_form or self._label_form
         self._num_database += taken.num_database
@@ -186,17 +196,22 @@ class RetrievalEvaluator:
         overall = counts.across(ranks)
         if overall.num_database == 0:
             raise RuntimeError(f"compute needs a database, got none for {self.num_queries} queries")
-        if self._left_out is not None and self._left_out.items.max(initial=0) >= overall.num_database:
-            raise ValueError(
-                f"exclude must name items in 0..{overall.num_database - 1}, got {self._left_out.items.max()}"
-            )
+        if self._listed is not None:
+            self._listed.check_end(overall.num_database)
         settings = self._policies.settings(overall.num_ranked)
         orders: dict[int, IndexOrder] | None = None
         if self._wants_order:
             nearest = self._nearest or Nearest(self.num_queries, self._nearest_k)
             ks = sorted({1, *settings.ks})
             orders = nearest.across(ranks).index_order(ks).by_cutoff(ks)
-        return assemble(overall, settings, orders, query_classes=QueryClasses.of(labels))
+        labelled = self._relevance is None
+        return assemble(
+            overall,
+            settings,
+            orders,
+            query_classes=QueryClasses.of(labels) if labelled else None,
+            gains=Pairs.joined(self._gains) if self._gains else None,
+        )
 
     def _joined_queries(self) -> tuple[Tensor, Tensor]:
         if self._queries is None:
@@ -213,22 +228,24 @@ class RetrievalEvaluator:
         nothing = np.zeros((self.num_queries, self.bits + 1), dtype=np.int64)
         return RetrievalCounts(nothing, nothing.copy())
 
-    def _take(self, taken: _Taken, role: Role, codes: Tensor, given: Tensor) -> None:
-        check_labels("labels", given, int(codes.shape[0]), self.num_classes, synchronize=True)
-        labels, form = checked_labels("labels", given, codes), label_form(given)
+    def _take(self, taken: _Taken, role: Role, codes: Tensor, given: Tensor | None) -> None:
+        labels, form = self._packed_labels(given, codes)
         if self._label_form not in (None, form):
             raise ValueError(f"labels must be {self._label_form} like those before, got {form}")
         taken.label_form = form
-        labels = _ops.pack_labels(labels)
         if role == "query":
             # a loader may write its next batch into the same memory
             taken.queries.append((codes.clone(), labels.clone()))
             return
         queries, query_labels = self._joined_queries()
-        part = Retrieval(
-            queries, codes.to(queries.device), query_labels, labels.to(queries.device), self.bits, form, True
-        )
-        task = Task(part, None, self._left_out_of(self._num_database + taken.num_database, int(codes.shape[0])))
+        if self._listed is None:
+            self._listed = _Listed.of(self._relevance, self._exclude, self.num_queries)
+        codes, labels = codes.to(queries.device), labels.to(queries.device)
+        part = Retrieval(queries, codes, query_labels, labels, self.bits, form, given is not None)
+        relevance, left_out = self._listed.within(self._num_database + taken.num_database, int(codes.shape[0]))
+        task = Task(part, relevance, left_out)
+        if relevance is not None and self._listed.graded:
+            taken.gains.append(relevance._replace(items=relevance.distances(queries, codes)))
         counts = count(task, self._threads)
         taken.counts = counts if taken.counts is None else taken.counts + counts
         taken.num_database += int(codes.shape[0])
@@ -237,13 +254,41 @@ class RetrievalEvaluator:
                 taken.nearest = Nearest(self.num_queries, self._nearest_k)
             taken.nearest.add(task, self._threads)
 
-    def _left_out_of(self, first: int, size: int) -> Pairs | None:
-        """What is left out of the part of ``size`` items that begins at ``first``."""
-        if self._exclude is None:
-            return None
-        if self._left_out is None:
-            self._left_out = excluded_pairs("exclude", self._exclude, self.num_queries, _ENDLESS)
-        return self._left_out.within(first, size)
+    def _packed_labels(self, given: Tensor | None, codes: Tensor) -> tuple[Tensor, str]:
+        """Labels as kernels take them, all the same where relevance stands for them, and the name of their form."""
+        if given is None:
+            return torch.zeros(codes.shape[0], dtype=torch.int64, device=codes.device), "relevance"
+        check_labels("labels", given, int(codes.shape[0]), self.num_classes, synchronize=True)
+        return _ops.pack_labels(checked_labels("labels", given, codes)), label_form(given)
+
+
+class _Listed(NamedTuple):
+    """Relevant pairs and pairs left out, by position in a database whose end is not known yet."""
+
+    relevance: Pairs | None
+    left_out: Pairs | None
+    graded: bool
+
+    @classmethod
+    def of(cls, relevance: Any, exclude: Any, num_queries: int) -> _Listed:
+        left_out = None if exclude is None else excluded_pairs("exclude", exclude, num_queries, _ENDLESS)
+        if relevance is None:
+            return cls(None, left_out, False)
+        wanted = relevance_pairs("relevance", relevance, num_queries, _ENDLESS)
+        if left_out is not None:
+            wanted = wanted.without(left_out)
+        return cls(wanted, left_out, bool((wanted.gains != wanted.gains[:1]).any()))
+
+    def within(self, first: int, size: int) -> tuple[Pairs | None, Pairs | None]:
+        """Those of the part of ``size`` items that begins at ``first``."""
+        relevance = None if self.relevance is None else self.relevance.within(first, size)
+        return relevance, None if self.left_out is None else self.left_out.within(first, size)
+
+    def check_end(self, num_database: int) -> None:
+        """Raise where a pair names an item that never came."""
+        for name, pairs in (("relevance", self.relevance), ("exclude", self.left_out)):
+            if pairs is not None and pairs.items.max(initial=0) >= num_database:
+                raise ValueError(f"{name} must name items in 0..{num_database - 1}, got {pairs.items.max()}")
 
 
 @dataclass
@@ -253,5 +298,6 @@ class _Taken:
     counts: RetrievalCounts | None
     nearest: Nearest | None
     queries: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    gains: list[Pairs] = field(default_factory=list)
     label_form: str | None = None
     num_database: int = 0

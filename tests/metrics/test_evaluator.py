@@ -54,6 +54,42 @@ def test_items_left_out_of_a_stream(problem, ties, parts):
         assert as_json(evaluator.compute()) == as_json(whole)
 
 
+@pytest.mark.parametrize("ties", RULES)
+@pytest.mark.parametrize("exclude", [None, np.arange(20) * 2])
+def test_relevance_of_a_stream(problem, ties, exclude):
+    case = problem(13, 20, 101)
+    gains = case.relevance * np.random.default_rng(1).integers(1, 4, (20, 101))
+    relevance = {query: {item: row[item] for item in np.flatnonzero(row)} for query, row in enumerate(gains)}
+    options = {"k": 30, "ties": ties, "exclude": exclude}
+    evaluator = hk.RetrievalEvaluator(13, relevance=relevance, **options)
+    for part in np.array_split(case.query_codes, 2):
+        evaluator.update(part, None, "query")
+    for part in np.array_split(case.database_codes, 4):
+        evaluator.update(part, None, "database")
+    whole = hk.evaluate(case.query_codes, case.database_codes, relevance=relevance, bits=13, **options)
+    assert as_json(evaluator.compute()) == as_json(whole)
+    if ties != "index":
+        np.testing.assert_allclose(evaluator.compute().ndcg(9).per_query, whole.ndcg(9).per_query, atol=1e-15)
+    with pytest.raises(TypeError, match="labels must be None beside relevance, got ndarray"):
+        evaluator.update(case.query_codes, case.query_labels, "database")
+    late = hk.RetrievalEvaluator(13, relevance={0: [5]})
+    late.update(case.query_codes, None, "query")
+    late.update(case.database_codes[:5], None, "database")
+    with pytest.raises(ValueError, match=r"relevance must name items in 0\.\.4, got 5"):
+        late.compute()
+
+
+def test_queries_may_follow_a_compute_that_came_too_early(problem):
+    case = problem(13, 6, 30)
+    evaluator = hk.RetrievalEvaluator(13)
+    evaluator.update(case.query_codes[:4], case.query_labels[:4], "query")
+    with pytest.raises(RuntimeError, match="compute needs a database"):
+        evaluator.compute()
+    evaluator.update(case.query_codes[4:], case.query_labels[4:], "query")
+    evaluator.update(case.database_codes, case.database_labels, "database")
+    assert as_json(evaluator.compute()) == as_json(hk.evaluate(*case.arguments(), bits=13))
+
+
 def test_items_left_out_must_come_by(problem):
     case = problem(13, 4, 30)
     evaluator = feed(hk.RetrievalEvaluator(13, exclude=np.array([0, 1, 2, 30])), case, 2)
@@ -61,7 +97,7 @@ def test_items_left_out_must_come_by(problem):
         evaluator.compute()
     with pytest.raises(ValueError, match=r"exclude must have shape \[4\] or \[4, E\], got \(3,\)"):
         feed(hk.RetrievalEvaluator(13, exclude=np.arange(3)), case, 2)
-    with pytest.raises(ValueError, match="exclude is not for a distributed stream"):
+    with pytest.raises(ValueError, match="relevance and exclude are not for a distributed stream"):
         hk.RetrievalEvaluator(13, exclude=np.arange(3), distributed=True)
 
 
