@@ -58,6 +58,18 @@ def summary_lines(report: RankingReport) -> list[str]:
     ]
 
 
+def statistics_lines(report: RetrievalReport) -> list[str]:
+    """How the codes use their bits, a line for each set of codes that was looked at."""
+    lines = []
+    for name, found in (("queries", report.query_statistics), ("database", report.database_statistics)):
+        if found is not None:
+            lines.append(
+                f"{name}: {found.distinct_codes} distinct of {found.num_codes} codes, {found.constant_bits} constant bits, "
+                f"bit entropy {found.bit_entropy.min():.3f} .. {found.bit_entropy.max():.3f}"
+            )
+    return ["", *lines] if lines else []
+
+
 def radius_lines(report: RetrievalReport) -> list[str]:
     """A table over the least radii."""
     shown = min(_RADII_SHOWN, report.bits)

@@ -285,7 +285,9 @@ class RetrievalReport(RankingReport):
         return result
 
     def __str__(self) -> str:
-        return "\n".join([*_wording.summary_lines(self), *_wording.radius_lines(self)])
+        return "\n".join(
+            [*_wording.summary_lines(self), *_wording.radius_lines(self), *_wording.statistics_lines(self)]
+        )
 
     def _count_ties(self) -> CountTies:
         if self.ties == "index":

@@ -97,5 +97,7 @@ def test_statistics_of_the_codes_are_in_the_report_where_asked_for(problem):
     expected = code_statistics(case.database_codes, 16)
     np.testing.assert_array_equal(report.database_statistics.bit_entropy, expected.bit_entropy)
     assert report.query_statistics.num_codes == 20
+    share = expected.distinct_codes, 90, expected.constant_bits
+    assert "database: {} distinct of {} codes, {} constant bits, bit entropy ".format(*share) in str(report)
     restored = json.loads(json.dumps(report.to_dict()))
     assert restored["database_statistics"]["distinct_codes"] == expected.distinct_codes
