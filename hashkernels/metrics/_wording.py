@@ -64,8 +64,8 @@ def statistics_lines(report: RetrievalReport) -> list[str]:
     for name, found in (("queries", report.query_statistics), ("database", report.database_statistics)):
         if found is not None:
             lines.append(
-                f"{name}: {found.distinct_codes} distinct of {found.num_codes} codes, {found.constant_bits} constant bits, "
-                f"bit entropy {found.bit_entropy.min():.3f} .. {found.bit_entropy.max():.3f}"
+                f"{name}: {found.distinct_codes} distinct of {found.num_codes} codes, "
+                f"{found.constant_bits} constant bits, bit entropy {found.bit_entropy.min():.3f} .. {found.bit_entropy.max():.3f}"
             )
     return ["", *lines] if lines else []
 
