@@ -65,7 +65,8 @@ def statistics_lines(report: RetrievalReport) -> list[str]:
         if found is not None:
             lines.append(
                 f"{name}: {found.distinct_codes} distinct of {found.num_codes} codes, "
-                f"{found.constant_bits} constant bits, bit entropy {found.bit_entropy.min():.3f} .. {found.bit_entropy.max():.3f}"
+                f"{found.constant_bits} constant bits, bit entropy "
+                f"{found.bit_entropy.min():.3f} .. {found.bit_entropy.max():.3f}"
             )
     return ["", *lines] if lines else []
 
