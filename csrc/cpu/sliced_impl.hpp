@@ -181,6 +181,8 @@ void build_table(const uint64_t* planes, const SlicedShape& shape, uint8_t* tabl
   for (int chunk = 0; chunk < shape.num_chunks; ++chunk) {
     for (int bit = 0; bit <= chunk_bits; ++bit) {
       const int plane = chunk * chunk_bits + bit;
+      // The next block, while this one is at work: pages end where hardware prefetching does.
+      __builtin_prefetch(planes + (num_bits + plane) * kHitWords);
       queue[bit] = bit < chunk_bits && plane < num_bits ? planes + plane * kHitWords : kZeros;
     }
     for (int node = 0; node < shape.nodes(); ++node) {
@@ -213,6 +215,8 @@ void build_table(const uint64_t* planes, const SlicedShape& shape, uint8_t* tabl
 
 // ---- one query
 
+// The next block is prefetched throughout: pages end where hardware prefetching does.
+//
 // Eight planes at a time; what exceeds the weights 1, 2 and 4 ripples up a counter of kHigh planes.
 template <class Lanes, int kHigh>
 bool scan_one_of(const uint64_t* planes, const uint64_t* flips, const uint64_t* bounds, int num_bytes,
@@ -225,7 +229,6 @@ bool scan_one_of(const uint64_t* planes, const uint64_t* flips, const uint64_t* 
     for (int byte = 0; byte < num_bytes; ++byte) {
       Vector x[8];
       for (int i = 0; i < 8; ++i) {
-        // The next block: pages end where hardware prefetching does.
         if (part == 0) __builtin_prefetch(plane + (8 * (num_bytes + byte) + i) * kHitWords);
         x[i] = load<Lanes>(plane + (8 * byte + i) * kHitWords) ^ broadcast<Lanes>(flips[8 * byte + i]);
       }
