@@ -8,7 +8,8 @@ void register_index(pybind11::module_& module) {
   module.def("sliced_size", sliced_size);
   module.def("slice_codes", [](uintptr_t src, int64_t num_codes, int64_t stride, int num_bytes, int64_t first,
                                uintptr_t planes, int threads) {
-    call([&] { return slice_codes(codes(src, num_codes, stride, num_bytes), first, address<uint64_t>(planes), threads); });
+    const Codes rows = codes(src, num_codes, stride, num_bytes);
+    call([&] { return slice_codes(rows, first, address<uint64_t>(planes), threads); });
   });
   module.def("unslice_codes", [](uintptr_t planes, int num_bytes, int64_t first, int64_t count, uintptr_t dst,
                                  int64_t dst_stride, int threads) {

@@ -74,7 +74,8 @@ class TileScan {
  public:
   TileScan(const Kernels& isa, const Database& database, int64_t max_queries);
   explicit operator bool() const {
-    return reader_ && words_ && hits_ && hit_words_ && hit_places_ && who_ && queries_ && thresholds_ && counts_ && lows_ && highs_ && records_ && table_ && found_;
+    return reader_ && words_ && hits_ && hit_words_ && hit_places_ && who_ && queries_ && thresholds_ && counts_ &&
+           lows_ && highs_ && records_ && table_ && found_;
   }
 
   void clear() { num_records_ = 0; }

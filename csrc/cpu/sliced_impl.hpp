@@ -277,7 +277,7 @@ template <int kShift, class Vector>
 HASHKERNELS_INLINE void swap_fields(Vector& a, Vector& b) {
   constexpr uint64_t kMasks[] = {0x5555555555555555u, 0x3333333333333333u, 0x0F0F0F0F0F0F0F0Fu,
                                  0x00FF00FF00FF00FFu, 0x0000FFFF0000FFFFu, 0x00000000FFFFFFFFu};
-  constexpr uint64_t kMask = kMasks[kShift == 1 ? 0 : kShift == 2 ? 1 : kShift == 4 ? 2 : kShift == 8 ? 3 : kShift == 16 ? 4 : 5];
+  constexpr uint64_t kMask = kMasks[bits_to_hold(kShift) - 1];
   const Vector moved = ((a >> kShift) ^ b) & kMask;
   b ^= moved;
   a ^= moved << kShift;
@@ -309,7 +309,9 @@ void slice(const uint64_t* words, int num_bits, uint64_t* planes) {
     for (int part = 0; part < kParts<Lanes>; ++part) {
       Vector rows[64];
       for (int i = 0; i < 64; ++i) {
-        for (int lane = 0; lane < kWordsOf<Lanes>; ++lane) rows[i][lane] = words[64 * (part * kWordsOf<Lanes> + lane) + i];
+        for (int lane = 0; lane < kWordsOf<Lanes>; ++lane) {
+          rows[i][lane] = words[64 * (part * kWordsOf<Lanes> + lane) + i];
+        }
       }
       transpose(rows);
       for (int i = 0; i < count; ++i) store<Lanes>(planes + (first + i) * kHitWords + part * kWordsOf<Lanes>, rows[i]);
@@ -327,7 +329,9 @@ void unslice(const uint64_t* planes, int num_bits, uint64_t* words) {
       for (int i = 0; i < count; ++i) rows[i] = load<Lanes>(planes + (first + i) * kHitWords + part * kWordsOf<Lanes>);
       transpose(rows);
       for (int i = 0; i < 64; ++i) {
-        for (int lane = 0; lane < kWordsOf<Lanes>; ++lane) words[64 * (part * kWordsOf<Lanes> + lane) + i] = rows[i][lane];
+        for (int lane = 0; lane < kWordsOf<Lanes>; ++lane) {
+          words[64 * (part * kWordsOf<Lanes> + lane) + i] = rows[i][lane];
+        }
       }
     }
   }

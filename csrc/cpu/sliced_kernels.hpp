@@ -1,7 +1,7 @@
 // Kernels over bit-sliced codes: plane b of a block holds bit b of its 512 codes, one bit a code.
 //
-// Bit b of a code is bit b % 8 of its byte b / 8. A block is num_bits planes of kHitWords words each; bit i % 64 of word
-// i / 64 of a plane belongs to code i of the block. The layout is the same for every instruction set.
+// Bit b of a code is bit b % 8 of its byte b / 8. A block is num_bits planes of kHitWords words each; bit i % 64 of
+// word i / 64 of a plane belongs to code i of the block. The layout is the same for every instruction set.
 //
 // How many bits differ is a sum over planes, done for a register full of codes at once. Three planes a, b, c and query
 // bits p, q, r contribute the parity of (a^p, b^q, c^r) and twice its majority. The parity is that of a^b^c, flipped or

@@ -173,7 +173,8 @@ Status search_round(const Codes& queries, const Database& database, int64_t k, i
 Status search(const Codes& queries, const Database& database, int64_t k, int32_t* distances, int64_t* indices,
               int num_threads) {
   const SearchPlan plan(queries.num_codes, database.codes.num_codes, num_threads);
-  const int64_t capacity = Selection::capacity(k, std::min(database.codes.num_codes, plan.blocks_per_part * kBlockCodes));
+  const int64_t capacity =
+      Selection::capacity(k, std::min(database.codes.num_codes, plan.blocks_per_part * kBlockCodes));
   const int64_t bytes_per_query =
       plan.num_parts * (int64_t{sizeof(Selection::Entry)} * capacity + 4 * (8 * database.codes.num_bytes + 1));
   const int64_t queries_per_round = std::max<int64_t>(1, kRoundBytes / bytes_per_query);

@@ -71,7 +71,8 @@ TEST_P(Index, SearchesAsOverTheCodesThemselves) {
       std::vector<uint8_t> allowed(1700);
       for (size_t n = 0; n < allowed.size(); ++n) allowed[n] = n % 3 == 0;
       for (int64_t k : {1, 30, 600}) {
-        for (const uint8_t* filter : {static_cast<const uint8_t*>(nullptr), static_cast<const uint8_t*>(allowed.data())}) {
+        for (bool filtered : {false, true}) {
+          const uint8_t* filter = filtered ? allowed.data() : nullptr;
           std::vector<int32_t> expected_distances(num_queries * k), distances(num_queries * k, -7);
           std::vector<int64_t> expected_indices(num_queries * k), indices(num_queries * k, -7);
           ASSERT_EQ(topk(queries.view(), database.view(), k, filter, expected_distances.data(),

@@ -2,8 +2,8 @@
 //
 // The one copy of the codes is a run of blocks of 512. A block is 8 * num_bytes planes of 64 bytes; plane b holds bit
 // b % 8 (from the least significant) of byte b / 8 of every code: that of code i of the block is bit i % 8 of the
-// plane's byte i / 8. The last block is stored whole. So N codes take ceil(N / 512) * 512 * num_bytes bytes, the same on
-// every machine, and the memory may be a mapped file. The caller owns it.
+// plane's byte i / 8. The last block is stored whole. So N codes take ceil(N / 512) * 512 * num_bytes bytes, the same
+// on every machine, and the memory may be a mapped file. The caller owns it.
 #pragma once
 
 #include <cstdint>
@@ -42,8 +42,8 @@ Status range_count(const Codes& queries, const SlicedCodes& database, int radius
 Status range_fill(const Codes& queries, const SlicedCodes& database, int radius, const int64_t* offsets,
                   int32_t* distances, int64_t* indices, int num_threads) noexcept;
 
-// How a search of num_queries queries runs: "rows" (popcounts, no preparation), "planes" (bit-sliced, a query at a time)
-// or "tables" (bit-sliced, all queries on one carry table a block). `sliced`: over SlicedCodes, else over Codes.
+// How a search of num_queries queries runs: "rows" (popcounts, no preparation), "planes" (bit-sliced, one query at a
+// time) or "tables" (bit-sliced, all queries on one carry table a block). `sliced`: over SlicedCodes, else over Codes.
 const char* search_method(bool sliced, int64_t num_queries, int64_t num_codes, int num_threads) noexcept;
 
 }  // namespace hashkernels
