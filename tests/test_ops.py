@@ -55,6 +55,7 @@ def op_calls() -> dict[str, tuple[Any, tuple[Any, ...]]]:
         "topk": (ops.topk, (queries, database, 4, None, 2)),
         "topk_filtered": (ops.topk, (queries, database, 4, torch.arange(20) > 16, 0)),
         "range_search": (ops.range_search, (queries, database, 30, 0)),
+        "range_nearest": (ops.range_nearest, (queries, database, 30, 5, 0)),
         "retrieval_counts": (ops.retrieval_counts, (queries, database, ids[:3], ids, 0)),
         "retrieval_counts_words": (ops.retrieval_counts, (queries, database, words[:3], words, 0)),
         "index_order_precision": (ops.index_order_precision, (queries, database, ids[:3], ids, [1, 5, 20], 0)),

@@ -28,13 +28,17 @@ const NamedDType& find_dtype(const std::string& name) {
 
 }  // namespace
 
+Values values(uintptr_t data, const std::string& dtype_code, int64_t rows, int64_t bits, int64_t row_stride) {
+  const NamedDType& type = find_dtype(dtype_code);
+  return {address<const void>(data), type.dtype, rows, bits, row_stride * type.size};
+}
+
 void register_codes(pybind11::module_& module) {
   module.def("pack_codes", [](uintptr_t src, const std::string& dtype_code, int64_t rows, int64_t bits,
                               int64_t row_stride, uintptr_t dst, int64_t dst_row_stride, bool little, int threads) {
-    const NamedDType& type = find_dtype(dtype_code);
-    const Values values{address<const void>(src), type.dtype, rows, bits, row_stride * type.size};
+    const Values packable = values(src, dtype_code, rows, bits, row_stride);
     bool has_nan = false;
-    call([&] { return pack_codes(values, address<uint8_t>(dst), dst_row_stride, little, threads, &has_nan); });
+    call([&] { return pack_codes(packable, address<uint8_t>(dst), dst_row_stride, little, threads, &has_nan); });
     return has_nan;
   });
   module.def("unpack_codes", [](uintptr_t src, int64_t rows, int bits, int64_t row_stride, uintptr_t dst,

@@ -11,7 +11,7 @@ from hashkernels._ops._library import get_num_threads, set_num_threads
 from hashkernels._ops.codes import pack_codes, pack_labels, unpack_codes
 from hashkernels._ops.margin import MarginLoss, margin_loss
 from hashkernels._ops.retrieval import index_order_precision, retrieval_counts
-from hashkernels._ops.search import hamming_distance, range_search, topk
+from hashkernels._ops.search import hamming_distance, range_nearest, range_search, topk
 
 __all__ = [
     "MarginLoss",
@@ -21,6 +21,7 @@ __all__ = [
     "margin_loss",
     "pack_codes",
     "pack_labels",
+    "range_nearest",
     "range_search",
     "retrieval_counts",
     "set_num_threads",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -11,6 +11,9 @@ from torch import Tensor
 from hashkernels import _validation
 
 LIBRARY = torch.library.Library("hashkernels", "DEF")  # type: ignore[no-untyped-call]
+
+# A CUDA op whose workspace would be larger works on one part of the queries after another.
+MAX_WORKSPACE_VALUES = 1 << 25
 
 _num_threads: int | None = None
 
@@ -70,6 +73,7 @@ def code_rows(queries: Tensor, database: Tensor) -> tuple[Tensor, Tensor]:
     queries, database = rows("queries", queries, torch.uint8), rows("database", database, torch.uint8)
     if database.shape[1] != queries.shape[1]:
         raise ValueError(f"database must have {queries.shape[1]} bytes a code like queries, got {database.shape[1]}")
+    _validation.check_same_device("queries", queries, "database", database)
     return queries, database
 
 
@@ -84,3 +88,22 @@ def pair_arguments(queries: Tensor, database: Tensor) -> tuple[int, int, int, in
         row_stride(database),
         queries.shape[1],
     )
+
+
+def cuda_arguments(tensor: Tensor) -> tuple[int, int]:
+    """The two last arguments of every CUDA launcher: the device, and the caller's stream on it."""
+    return tensor.get_device(), torch.cuda.current_stream(tensor.device).cuda_stream
+
+
+def workspace(tensor: Tensor, num_values: int) -> Tensor:
+    """Device memory for a launcher, next to ``tensor``."""
+    return tensor.new_empty(num_values, dtype=torch.int64)
+
+
+def query_parts(num_queries: int, workspace_values: Callable[[int], int]) -> Iterator[slice]:
+    """Slices of the queries, each with a workspace of at most ``MAX_WORKSPACE_VALUES`` if one query has."""
+    step = max(num_queries, 1)
+    while step > 1 and workspace_values(step) > MAX_WORKSPACE_VALUES:
+        step = (step + 1) // 2
+    for first in range(0, num_queries, step):
+        yield slice(first, min(first + step, num_queries))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hashkernels import _loader, _validation, reference
-from hashkernels._ops._library import define, row_stride, rows, thread_argument, thread_count
+from hashkernels._ops._library import cuda_arguments, define, row_stride, rows, thread_argument, thread_count
 
 PACKABLE = {
     torch.float32: "float32",
@@ -67,8 +67,29 @@ def _pack_codes_cpu(x: Tensor, little: bool, threads: int) -> Tensor:
 
 
 def _pack_codes_cuda(x: Tensor, little: bool, threads: int) -> Tensor:
-    _loader.cuda_kernel("cuda_pack_codes")
-    return _pack_codes_reference(x, little, threads)
+    x = rows("x", x, *PACKABLE)
+    kernel = _loader.cuda_kernel("cuda_pack_codes")
+    if kernel is None:
+        return _pack_codes_reference(x, little, threads)
+    num_rows, bits = x.shape
+    codes = _pack_codes_fake(x, little, threads)
+    look = x.is_floating_point() and _validation.value_checks_enabled(x)
+    nan_seen = x.new_zeros(1, dtype=torch.int32) if look else None
+    kernel(
+        x.data_ptr(),
+        PACKABLE[x.dtype],
+        num_rows,
+        bits,
+        row_stride(x),
+        codes.data_ptr(),
+        codes.shape[1],
+        little,
+        0 if nan_seen is None else nan_seen.data_ptr(),
+        *cuda_arguments(x),
+    )
+    if nan_seen is not None and bool(nan_seen):
+        raise ValueError("x must not contain NaN")
+    return codes
 
 
 def _pack_codes_reference(x: Tensor, little: bool, threads: int) -> Tensor:
@@ -81,10 +102,15 @@ def _pack_codes_fake(x: Tensor, little: bool, threads: int) -> Tensor:
     return x.new_empty((x.shape[0], (x.shape[1] + 7) // 8), dtype=torch.uint8)
 
 
-def _unpack_codes_cpu(codes: Tensor, bits: int, little: bool, threads: int) -> Tensor:
+def _unpackable(codes: Tensor, bits: int) -> Tensor:
     codes = rows("codes", codes, torch.uint8)
     if (bits + 7) // 8 != codes.shape[1]:
         raise ValueError(f"codes must have {(bits + 7) // 8} bytes a code for {bits} bits, got {codes.shape[1]}")
+    return codes
+
+
+def _unpack_codes_cpu(codes: Tensor, bits: int, little: bool, threads: int) -> Tensor:
+    codes = _unpackable(codes, bits)
     kernel = _loader.cpu_kernel("unpack_codes")
     if kernel is None:
         return reference.unpack_codes(codes, bits, little)
@@ -103,8 +129,22 @@ def _unpack_codes_cpu(codes: Tensor, bits: int, little: bool, threads: int) -> T
 
 
 def _unpack_codes_cuda(codes: Tensor, bits: int, little: bool, threads: int) -> Tensor:
-    _loader.cuda_kernel("cuda_unpack_codes")
-    return reference.unpack_codes(codes, bits, little)
+    codes = _unpackable(codes, bits)
+    kernel = _loader.cuda_kernel("cuda_unpack_codes")
+    if kernel is None:
+        return reference.unpack_codes(codes, bits, little)
+    signs = _unpack_codes_fake(codes, bits, little, threads)
+    kernel(
+        codes.data_ptr(),
+        codes.shape[0],
+        bits,
+        row_stride(codes),
+        signs.data_ptr(),
+        bits,
+        little,
+        *cuda_arguments(codes),
+    )
+    return signs
 
 
 def _unpack_codes_fake(codes: Tensor, bits: int, little: bool, threads: int) -> Tensor:

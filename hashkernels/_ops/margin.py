@@ -8,8 +8,16 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from hashkernels import _loader, reference
-from hashkernels._ops._library import define, row_stride, rows, thread_argument, thread_count
+from hashkernels import _loader, _validation, reference
+from hashkernels._ops._library import (
+    cuda_arguments,
+    define,
+    row_stride,
+    rows,
+    thread_argument,
+    thread_count,
+    workspace,
+)
 from hashkernels._ops.retrieval import label_arguments
 
 _FLOATS = {torch.float32: "float32", torch.float64: "float64"}
@@ -90,6 +98,25 @@ class _MarginLoss(torch.autograd.Function):
         return grad * grad_total, *(None,) * 8
 
 
+def _pair_tensors(
+    u: Tensor, bank: Tensor | None, labels: Tensor, bank_labels: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor, int]:
+    """Rows, columns, the labels of both and the words of a label, as the pointer contract wants them."""
+    u = rows("u", u, *_FLOATS)
+    columns = u
+    if bank is not None:
+        columns = rows("bank", bank, u.dtype)
+        if columns.shape[1] != u.shape[1]:
+            raise ValueError(f"bank must have {u.shape[1]} columns like u, got {columns.shape[1]}")
+    column_labels = labels if bank_labels is None else bank_labels
+    labels, column_labels, words = label_arguments(
+        "labels", labels, u.shape[0], "bank_labels", column_labels, columns.shape[0]
+    )
+    _validation.check_same_device("u", u, "bank", columns)
+    _validation.check_same_device("u", u, "labels", labels)
+    return u, columns, labels, column_labels, words
+
+
 def _margin_loss_cpu(
     u: Tensor,
     bank: Tensor | None,
@@ -103,16 +130,7 @@ def _margin_loss_cpu(
     threads: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     margins = (positive_margin, negative_margin, positive_scale, negative_scale)
-    u = rows("u", u, *_FLOATS)
-    columns = u
-    if bank is not None:
-        columns = rows("bank", bank, u.dtype)
-        if columns.shape[1] != u.shape[1]:
-            raise ValueError(f"bank must have {u.shape[1]} columns like u, got {columns.shape[1]}")
-    column_labels = labels if bank_labels is None else bank_labels
-    labels, column_labels, words = label_arguments(
-        "labels", labels, u.shape[0], "bank_labels", column_labels, columns.shape[0]
-    )
+    u, columns, labels, column_labels, words = _pair_tensors(u, bank, labels, bank_labels)
     kernel = _loader.cpu_kernel("margin_loss")
     if kernel is None:
         return reference.margin_loss(u, bank, labels, bank_labels, *margins, with_grad)
@@ -150,9 +168,32 @@ def _margin_loss_cuda(
     with_grad: bool,
     threads: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    _loader.cuda_kernel("cuda_margin_loss")
     margins = (positive_margin, negative_margin, positive_scale, negative_scale)
-    return reference.margin_loss(u, bank, labels, bank_labels, *margins, with_grad)
+    u, columns, labels, column_labels, words = _pair_tensors(u, bank, labels, bank_labels)
+    kernel, size = _loader.cuda_kernel("cuda_margin_loss"), _loader.cuda_kernel("cuda_margin_loss_workspace")
+    if kernel is None or size is None or u.dtype != torch.float32:
+        return reference.margin_loss(u, bank, labels, bank_labels, *margins, with_grad)
+    terms, num_pairs, grad = _margin_loss_fake(u, bank, labels, bank_labels, *margins, with_grad, threads)
+    space = workspace(u, size(u.shape[0], columns.shape[0], u.shape[1], with_grad))
+    kernel(
+        u.data_ptr(),
+        u.shape[0],
+        u.shape[1],
+        row_stride(u),
+        0 if bank is None else columns.data_ptr(),
+        columns.shape[0],
+        row_stride(columns),
+        labels.data_ptr(),
+        column_labels.data_ptr(),
+        words,
+        *margins,
+        terms.data_ptr(),
+        num_pairs.data_ptr(),
+        grad.data_ptr() if with_grad else 0,
+        space.data_ptr(),
+        *cuda_arguments(u),
+    )
+    return terms, num_pairs, grad
 
 
 def _margin_loss_fake(

@@ -7,8 +7,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from hashkernels import _loader, reference
-from hashkernels._ops._library import code_rows, define, pair_arguments, thread_argument, thread_count
+from hashkernels import _loader, _validation, reference
+from hashkernels._ops._library import (
+    code_rows,
+    cuda_arguments,
+    define,
+    pair_arguments,
+    query_parts,
+    thread_argument,
+    thread_count,
+    workspace,
+)
 
 
 def retrieval_counts(
@@ -52,6 +61,7 @@ def label_arguments(
             raise TypeError(f"{name} must be int64, got {labels.dtype}")
         if labels.shape[0] != items or labels.shape[1:] != row_labels.shape[1:]:
             raise ValueError(f"{name} must have shape {(items, *row_labels.shape[1:])}, got {tuple(labels.shape)}")
+    _validation.check_same_device(row_name, row_labels, column_name, column_labels)
     words = row_labels.shape[1] if row_labels.ndim == 2 else 0
     return row_labels.contiguous(), column_labels.contiguous(), words
 
@@ -82,8 +92,25 @@ def _retrieval_counts_cpu(
 def _retrieval_counts_cuda(
     queries: Tensor, database: Tensor, query_labels: Tensor, database_labels: Tensor, threads: int
 ) -> tuple[Tensor, Tensor]:
-    _loader.cuda_kernel("cuda_retrieval_counts")
-    return reference.retrieval_counts(queries, database, query_labels, database_labels)
+    queries, database = code_rows(queries, database)
+    query_labels, database_labels, words = label_arguments(
+        "query_labels", query_labels, queries.shape[0], "database_labels", database_labels, database.shape[0]
+    )
+    _validation.check_same_device("queries", queries, "query_labels", query_labels)
+    kernel = _loader.cuda_kernel("cuda_retrieval_counts")
+    if kernel is None:
+        return reference.retrieval_counts(queries, database, query_labels, database_labels)
+    total, hits = _retrieval_counts_fake(queries, database, query_labels, database_labels, threads)
+    kernel(
+        *pair_arguments(queries, database),
+        query_labels.data_ptr(),
+        database_labels.data_ptr(),
+        words,
+        total.data_ptr(),
+        hits.data_ptr(),
+        *cuda_arguments(queries),
+    )
+    return total, hits
 
 
 def _retrieval_counts_fake(
@@ -134,8 +161,35 @@ def _index_order_precision_cuda(
     cutoffs: Sequence[int],
     threads: int,
 ) -> tuple[Tensor, Tensor]:
-    _loader.cuda_kernel("cuda_index_order_precision")
-    return reference.index_order_precision(queries, database, query_labels, database_labels, cutoffs)
+    queries, database = code_rows(queries, database)
+    query_labels, database_labels, words = label_arguments(
+        "query_labels", query_labels, queries.shape[0], "database_labels", database_labels, database.shape[0]
+    )
+    _validation.check_same_device("queries", queries, "query_labels", query_labels)
+    kernel, sizes = _loader.cuda_kernel("cuda_index_order_precision"), _loader.cuda_kernel("cuda_index_order_workspace")
+    if kernel is None or sizes is None:
+        return reference.index_order_precision(queries, database, query_labels, database_labels, cutoffs)
+
+    def num_values(num_queries: int) -> int:
+        return int(sizes(num_queries, database.shape[0], database.shape[1]))
+
+    hits, precision_sum = _index_order_precision_fake(
+        queries, database, query_labels, database_labels, cutoffs, threads
+    )
+    for part in query_parts(queries.shape[0], num_values):
+        space = workspace(queries, num_values(part.stop - part.start))
+        kernel(
+            *pair_arguments(queries[part], database),
+            query_labels[part].data_ptr(),
+            database_labels.data_ptr(),
+            words,
+            list(cutoffs),
+            hits[part].data_ptr(),
+            precision_sum[part].data_ptr(),
+            space.data_ptr(),
+            *cuda_arguments(queries),
+        )
+    return hits, precision_sum
 
 
 def _index_order_precision_fake(

@@ -5,8 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hashkernels import _loader, reference
-from hashkernels._ops._library import code_rows, define, pair_arguments, thread_argument, thread_count
+from hashkernels import _loader, _validation, reference
+from hashkernels._ops._library import (
+    code_rows,
+    cuda_arguments,
+    define,
+    pair_arguments,
+    query_parts,
+    thread_argument,
+    thread_count,
+    workspace,
+)
 
 DISTANCE_DTYPES = (torch.uint8, torch.int16, torch.int32)
 
@@ -36,6 +45,18 @@ def range_search(
     return result
 
 
+def range_nearest(
+    queries: Tensor, database: Tensor, radius: int, max_results: int, threads: int | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The ``max_results`` nearest within ``radius``: counts int64 [Q] of all that are, distances int32 and indices
+    int64 [Q, max_results], padded with (INT32_MAX, -1). A row with ``counts > max_results`` is cut off. Of fixed size,
+    so nothing waits for a CUDA device."""
+    result: tuple[Tensor, Tensor, Tensor] = _range_nearest(
+        queries, database, radius, max_results, thread_argument(threads)
+    )
+    return result
+
+
 def _hamming_distance_cpu(queries: Tensor, database: Tensor, dtype: torch.dtype, threads: int) -> Tensor:
     queries, database = code_rows(queries, database)
     kernel = _loader.cpu_kernel("hamming_distance")
@@ -52,8 +73,7 @@ def _hamming_distance_cuda(queries: Tensor, database: Tensor, dtype: torch.dtype
     if kernel is None:
         return reference.hamming_distance(queries, database, dtype)
     out = _distance_output(queries, database, dtype)
-    stream = torch.cuda.current_stream(queries.device).cuda_stream
-    kernel(*pair_arguments(queries, database), out.data_ptr(), out.element_size(), queries.device.index, stream)
+    kernel(*pair_arguments(queries, database), out.data_ptr(), out.element_size(), *cuda_arguments(queries))
     return out
 
 
@@ -67,14 +87,23 @@ def _hamming_distance_fake(queries: Tensor, database: Tensor, dtype: torch.dtype
     return queries.new_empty((queries.shape[0], database.shape[0]), dtype=dtype)
 
 
-def _topk_cpu(queries: Tensor, database: Tensor, k: int, allowed: Tensor | None, threads: int) -> tuple[Tensor, Tensor]:
+def _topk_tensors(
+    queries: Tensor, database: Tensor, k: int, allowed: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The tensors as the pointer contract wants them."""
     queries, database = code_rows(queries, database)
     if not 1 <= k <= database.shape[0]:
         raise ValueError(f"k must be in 1..{database.shape[0]}, got {k}")
-    if allowed is not None:
-        if allowed.dtype != torch.bool or allowed.shape != (database.shape[0],):
-            raise ValueError(f"allowed must be bool [{database.shape[0]}], got {allowed.dtype} {tuple(allowed.shape)}")
-        allowed = allowed.contiguous()
+    if allowed is None:
+        return queries, database, None
+    if allowed.dtype != torch.bool or allowed.shape != (database.shape[0],):
+        raise ValueError(f"allowed must be bool [{database.shape[0]}], got {allowed.dtype} {tuple(allowed.shape)}")
+    _validation.check_same_device("queries", queries, "allowed", allowed)
+    return queries, database, allowed.contiguous()
+
+
+def _topk_cpu(queries: Tensor, database: Tensor, k: int, allowed: Tensor | None, threads: int) -> tuple[Tensor, Tensor]:
+    queries, database, allowed = _topk_tensors(queries, database, k, allowed)
     kernel = _loader.cpu_kernel("topk")
     if kernel is None:
         return reference.topk(queries, database, k, allowed)
@@ -93,8 +122,27 @@ def _topk_cpu(queries: Tensor, database: Tensor, k: int, allowed: Tensor | None,
 def _topk_cuda(
     queries: Tensor, database: Tensor, k: int, allowed: Tensor | None, threads: int
 ) -> tuple[Tensor, Tensor]:
-    _loader.cuda_kernel("cuda_topk")
-    return reference.topk(queries, database, k, allowed)
+    queries, database, allowed = _topk_tensors(queries, database, k, allowed)
+    kernel, sizes = _loader.cuda_kernel("cuda_topk"), _loader.cuda_kernel("cuda_topk_workspace")
+    if kernel is None or sizes is None:
+        return reference.topk(queries, database, k, allowed)
+
+    def num_values(num_queries: int) -> int:
+        return int(sizes(num_queries, database.shape[0], database.shape[1]))
+
+    distances, indices = _topk_fake(queries, database, k, allowed, threads)
+    for part in query_parts(queries.shape[0], num_values):
+        space = workspace(queries, num_values(part.stop - part.start))
+        kernel(
+            *pair_arguments(queries[part], database),
+            k,
+            0 if allowed is None else allowed.data_ptr(),
+            distances[part].data_ptr(),
+            indices[part].data_ptr(),
+            space.data_ptr(),
+            *cuda_arguments(queries),
+        )
+    return distances, indices
 
 
 def _topk_fake(
@@ -129,8 +177,36 @@ def _range_search_cpu(queries: Tensor, database: Tensor, radius: int, threads: i
 
 
 def _range_search_cuda(queries: Tensor, database: Tensor, radius: int, threads: int) -> tuple[Tensor, Tensor, Tensor]:
-    _loader.cuda_kernel("cuda_range_search")
-    return reference.range_search(queries, database, radius)
+    queries, database = code_rows(queries, database)
+    count, fill = _loader.cuda_kernel("cuda_range_count"), _loader.cuda_kernel("cuda_range_fill")
+    sizes = _loader.cuda_kernel("cuda_range_workspace")
+    if count is None or fill is None or sizes is None or database.shape[0] == 0:
+        return reference.range_search(queries, database, radius)
+    # Every part keeps its workspace from counting to filling; only the size of the result is waited for.
+    device = cuda_arguments(queries)
+    counts = queries.new_empty(queries.shape[0], dtype=torch.int64)
+    parts = list(query_parts(queries.shape[0], lambda n: int(sizes(n, database.shape[0], database.shape[1], radius))))
+    spaces = []
+    for part in parts:
+        space = workspace(queries, sizes(part.stop - part.start, database.shape[0], database.shape[1], radius))
+        count(*pair_arguments(queries[part], database), radius, counts[part].data_ptr(), space.data_ptr(), *device)
+        spaces.append(space)
+    offsets = queries.new_zeros(queries.shape[0] + 1, dtype=torch.int64)
+    torch.cumsum(counts, 0, out=offsets[1:])
+    total = int(offsets[-1])
+    distances = queries.new_empty(total, dtype=torch.int32)
+    indices = queries.new_empty(total, dtype=torch.int64)
+    for part, space in zip(parts, spaces, strict=True):
+        fill(
+            *pair_arguments(queries[part], database),
+            radius,
+            offsets[part].data_ptr(),
+            distances.data_ptr(),
+            indices.data_ptr(),
+            space.data_ptr(),
+            *device,
+        )
+    return offsets, distances, indices
 
 
 def _range_search_fake(queries: Tensor, database: Tensor, radius: int, threads: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -139,6 +215,60 @@ def _range_search_fake(queries: Tensor, database: Tensor, radius: int, threads: 
         queries.new_empty(queries.shape[0] + 1, dtype=torch.int64),
         queries.new_empty(total, dtype=torch.int32),
         queries.new_empty(total, dtype=torch.int64),
+    )
+
+
+def _range_nearest_cpu(
+    queries: Tensor, database: Tensor, radius: int, max_results: int, threads: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    offsets, found_distances, found_indices = _range_search(queries, database, radius, threads)
+    counts = offsets.diff()
+    _, distances, indices = _range_nearest_fake(queries, database, radius, max_results, threads)
+    distances.fill_(torch.iinfo(torch.int32).max)
+    indices.fill_(-1)
+    query = torch.repeat_interleave(counts)
+    place = torch.arange(len(query), device=queries.device) - offsets[query]
+    kept = place < max_results
+    distances[query[kept], place[kept]] = found_distances[kept]
+    indices[query[kept], place[kept]] = found_indices[kept]
+    return counts, distances, indices
+
+
+def _range_nearest_cuda(
+    queries: Tensor, database: Tensor, radius: int, max_results: int, threads: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    queries, database = code_rows(queries, database)
+    kernel, sizes = _loader.cuda_kernel("cuda_range_nearest"), _loader.cuda_kernel("cuda_range_workspace")
+    if kernel is None or sizes is None or database.shape[0] == 0 or max_results == 0:
+        return _range_nearest_cpu(queries, database, radius, max_results, threads)
+
+    def num_values(num_queries: int) -> int:
+        return int(sizes(num_queries, database.shape[0], database.shape[1], radius))
+
+    counts, distances, indices = _range_nearest_fake(queries, database, radius, max_results, threads)
+    for part in query_parts(queries.shape[0], num_values):
+        space = workspace(queries, num_values(part.stop - part.start))
+        kernel(
+            *pair_arguments(queries[part], database),
+            radius,
+            max_results,
+            counts[part].data_ptr(),
+            distances[part].data_ptr(),
+            indices[part].data_ptr(),
+            space.data_ptr(),
+            *cuda_arguments(queries),
+        )
+    return counts, distances, indices
+
+
+def _range_nearest_fake(
+    queries: Tensor, database: Tensor, radius: int, max_results: int, threads: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    shape = (queries.shape[0], max_results)
+    return (
+        queries.new_empty(queries.shape[0], dtype=torch.int64),
+        queries.new_empty(shape, dtype=torch.int32),
+        queries.new_empty(shape, dtype=torch.int64),
     )
 
 
@@ -159,4 +289,11 @@ _range_search = define(
     cpu=_range_search_cpu,
     cuda=_range_search_cuda,
     fake=_range_search_fake,
+)
+_range_nearest = define(
+    "range_nearest(Tensor queries, Tensor database, int radius, SymInt max_results, int threads)"
+    " -> (Tensor, Tensor, Tensor)",
+    cpu=_range_nearest_cpu,
+    cuda=_range_nearest_cuda,
+    fake=_range_nearest_fake,
 )

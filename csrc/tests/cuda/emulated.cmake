@@ -1,12 +1,9 @@
 # The CUDA kernels, compiled by the C++ compiler, against the CPU kernels. No nvcc, no GPU.
-set(kernel_directory ${CMAKE_CURRENT_SOURCE_DIR}/../cuda)
+get_filename_component(kernel_directory ../cuda ABSOLUTE)
 set(kernels counting device distance index_order pack pairwise scan search)
-list(TRANSFORM kernels PREPEND ${kernel_directory}/ OUTPUT_VARIABLE kernel_sources)
-list(TRANSFORM kernel_sources APPEND .cu)
-set_source_files_properties(${kernel_sources} PROPERTIES LANGUAGE CXX)
 
-function(hashkernels_emulated target)
-  target_include_directories(${target} PRIVATE cuda/include cuda ${kernel_directory})
+function(hashkernels_emulated target directory)
+  target_include_directories(${target} PRIVATE cuda/include cuda ${directory})
   target_link_libraries(${target} PRIVATE hashkernels_core GTest::gtest_main)
   target_compile_definitions(${target} PRIVATE HASHKERNELS_CUDA_VERSION="emulated" HASHKERNELS_CUDA_ARCHITECTURES="")
   # Kernels look at shared memory as vectors of what they wrote as numbers, as CUDA lets them.
@@ -14,8 +11,14 @@ function(hashkernels_emulated target)
   hashkernels_warnings(${target})
 endfunction()
 
-add_library(hashkernels_emulated_kernels OBJECT ${kernel_sources})
-hashkernels_emulated(hashkernels_emulated_kernels)
+function(hashkernels_emulated_kernels target directory)
+  list(TRANSFORM ARGN REPLACE "(.+)" "${directory}/\\1.cu" OUTPUT_VARIABLE sources)
+  set_source_files_properties(${sources} PROPERTIES LANGUAGE CXX)
+  add_library(${target} OBJECT ${sources})
+  hashkernels_emulated(${target} ${directory})
+endfunction()
+
+hashkernels_emulated_kernels(hashkernels_emulated_kernels ${kernel_directory} ${kernels})
 add_library(hashkernels_emulated_cases OBJECT
   cuda/codes_test.cpp
   cuda/counting_test.cpp
@@ -23,34 +26,79 @@ add_library(hashkernels_emulated_cases OBJECT
   cuda/emulator_test.cpp
   cuda/pairwise_test.cpp
   cuda/search_test.cpp)
-hashkernels_emulated(hashkernels_emulated_cases)
+hashkernels_emulated(hashkernels_emulated_cases ${kernel_directory})
 
 add_executable(hashkernels_cuda_emulated_tests
   $<TARGET_OBJECTS:hashkernels_emulated_kernels> $<TARGET_OBJECTS:hashkernels_emulated_cases>)
-hashkernels_emulated(hashkernels_cuda_emulated_tests)
+hashkernels_emulated(hashkernels_cuda_emulated_tests ${kernel_directory})
 gtest_discover_tests(hashkernels_cuda_emulated_tests DISCOVERY_MODE PRE_TEST)
 
-# Mutants: one kernel file with one text replaced, which the tests named by `filter` must notice.
-function(hashkernels_mutant name kernel filter from to)
-  set(original ${kernel_directory}/${kernel}.cu)
-  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${original})
-  file(READ ${original} text)
-  string(FIND "${text}" "${from}" at)
-  if(at EQUAL -1)
-    message(FATAL_ERROR "mutant ${name}: ${kernel}.cu has no '${from}'")
-  endif()
-  string(REPLACE "${from}" "${to}" text "${text}")
-  set(mutated ${CMAKE_CURRENT_BINARY_DIR}/mutants/${name}.cu)
-  file(CONFIGURE OUTPUT ${mutated} CONTENT "${text}" @ONLY)
-  set_source_files_properties(${mutated} PROPERTIES LANGUAGE CXX)
-  set(objects "$<FILTER:$<TARGET_OBJECTS:hashkernels_emulated_kernels>,EXCLUDE,/${kernel}\\.cu>")
-  add_executable(mutant_${name} ${mutated} ${objects} $<TARGET_OBJECTS:hashkernels_emulated_cases>)
-  hashkernels_emulated(mutant_${name})
-  add_test(NAME mutant_${name} COMMAND mutant_${name} --gtest_filter=${filter})
-  set_tests_properties(mutant_${name} PROPERTIES WILL_FAIL TRUE TIMEOUT 60)
+# Copies the kernel sources to `directory` and replaces texts in one of them: FROM TO, FROM TO ...
+function(hashkernels_rewrite directory file)
+  file(GLOB originals ${kernel_directory}/*.cu ${kernel_directory}/*.cuh)
+  list(REMOVE_ITEM originals ${kernel_directory}/${file})
+  foreach(original IN LISTS originals)
+    get_filename_component(base ${original} NAME)
+    configure_file(${original} ${directory}/${base} COPYONLY)
+  endforeach()
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${kernel_directory}/${file})
+  file(READ ${kernel_directory}/${file} text)
+  math(EXPR last "${ARGC} - 1")
+  foreach(i RANGE 2 ${last} 2)
+    math(EXPR next "${i} + 1")
+    string(FIND "${text}" "${ARGV${i}}" at)
+    if(at EQUAL -1)
+      message(FATAL_ERROR "${file} has no '${ARGV${i}}'")
+    endif()
+    string(REPLACE "${ARGV${i}}" "${ARGV${next}}" text "${text}")
+  endforeach()
+  file(CONFIGURE OUTPUT ${directory}/${file} CONTENT "${text}" @ONLY)
 endfunction()
 
-hashkernels_mutant(distance_without_barrier distance EmulatedDistance.*
+# The same tests with chunks, pieces and segments so small that every case has several of each.
+set(small ${CMAKE_CURRENT_BINARY_DIR}/small_tuning)
+hashkernels_rewrite(${small} tuning.cuh
+  "kTargetThreads = 1 << 17" "kTargetThreads = 1 << 9"
+  "kMinRows = 512" "kMinRows = 64"
+  "kMaxPackedRows = 16384" "kMaxPackedRows = 100"
+  "kSegment = 16384" "kSegment = 2048"
+  "kTargetBlocks = 1056" "kTargetBlocks = 3")
+hashkernels_emulated_kernels(hashkernels_small_kernels ${small} ${kernels})
+add_executable(hashkernels_cuda_emulated_small_tests
+  $<TARGET_OBJECTS:hashkernels_small_kernels> $<TARGET_OBJECTS:hashkernels_emulated_cases>)
+hashkernels_emulated(hashkernels_cuda_emulated_small_tests ${small})
+add_test(NAME small_tuning COMMAND hashkernels_cuda_emulated_small_tests
+         --gtest_filter=EmulatedCounting*:EmulatedIndexOrder*:EmulatedMarginLoss*:EmulatedTopK*-*AtEveryWidth*)
+
+# Mutants: one kernel with one text replaced, which the tests named by `filter` must notice.
+function(hashkernels_mutant name kernel filter from to)
+  set(directory ${CMAKE_CURRENT_BINARY_DIR}/mutants/${name})
+  hashkernels_rewrite(${directory} ${kernel}.cu "${from}" "${to}")
+  hashkernels_emulated_kernels(mutated_${name} ${directory} ${kernel})
+  add_executable(mutant_${name} $<TARGET_OBJECTS:mutated_${name}> $<TARGET_OBJECTS:hashkernels_emulated_cases>
+    "$<FILTER:$<TARGET_OBJECTS:hashkernels_emulated_kernels>,EXCLUDE,/${kernel}\\.cu>")
+  hashkernels_emulated(mutant_${name} ${kernel_directory})
+  add_test(NAME mutant_${name} COMMAND mutant_${name} --gtest_filter=${filter} --gtest_fail_fast)
+  set_tests_properties(mutant_${name} PROPERTIES WILL_FAIL TRUE TIMEOUT 120)
+endfunction()
+
+hashkernels_mutant(distance_without_barrier distance EmulatedDistance*
                    "__syncthreads();  // the step before has been read" "")
-hashkernels_mutant(distance_with_a_longer_tail distance EmulatedDistance.*
+hashkernels_mutant(distance_with_a_longer_tail distance EmulatedDistance*
                    "if (code < database.num_codes)" "if (code <= database.num_codes)")
+hashkernels_mutant(pack_with_a_narrower_mask pack EmulatedPackCodes*
+                   "kAllLanes = 0xFFFFFFFF" "kAllLanes = 0x7FFFFFFF")
+hashkernels_mutant(pack_with_a_longer_tail pack EmulatedPackCodes* "column < values.bits)" "column <= values.bits)")
+hashkernels_mutant(scan_without_barrier scan EmulatedTopK*
+                   "__syncthreads();  // the sums of all warps are there" "")
+hashkernels_mutant(scan_with_a_shifted_lane scan EmulatedTopK* "lane >= delta" "lane > delta")
+hashkernels_mutant(search_with_a_longer_tail search EmulatedRangeSearch*
+                   "distance < search.bins" "distance <= search.bins")
+hashkernels_mutant(search_without_its_last_distance search EmulatedTopK* "distance > greatest" "distance >= greatest")
+hashkernels_mutant(index_order_with_a_late_cutoff index_order EmulatedIndexOrder*
+                   "rank > cutoffs_.values[cut]" "rank > cutoffs_.values[cut] + 1")
+hashkernels_mutant(pairwise_without_barrier pairwise EmulatedMarginLoss*
+                   "__syncthreads();  // the step is there" "")
+hashkernels_mutant(pairwise_with_a_divergent_barrier pairwise EmulatedMarginLoss*
+                   "__syncthreads();  // slopes and values are there" "if (threadIdx.x < 128) __syncthreads();")
+hashkernels_mutant(pairwise_with_its_diagonal pairwise EmulatedMarginLoss* "row == column);" "row < 0);")
