@@ -85,6 +85,52 @@ def range_fill(
     out_indices: int,
     threads: int,
 ) -> None: ...
+def sliced_size(num_codes: int, num_bytes: int) -> int: ...
+def slice_codes(
+    src: int, num_codes: int, stride: int, num_bytes: int, first: int, planes: int, threads: int
+) -> None: ...
+def unslice_codes(
+    planes: int, num_bytes: int, first: int, count: int, dst: int, dst_stride: int, threads: int
+) -> None: ...
+def gather_codes(planes: int, num_bytes: int, positions: int, count: int, dst: int, dst_stride: int) -> None: ...
+def sliced_topk(
+    queries: int,
+    num_queries: int,
+    query_stride: int,
+    planes: int,
+    num_database: int,
+    num_bytes: int,
+    k: int,
+    allowed: int,
+    out_distances: int,
+    out_indices: int,
+    threads: int,
+) -> None: ...
+def sliced_range_count(
+    queries: int,
+    num_queries: int,
+    query_stride: int,
+    planes: int,
+    num_database: int,
+    num_bytes: int,
+    radius: int,
+    out_counts: int,
+    threads: int,
+) -> None: ...
+def sliced_range_fill(
+    queries: int,
+    num_queries: int,
+    query_stride: int,
+    planes: int,
+    num_database: int,
+    num_bytes: int,
+    radius: int,
+    offsets: int,
+    out_distances: int,
+    out_indices: int,
+    threads: int,
+) -> None: ...
+def search_method(sliced: bool, num_queries: int, num_codes: int, threads: int) -> str: ...
 def retrieval_counts(
     queries: int,
     num_queries: int,
