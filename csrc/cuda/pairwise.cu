@@ -25,7 +25,7 @@ __device__ __host__ inline double mean_weight(double scale, int64_t count) {
   return count == 0 || scale == 0 ? 0.0 : scale / static_cast<double>(count);
 }
 
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 4)
     count_kernel(const Pairs pairs, int64_t columns_per_block, Counter* __restrict__ positive_pairs) {
   const int64_t row = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   const int64_t first = blockIdx.y * columns_per_block;

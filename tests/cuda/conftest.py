@@ -1,0 +1,25 @@
+"""Tests that need an NVIDIA GPU. Without one they are deselected, and pytest says how many."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if torch.cuda.is_available():
+        return
+    here = [item for item in items if HERE in item.path.parents]
+    if here:
+        config.hook.pytest_deselected(items=here)
+        items[:] = [item for item in items if HERE not in item.path.parents]
+
+
+@pytest.fixture
+def device() -> torch.device:
+    """The GPU that is current."""
+    return torch.device("cuda", torch.cuda.current_device())
