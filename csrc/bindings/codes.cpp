@@ -15,7 +15,7 @@ struct NamedDType {
 
 const NamedDType& find_dtype(const std::string& name) {
   static constexpr NamedDType kDTypes[] = {
-      {"float32", DType::kFloat32, 4}, {"float64", DType::kFloat64, 8}, {"float16", DType::kFloat16, 2},
+      {"float32", DType::kFloat32, 4},   {"float64", DType::kFloat64, 8}, {"float16", DType::kFloat16, 2},
       {"bfloat16", DType::kBFloat16, 2}, {"int8", DType::kInt8, 1},       {"uint8", DType::kUInt8, 1},
       {"bool", DType::kBool, 1},         {"int16", DType::kInt16, 2},     {"int32", DType::kInt32, 4},
       {"int64", DType::kInt64, 8},

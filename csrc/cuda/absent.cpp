@@ -15,7 +15,6 @@ template Status hamming_distance<uint8_t>(const Codes&, const Codes&, uint8_t*, 
 template Status hamming_distance<int16_t>(const Codes&, const Codes&, int16_t*, int, void*) noexcept;
 template Status hamming_distance<int32_t>(const Codes&, const Codes&, int32_t*, int, void*) noexcept;
 
-
 Status pack_codes(const Values&, uint8_t*, int64_t, bool, int32_t*, int, void*) noexcept {
   return Status::kUnsupported;
 }

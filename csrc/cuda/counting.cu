@@ -1,5 +1,6 @@
-// Codes and relevant codes at each distance. A pair costs its population counts and one load and store in shared memory:
-// the low half of a counter counts codes, the high half relevant ones, so a chunk is counted in pieces that 16 bits hold.
+// Codes and relevant codes at each distance. A pair costs its population counts and one load and store in shared
+// memory: the low half of a counter counts codes, the high half relevant ones, so a chunk is counted in pieces that 16
+// bits hold.
 #include <cuda_runtime.h>
 
 #include "arch.cuh"
@@ -30,9 +31,8 @@ __global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
     SharedColumn column(arch::dynamic_shared<uint32_t>(), bins);
     for (int64_t first = share.first; first < share.last; first += Tuning::kMaxPackedRows) {
       const int64_t last = min(first + Tuning::kMaxPackedRows, share.last);
-      for_each_distance(query, database, first, last, [&](int64_t row, int distance) {
-        column[distance] += is_relevant(row) ? 0x10001u : 1u;
-      });
+      for_each_distance(query, database, first, last,
+                        [&](int64_t row, int distance) { column[distance] += is_relevant(row) ? 0x10001u : 1u; });
       for (int64_t bin = 0; bin < bins; ++bin) {
         const uint32_t count = column[bin];
         if (count == 0) continue;
@@ -75,9 +75,8 @@ Status retrieval_counts(const Codes& queries, const Codes& database, Labels quer
   if (threads == 0) {
     error = launch_with(retrieval_counts_kernel<Width<0, false>, false>);
   } else {
-    error = by_width(queries, database, [&](auto width) {
-      return launch_with(retrieval_counts_kernel<decltype(width), true>);
-    });
+    error = by_width(queries, database,
+                     [&](auto width) { return launch_with(retrieval_counts_kernel<decltype(width), true>); });
   }
   return report(kName, error);
 }

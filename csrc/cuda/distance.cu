@@ -1,8 +1,9 @@
-// The distance matrix, bound by population counts (16 a clock and SM) up to about 64 bits and by writing the matrix below that.
+// The distance matrix, bound by population counts (16 a clock and SM) up to about 64 bits and by writing the matrix
+// below that.
 //
-// A block of threads keeps a step of 32-bit words of its queries and codes in shared memory. A warp owns eight queries, a lane four
-// codes 32 apart: query words are broadcasts, code words lie in 32 different banks, and a row of the result is written in whole
-// lines.
+// A block of threads keeps a step of 32-bit words of its queries and codes in shared memory. A warp owns eight queries,
+// a lane four codes 32 apart: query words are broadcasts, code words lie in 32 different banks, and a row of the result
+// is written in whole lines.
 #include <cuda_runtime.h>
 
 #include <algorithm>
@@ -18,7 +19,8 @@ namespace {
 
 using Tile = tuning::Distance;
 
-// Words first_word .. first_word + kWordsPerStep of `rows` codes from `first`, word by word; codes and words past the end are zero.
+// Words first_word .. first_word + kWordsPerStep of `rows` codes from `first`, word by word; codes and words past the
+// end are zero.
 template <int rows>
 __device__ __forceinline__ void load_tile(const Codes& codes, int64_t first, int first_word, uint32_t* tile) {
   for (int i = threadIdx.x; i < rows * Tile::kWordsPerStep; i += 32 * Tile::kWarps) {

@@ -1,9 +1,9 @@
 // Precision at every relevant item, in (distance, index) order, without sorting.
 //
-// A first pass counts codes and relevant codes by (query, distance, chunk); prefix sums turn the counters into the ranks
-// and hits that each of them starts from; a second pass walks the chunks again with running counters. Quotients are
-// correctly rounded doubles, turned into multiples of 2^-40 and added as integers, so no order of adding can change a
-// bit. Built without contraction of multiplications and additions.
+// A first pass counts codes and relevant codes by (query, distance, chunk); prefix sums turn the counters into the
+// ranks and hits that each of them starts from; a second pass walks the chunks again with running counters. Quotients
+// are correctly rounded doubles, turned into multiples of 2^-40 and added as integers, so no order of adding can change
+// a bit. Built without contraction of multiplications and additions.
 #include <cuda_runtime.h>
 
 #include <cmath>
@@ -64,9 +64,8 @@ __global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
   const GlobalCounters counters(pairs, share, totals, relevants);
   if constexpr (in_shared) {
     SharedColumn column(arch::dynamic_shared<uint32_t>(), pairs.bins);
-    for_each_distance(query, pairs.database, share.first, share.last, [&](int64_t row, int distance) {
-      column[distance] += is_relevant(row) ? 0x10001u : 1u;
-    });
+    for_each_distance(query, pairs.database, share.first, share.last,
+                      [&](int64_t row, int distance) { column[distance] += is_relevant(row) ? 0x10001u : 1u; });
     for (int64_t bin = 0; bin < pairs.bins; ++bin) {
       const uint32_t count = column[bin];
       counters.total[bin * counters.step] = count & 0xFFFF;
@@ -199,8 +198,8 @@ Status index_order_precision(const Codes& queries, const Codes& database, Labels
   const DeviceGuard guard(device);
   if (guard.error() != cudaSuccess) return report(kName, guard.error());
   const int64_t bins = 8 * int64_t{queries.num_bytes} + 1;
-  const Pairs pairs{queries, database, query_labels, database_labels, bins,
-                    plan(queries.num_codes, database.num_codes, bins)};
+  const Pairs pairs{queries,         database, query_labels,
+                    database_labels, bins,     plan(queries.num_codes, database.num_codes, bins)};
   const int64_t row_length = bins * pairs.chunks.count;
   int64_t* const relevants = workspace + queries.num_codes * row_length;  // right behind the totals: one scan for both
   int64_t* const scan_space = relevants + queries.num_codes * row_length;
@@ -224,9 +223,8 @@ Status index_order_precision(const Codes& queries, const Codes& database, Labels
                             static_cast<cudaStream_t>(stream));
     if (error != cudaSuccess) break;
     error = threads == 0 ? launch_pass(count_kernel<Width<0, false>, false>)
-                         : by_width(queries, database, [&](auto width) {
-                             return launch_pass(count_kernel<decltype(width), true>);
-                           });
+                         : by_width(queries, database,
+                                    [&](auto width) { return launch_pass(count_kernel<decltype(width), true>); });
     if (error != cudaSuccess) break;
     error = exclusive_scan(workspace, 2 * queries.num_codes, row_length, nullptr, scan_space, stream);
     if (error != cudaSuccess) break;

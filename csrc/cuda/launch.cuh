@@ -1,5 +1,5 @@
-// What every launcher does around a kernel: the caller's device for its duration, the one way to launch, and errors kept
-// with the kernel's name.
+// What every launcher does around a kernel: the caller's device for its duration, the one way to launch, and errors
+// kept with the kernel's name.
 #pragma once
 
 #include <cuda_runtime.h>

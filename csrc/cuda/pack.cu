@@ -48,12 +48,16 @@ __global__ void __launch_bounds__(Tuning::kThreads)
   const int64_t warp = static_cast<int64_t>(blockIdx.x) * (Tuning::kThreads / 32) + threadIdx.x / 32;
   const int64_t first_word = warp * kWords;
 
+  // Word `word` of row `row`, and the one of which this lane will store byte lane % 4.
+  int64_t row = first_word / words_per_row;
+  int64_t word = first_word - row * words_per_row;
+  int64_t own_row = 0;
+  int64_t own_byte = 0;
+  uint32_t own_bits = 0;
   bool nan = false;
-  uint32_t own_word = 0;
 #pragma unroll
   for (int w = 0; w < kWords; ++w) {
-    const int64_t row = (first_word + w) / words_per_row;
-    const int64_t column = (first_word + w - row * words_per_row) * 32 + lane;
+    const int64_t column = word * 32 + lane;
     bool bit = false;
     if (first_word + w < num_words && column < values.bits) {
       const char* const start = static_cast<const char*>(values.data) + row * values.row_stride;
@@ -61,15 +65,20 @@ __global__ void __launch_bounds__(Tuning::kThreads)
       bit = Format::positive(value);
       nan = nan || Format::nan(value);
     }
-    const uint32_t word = __ballot_sync(kAllLanes, bit);
-    if (lane / 4 == w) own_word = word;
+    const uint32_t bits = __ballot_sync(kAllLanes, bit);
+    if (lane / 4 == w) {
+      own_row = row;
+      own_byte = word * 4 + lane % 4;
+      own_bits = bits >> (8 * (lane % 4)) & 0xFF;
+    }
+    if (++word == words_per_row) {
+      word = 0;
+      ++row;
+    }
   }
 
-  const int64_t row = (first_word + lane / 4) / words_per_row;
-  const int64_t byte = (first_word + lane / 4 - row * words_per_row) * 4 + lane % 4;
-  if (lane < 4 * kWords && first_word + lane / 4 < num_words && byte < (values.bits + 7) / 8) {
-    const uint32_t bits = own_word >> (8 * (lane % 4)) & 0xFF;
-    out[row * out_stride + byte] = static_cast<uint8_t>(little ? bits : __brev(bits) >> 24);
+  if (lane < 4 * kWords && first_word + lane / 4 < num_words && own_byte < (values.bits + 7) / 8) {
+    out[own_row * out_stride + own_byte] = static_cast<uint8_t>(little ? own_bits : __brev(own_bits) >> 24);
   }
   if (nan && has_nan != nullptr) *has_nan = 1;
 }
@@ -145,8 +154,8 @@ Status unpack_codes(const Codes& codes, int bits, int8_t* out, int64_t out_strid
   const DeviceGuard guard(device);
   if (guard.error() != cudaSuccess) return report(kName, guard.error());
   const dim3 grid = grid_for(codes.num_codes * codes.num_bytes, Tuning::kThreads);
-  return report(kName, launch(unpack_codes_kernel, grid, Tuning::kThreads, 0, stream, codes, bits, out, out_stride,
-                              little));
+  return report(kName,
+                launch(unpack_codes_kernel, grid, Tuning::kThreads, 0, stream, codes, bits, out, out_stride, little));
 }
 
 }  // namespace hashkernels::cuda

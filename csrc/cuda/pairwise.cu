@@ -3,8 +3,8 @@
 // A block owns a tile of rows and walks a range of column tiles. For each it computes the inner products in registers,
 // turns them into slopes, and multiplies the slopes by the columns again: row gradients. Where an embedding is longer
 // than a tile is wide, the gradient is added up in the block's own part of the workspace, else in registers. Ranges of
-// columns are summed in a fixed order at the end, so no addition depends on which block is done first. The batch against
-// itself runs over all ordered pairs and doubles the slopes: inner products are symmetric to the last bit.
+// columns are summed in a fixed order at the end, so no addition depends on which block is done first. The batch
+// against itself runs over all ordered pairs and doubles the slopes: inner products are symmetric to the last bit.
 #include <cuda_runtime.h>
 
 #include <algorithm>

@@ -1,10 +1,9 @@
 // Reduce, then scan: long rows are cut into segments, whose sums are scanned first and start the scans of the segments.
 // Integers, so that no order of adding changes the result.
-#include "scan.cuh"
-
 #include <algorithm>
 
 #include "arch.cuh"
+#include "scan.cuh"
 #include "tuning.cuh"
 
 namespace hashkernels::cuda {
@@ -119,8 +118,8 @@ cudaError_t exclusive_scan(int64_t* values, int64_t num_rows, int64_t row_length
   cudaError_t error = launch(segment_sums_kernel, all_segments, Tuning::kThreads, 0, stream, values, num_rows,
                              row_length, Tuning::kSegment, workspace);
   if (error != cudaSuccess) return error;
-  error = launch(scan_kernel, whole_rows, Tuning::kThreads, 0, stream, workspace, num_rows, count, count, nullptr,
-                 nullptr);
+  error =
+      launch(scan_kernel, whole_rows, Tuning::kThreads, 0, stream, workspace, num_rows, count, count, nullptr, nullptr);
   if (error != cudaSuccess) return error;
   return launch(scan_kernel, all_segments, Tuning::kThreads, 0, stream, values, num_rows, row_length, Tuning::kSegment,
                 workspace, totals);

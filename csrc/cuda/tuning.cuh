@@ -5,7 +5,8 @@
 
 namespace hashkernels::cuda::tuning {
 
-// Distance matrix: a block of threads computes kQueryTile x kDatabaseTile distances, kWordsPerStep 32-bit words at a time.
+// Distance matrix: a block of threads computes kQueryTile x kDatabaseTile distances, kWordsPerStep 32-bit words at a
+// time.
 struct Distance {
   static constexpr int kWarps = 8;
   static constexpr int kQueriesPerThread = 8;
@@ -23,13 +24,13 @@ struct Packing {
 
 // Passes in which a thread owns one query and one chunk of the database (chunks.cuh).
 struct Chunks {
-  static constexpr int64_t kTargetThreads = 1 << 17;      // 768 on each of 132 SMs, and some
-  static constexpr int64_t kMinRows = 512;                // below that, writing the counters costs more than counting
-  static constexpr int64_t kMaxPackedRows = 16384;        // a counter of 16 bits holds 65535
+  static constexpr int64_t kTargetThreads = 1 << 17;  // 768 on each of 132 SMs, and some
+  static constexpr int64_t kMinRows = 512;            // below that, writing the counters costs more than counting
+  static constexpr int64_t kMaxPackedRows = 16384;    // a counter of 16 bits holds 65535
   static constexpr int64_t kMaxCounters = int64_t{1} << 23;  // 64 MB of workspace, where one chunk a query fits into it
-  static constexpr int kSharedBytes = 34 << 10;           // counters of a block; kBlocks share an SM
+  static constexpr int kSharedBytes = 34 << 10;              // counters of a block; kBlocks share an SM
   static constexpr int kMaxThreads = 128;
-  static constexpr int kBlocks = 6;                       // an SM: 80 registers a thread
+  static constexpr int kBlocks = 6;  // an SM: 80 registers a thread
   static constexpr int kMinThreads = 32;
 };
 
@@ -45,7 +46,7 @@ struct Pairwise {
   static constexpr int kTile = 64;
   static constexpr int kStep = 16;
   static constexpr int kThreads = 256;
-  static constexpr int64_t kTargetBlocks = 1056;               // eight a SM on 132 of them
+  static constexpr int64_t kTargetBlocks = 1056;                  // eight a SM on 132 of them
   static constexpr int64_t kMaxPartialValues = int64_t{1} << 24;  // 64 MB of partial gradients
 };
 

@@ -24,8 +24,9 @@ int device_count() noexcept;
 const char* last_device_error() noexcept;
 
 // The kernels below answer as their namesakes of the CPU, bit for bit where numbers are integers or sums of precision,
-// from device pointers; `stream` is a cudaStream_t. They can be captured in a CUDA graph. `workspace` is device memory of
-// as many int64 as the function named <op>_workspace says for the same sizes; what it holds on entry does not matter.
+// from device pointers; `stream` is a cudaStream_t. They can be captured in a CUDA graph. `workspace` is device memory
+// of as many int64 as the function named <op>_workspace says for the same sizes; what it holds on entry does not
+// matter.
 
 template <class T>
 Status hamming_distance(const Codes& queries, const Codes& database, T* out, int device, void* stream) noexcept;

@@ -18,9 +18,10 @@ struct Case {
 };
 
 // Several chunks, pieces and blocks; every way to read codes; counters in shared and, at 4096 bits, in global memory.
-const Case kCases[] = {{1, 1, 1, 0, 0, 1},     {7, 3, 700, 0, 2, 1},    {32, 4, 1500, 0, 0, 4},   {48, 5, 1030, 1, 0, 2},
-                       {64, 150, 1100, 0, 0, 8}, {65, 2, 513, 2, 0, 1},   {128, 3, 1600, 0, 0, 16}, {129, 33, 600, 1, 3, 1},
-                       {256, 2, 520, 0, 0, 16}, {600, 2, 530, 0, 0, 1}, {1023, 2, 300, 0, 0, 1},  {4096, 2, 1100, 3, 0, 1}};
+const Case kCases[] = {{1, 1, 1, 0, 0, 1},       {7, 3, 700, 0, 2, 1},     {32, 4, 1500, 0, 0, 4},
+                       {48, 5, 1030, 1, 0, 2},   {64, 150, 1100, 0, 0, 8}, {65, 2, 513, 2, 0, 1},
+                       {128, 3, 1600, 0, 0, 16}, {129, 33, 600, 1, 3, 1},  {256, 2, 520, 0, 0, 16},
+                       {600, 2, 530, 0, 0, 1},   {1023, 2, 300, 0, 0, 1},  {4096, 2, 1100, 3, 0, 1}};
 
 class Inputs {
  public:
@@ -71,8 +72,7 @@ void expect_same_precision(const Case& c, const std::vector<int64_t>& cutoffs, u
       [&] {
         emulator::DeviceArray<int64_t> device_hits(size);
         emulator::DeviceArray<double> device_sums(size);
-        emulator::DeviceArray<int64_t> workspace(
-            cuda::index_order_workspace(c.num_queries, c.num_database, num_bytes));
+        emulator::DeviceArray<int64_t> workspace(cuda::index_order_workspace(c.num_queries, c.num_database, num_bytes));
         ASSERT_EQ(cuda::index_order_precision(in.queries.view(), in.database.view(), in.query_labels.device(),
                                               in.database_labels.device(), cutoffs.data(), num_cutoffs,
                                               device_hits.data(), device_sums.data(), workspace.data(), 0, nullptr),

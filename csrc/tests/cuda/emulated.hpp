@@ -45,7 +45,8 @@ class DeviceCodes {
   emulator::GuardedMemory memory_;
 };
 
-// Labels of either form, for the host and for the kernels. Multi-hot words are sparse, so that some pairs share a class.
+// Labels of either form, for the host and for the kernels. Multi-hot words are sparse, so that some pairs share a
+// class.
 class RandomLabels {
  public:
   RandomLabels(int64_t num_items, int words, unsigned seed, int num_classes = 3)

@@ -49,7 +49,7 @@ struct Thread {
   bool started = false;
   State state = State::kDone;
   Site site{};
-  uint64_t value = 0;               // what this lane brought to a warp operation
+  uint64_t value = 0;                // what this lane brought to a warp operation
   std::array<uint64_t, kWarp> seen;  // and what all lanes of its mask brought
 };
 

@@ -13,9 +13,8 @@ void run(int threads, const std::function<void()>& kernel, size_t shared_bytes =
 
 TEST(Emulator, RunsEveryThreadOfEveryBlock) {
   std::vector<int> seen(6 * 40, 0);
-  launch(dim3(3, 2), dim3(20, 2), 0, [&] {
-    ++seen[(blockIdx.y * gridDim.x + blockIdx.x) * 40 + threadIdx.y * blockDim.x + threadIdx.x];
-  });
+  launch(dim3(3, 2), dim3(20, 2), 0,
+         [&] { ++seen[(blockIdx.y * gridDim.x + blockIdx.x) * 40 + threadIdx.y * blockDim.x + threadIdx.x]; });
   EXPECT_EQ(seen, std::vector<int>(240, 1));
 }
 
@@ -35,11 +34,14 @@ TEST(Emulator, SharedMemoryStartsPoisoned) {
     uint32_t words[8];
   };
   for (int i = 0; i < 2; ++i) {
-    run(1, [] {
-      EXPECT_EQ(shared_object<Words>().words[7], 0xA5A5A5A5);
-      EXPECT_EQ(dynamic_shared_array<uint32_t>()[3], 0xA5A5A5A5);
-      shared_object<Words>().words[7] = dynamic_shared_array<uint32_t>()[3] = 0;
-    }, 16);
+    run(
+        1,
+        [] {
+          EXPECT_EQ(shared_object<Words>().words[7], 0xA5A5A5A5);
+          EXPECT_EQ(dynamic_shared_array<uint32_t>()[3], 0xA5A5A5A5);
+          shared_object<Words>().words[7] = dynamic_shared_array<uint32_t>()[3] = 0;
+        },
+        16);
   }
 }
 
@@ -70,12 +72,15 @@ TEST(Emulator, AMissingBarrierChangesResults) {
     bool same = true;
     for (uint64_t seed = 0; seed < 20; ++seed) {
       block.seed(seed);
-      run(32, [&] {
-        int* const shared = dynamic_shared_array<int>();
-        shared[threadIdx.x] = static_cast<int>(threadIdx.x);
-        if (with_barrier) __syncthreads();
-        same = same && shared[31 - threadIdx.x] == 31 - static_cast<int>(threadIdx.x);
-      }, 128);
+      run(
+          32,
+          [&] {
+            int* const shared = dynamic_shared_array<int>();
+            shared[threadIdx.x] = static_cast<int>(threadIdx.x);
+            if (with_barrier) __syncthreads();
+            same = same && shared[31 - threadIdx.x] == 31 - static_cast<int>(threadIdx.x);
+          },
+          128);
     }
     return same;
   };
@@ -93,16 +98,28 @@ void two_barriers() {
 
 TEST(EmulatorDeathTest, BarriersMustBeReachedByAllThreadsAtOneLine) {
   const auto exits = ::testing::ExitedWithCode(1);
-  EXPECT_EXIT(run(33, [] { if (threadIdx.x < 32) __syncthreads(); }), exits, "a barrier not all threads reach");
+  EXPECT_EXIT(run(33,
+                  [] {
+                    if (threadIdx.x < 32) __syncthreads();
+                  }),
+              exits, "a barrier not all threads reach");
   EXPECT_EXIT(run(33, two_barriers), exits, "a barrier not all threads reach");
 }
 
 TEST(EmulatorDeathTest, MasksMustBeTrue) {
   const auto exits = ::testing::ExitedWithCode(1);
-  EXPECT_EXIT(run(32, [] { if (threadIdx.x != 5) __syncwarp(); }), exits, "never came");
+  EXPECT_EXIT(run(32,
+                  [] {
+                    if (threadIdx.x != 5) __syncwarp();
+                  }),
+              exits, "never came");
   EXPECT_EXIT(run(32, [] { __ballot_sync(0xFFFF, 1); }), exits, "outside of its own mask");
   EXPECT_EXIT(run(16, [] { __syncwarp(); }), exits, "a lane that the block does not have");
-  EXPECT_EXIT(run(32, [] { if (threadIdx.x < 4) __shfl_sync(0xF, 1, 4); }), exits, "from a lane outside of its mask");
+  EXPECT_EXIT(run(32,
+                  [] {
+                    if (threadIdx.x < 4) __shfl_sync(0xF, 1, 4);
+                  }),
+              exits, "from a lane outside of its mask");
 }
 
 TEST(EmulatorDeathTest, MemoryEndsWhereItEnds) {

@@ -30,7 +30,7 @@ inline void report_guard_pages() {
     alternative.ss_sp = stack;
     alternative.ss_size = sizeof(stack);
     sigaltstack(&alternative, nullptr);
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = [](int) {
       constexpr char kMessage[] = "emulator: access outside a buffer\n";
       if (write(STDERR_FILENO, kMessage, sizeof(kMessage) - 1) < 0) std::_Exit(2);

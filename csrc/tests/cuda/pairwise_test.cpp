@@ -49,7 +49,8 @@ class MarginCase {
   Answer run(bool with_grad = true) {
     emulator::DeviceArray<float> u(u_), v(v_), grad(with_grad ? rows_ * bits_ : 0);
     emulator::DeviceArray<double> terms(2);
-    emulator::DeviceArray<int64_t> num_pairs(2), workspace(cuda::margin_loss_workspace(rows_, other(), bits_, with_grad));
+    emulator::DeviceArray<int64_t> num_pairs(2),
+        workspace(cuda::margin_loss_workspace(rows_, other(), bits_, with_grad));
     const Embeddings<float> bank{columns_ < 0 ? nullptr : v.data(), std::max<int64_t>(columns_, 0), stride_};
     EXPECT_EQ(cuda::margin_loss({u.data(), rows_, stride_}, bank, bits_, u_labels_.device(), v_labels_.device(), loss_,
                                 terms.data(), num_pairs.data(), with_grad ? grad.data() : nullptr, workspace.data(), 0,
@@ -128,7 +129,8 @@ TEST(EmulatedMarginLoss, SeveralTilesABlock) {
 }
 
 TEST(EmulatedMarginLoss, NoPairs) {
-  for (const Answer& answer : {MarginCase(5, 0, 8, 0).run(), MarginCase(0, 5, 8, 0).run(), MarginCase(0, -1, 8, 0).run()}) {
+  for (const Answer& answer :
+       {MarginCase(5, 0, 8, 0).run(), MarginCase(0, 5, 8, 0).run(), MarginCase(0, -1, 8, 0).run()}) {
     EXPECT_EQ(answer.terms, (std::vector<double>{0, 0}));
     EXPECT_EQ(answer.num_pairs, (std::vector<int64_t>{0, 0}));
     for (float value : answer.grad) EXPECT_EQ(value, 0);

@@ -57,7 +57,8 @@ TEST(EmulatedTopK, ManyQueries) { expect_same_topk(RandomCodes(130, 24, 3), Rand
 
 TEST(EmulatedTopK, AnyKUpToTheWholeDatabase) {
   for (int64_t num_database : {1, 2, 511, 512, 513, 1300}) {
-    expect_same_topk(RandomCodes(3, 24, 5), RandomCodes(num_database, 24, 6), {1, (num_database + 1) / 2, num_database});
+    expect_same_topk(RandomCodes(3, 24, 5), RandomCodes(num_database, 24, 6),
+                     {1, (num_database + 1) / 2, num_database});
   }
 }
 
@@ -91,9 +92,9 @@ TEST(EmulatedTopK, RowsInAnyOrder) {
     return Codes{codes.data + 999 * codes.stride, 1000, -codes.stride, 8};
   };
   Results expected{std::vector<int32_t>(100), std::vector<int64_t>(100)};
-  ASSERT_EQ(topk(host_queries.view(), backwards(view), 50, nullptr, expected.distances.data(), expected.indices.data(),
-                 1),
-            Status::kOk);
+  ASSERT_EQ(
+      topk(host_queries.view(), backwards(view), 50, nullptr, expected.distances.data(), expected.indices.data(), 1),
+      Status::kOk);
   emulator::DeviceArray<int32_t> distances(100);
   emulator::DeviceArray<int64_t> indices(100), workspace(cuda::topk_workspace(2, 1000, 8));
   ASSERT_EQ(cuda::topk(queries.view(), backwards(device_view), 50, nullptr, distances.data(), indices.data(),
@@ -116,17 +117,17 @@ class RangeCase {
     EXPECT_EQ(range_count(queries, database, radius, counts_.data(), 1), Status::kOk);
     for (int64_t count : counts_) offsets_.push_back(offsets_.back() + count);
     expected_ = {std::vector<int32_t>(offsets_.back()), std::vector<int64_t>(offsets_.back())};
-    EXPECT_EQ(range_fill(queries, database, radius, offsets_.data(), expected_.distances.data(),
-                         expected_.indices.data(), 1),
-              Status::kOk);
+    EXPECT_EQ(
+        range_fill(queries, database, radius, offsets_.data(), expected_.distances.data(), expected_.indices.data(), 1),
+        Status::kOk);
   }
 
   void expect_same_results() {
     for_each_schedule([&] {
       emulator::DeviceArray<int64_t> counts(counts_.size()), workspace(workspace_size()), offsets(offsets_);
-      ASSERT_EQ(cuda::range_count(queries_.view(), database_.view(), radius_, counts.data(), workspace.data(), 0,
-                                  nullptr),
-                Status::kOk);
+      ASSERT_EQ(
+          cuda::range_count(queries_.view(), database_.view(), radius_, counts.data(), workspace.data(), 0, nullptr),
+          Status::kOk);
       ASSERT_EQ(counts.host(), counts_) << "radius " << radius_;
       emulator::DeviceArray<int32_t> distances(offsets_.back());
       emulator::DeviceArray<int64_t> indices(offsets_.back());
