@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
 from hashkernels import _loader
+
+# The ranks of a process group import their test module by name. The root comes last, behind the installed
+# package, which the sources beside this folder would hide.
+sys.path.append(str(Path(__file__).parents[1]))
 
 # A fixture that forces an instruction set holds for all examples of a test, which is what is wanted here.
 settings.register_profile(

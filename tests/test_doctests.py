@@ -15,7 +15,7 @@ _FOLDER = str(Path(hashkernels.__file__).parent)
 _MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages([_FOLDER], "hashkernels.")
-    if not module.name.startswith(("hashkernels.benchmarks", "hashkernels._native"))
+    if not module.name.startswith(("hashkernels.benchmarks", "hashkernels._native", "hashkernels.cli.__main__"))
 )
 
 
