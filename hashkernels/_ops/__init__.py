@@ -9,18 +9,23 @@ from __future__ import annotations
 
 from hashkernels._ops._library import get_num_threads, set_num_threads
 from hashkernels._ops.codes import pack_codes, pack_labels, unpack_codes
-from hashkernels._ops.margin import MarginLoss, margin_loss
+from hashkernels._ops.pairwise import PairLoss, cauchy_loss, likelihood_loss, margin_loss
 from hashkernels._ops.retrieval import index_order_precision, retrieval_counts
 from hashkernels._ops.search import hamming_distance, range_nearest, range_search, topk
+from hashkernels.reference import pair_cauchy, pair_likelihood  # the functions of a pair, differentiable by torch
 
 __all__ = [
-    "MarginLoss",
+    "PairLoss",
+    "cauchy_loss",
     "get_num_threads",
     "hamming_distance",
     "index_order_precision",
+    "likelihood_loss",
     "margin_loss",
     "pack_codes",
     "pack_labels",
+    "pair_cauchy",
+    "pair_likelihood",
     "range_nearest",
     "range_search",
     "retrieval_counts",

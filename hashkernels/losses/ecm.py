@@ -156,7 +156,7 @@ class ECMLoss(HashLoss):
 
     def _margin_loss(
         self, u: Tensor, labels: Tensor, bank: Tensor | None, bank_labels: Tensor | None, negative_scale: float
-    ) -> _ops.MarginLoss:
+    ) -> _ops.PairLoss:
         return _ops.margin_loss(
             u,
             labels,

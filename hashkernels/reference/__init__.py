@@ -6,16 +6,26 @@ They take and return tensors of any device, build no matrix of all pairs, and ch
 from __future__ import annotations
 
 from hashkernels.reference.codes import pack_codes, pack_labels, unpack_codes
-from hashkernels.reference.margin import margin_loss
+from hashkernels.reference.pairwise import (
+    cauchy_loss,
+    likelihood_loss,
+    margin_loss,
+    pair_cauchy,
+    pair_likelihood,
+)
 from hashkernels.reference.retrieval import index_order_precision, retrieval_counts
 from hashkernels.reference.search import hamming_distance, range_search, topk
 
 __all__ = [
+    "cauchy_loss",
     "hamming_distance",
     "index_order_precision",
+    "likelihood_loss",
     "margin_loss",
     "pack_codes",
     "pack_labels",
+    "pair_cauchy",
+    "pair_likelihood",
     "range_search",
     "retrieval_counts",
     "topk",

@@ -1,0 +1,281 @@
+"""The pairwise losses: ops that compute value and gradient in one pass, and the autograd function around them.
+
+One family: every loss is a sum over ordered pairs of a function of u_i . v_j and of whether i and j are relevant to
+each other, and its op differs from the others in that function's parameters alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from hashkernels import _loader, _validation, reference
+from hashkernels._ops._library import (
+    cuda_arguments,
+    define,
+    row_stride,
+    rows,
+    thread_argument,
+    thread_count,
+    workspace,
+)
+from hashkernels._ops.retrieval import label_arguments
+
+_FLOATS = {torch.float32: "float32", torch.float64: "float64"}
+
+
+class PairLoss(NamedTuple):
+    """A differentiable total and, detached, the two terms that it is the sum of and the pairs behind each."""
+
+    total: Tensor  # scalar, of the dtype of u (float32 for the half types)
+    positive: Tensor  # scalar float64
+    negative: Tensor  # scalar float64
+    num_pairs: Tensor  # int64 [2]: ordered positive and negative pairs
+
+
+def margin_loss(
+    u: Tensor,
+    labels: Tensor,
+    *,
+    positive_margin: float,
+    negative_margin: float,
+    positive_scale: float = 1.0,
+    negative_scale: float = 1.0,
+    bank: Tensor | None = None,
+    bank_labels: Tensor | None = None,
+    threads: int | None = None,
+) -> PairLoss:
+    """positive_scale * mean over positive pairs of min(0, u_i . v_j - positive_margin)^2 + negative_scale * mean over
+    negative pairs of max(0, u_i . v_j - negative_margin)^2, without the matrix of all pairs.
+
+    ``u`` is [N, bits]; ``bank`` [M, bits], with its labels, takes the place of v and gets no gradient; without it v is
+    u, the pairs i = j are left out, and the gradient runs through both sides. A set without pairs adds 0. Labels come
+    from ``pack_labels``. The half types are computed in float32, and the gradient comes back in their own. There is no
+    second derivative: asking for one raises ``RuntimeError``.
+    """
+    parameters = (positive_margin, negative_margin, positive_scale, negative_scale)
+    return _pair_loss(_margin_loss, u, labels, bank, bank_labels, parameters, threads)
+
+
+def likelihood_loss(
+    u: Tensor,
+    labels: Tensor,
+    *,
+    scale: float,
+    positive_scale: float = 1.0,
+    negative_scale: float = 1.0,
+    weighted: bool = False,
+    bank: Tensor | None = None,
+    bank_labels: Tensor | None = None,
+    threads: int | None = None,
+) -> PairLoss:
+    """The same for softplus(scale * u_i . v_j) - s_ij * scale * u_i . v_j, where s_ij is 1 for positive pairs, else 0.
+
+    ``weighted`` divides both sums of the pairs' losses, each times its scale, by positive_scale * P + negative_scale *
+    Q, with P and Q the numbers of pairs; scales of 1 then give the mean over all pairs. Else each sum is divided by
+    the number of its own pairs.
+    """
+    parameters = (scale, positive_scale, negative_scale, weighted)
+    return _pair_loss(_likelihood_loss, u, labels, bank, bank_labels, parameters, threads)
+
+
+def cauchy_loss(
+    u: Tensor,
+    labels: Tensor,
+    *,
+    gamma: float,
+    distance_scale: float,
+    min_distance: float,
+    positive_scale: float = 1.0,
+    negative_scale: float = 1.0,
+    weighted: bool = False,
+    bank: Tensor | None = None,
+    bank_labels: Tensor | None = None,
+    threads: int | None = None,
+) -> PairLoss:
+    """The same as ``likelihood_loss`` for the distance d = max(min_distance, distance_scale * (1 - u_i . v_j)):
+    log(1 + d / gamma) for positive pairs and log(1 + gamma / d) for the others.
+
+    ``gamma`` and ``min_distance`` are positive; a pair nearer than ``min_distance`` has no gradient. With rows of
+    length 1 and ``distance_scale`` = bits / 2 it is the loss of Deep Cauchy Hashing.
+    """
+    parameters = (gamma, distance_scale, min_distance, positive_scale, negative_scale, weighted)
+    return _pair_loss(_cauchy_loss, u, labels, bank, bank_labels, parameters, threads)
+
+
+def _pair_loss(
+    op: Any,
+    u: Tensor,
+    labels: Tensor,
+    bank: Tensor | None,
+    bank_labels: Tensor | None,
+    parameters: tuple[float, ...],
+    threads: int | None,
+) -> PairLoss:
+    dtype = u.dtype if bank is None else torch.promote_types(u.dtype, bank.dtype)
+    if dtype not in _FLOATS:
+        dtype = torch.float32
+    u = u.to(dtype)
+    bank = None if bank is None else bank.detach().to(dtype)
+    count = thread_argument(threads)
+    if torch.is_grad_enabled() and u.requires_grad:
+        total, terms, num_pairs = _PairLoss.apply(  # type: ignore[no-untyped-call]
+            op, u, bank, labels, bank_labels, parameters, count
+        )
+    else:
+        terms, num_pairs, _ = op(u.detach(), bank, labels, bank_labels, *parameters, False, count)
+        total = terms.sum().to(dtype)
+    return PairLoss(total, terms[0], terms[1], num_pairs)
+
+
+class _PairLoss(torch.autograd.Function):
+    """The gradient costs little beside the value, so the forward computes it, and the backward scales it."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        op: Any,
+        u: Tensor,
+        bank: Tensor | None,
+        labels: Tensor,
+        bank_labels: Tensor | None,
+        parameters: tuple[float, ...],
+        threads: int,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        terms, num_pairs, grad = op(u, bank, labels, bank_labels, *parameters, True, threads)
+        ctx.save_for_backward(grad)
+        ctx.mark_non_differentiable(terms, num_pairs)
+        return terms.sum().to(u.dtype), terms, num_pairs
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_total: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+        (grad,) = ctx.saved_tensors
+        return None, grad * grad_total, *(None,) * 5
+
+
+class _Pairs(NamedTuple):
+    """Rows, columns, and the labels of both, as the pointer contract wants them."""
+
+    u: Tensor
+    columns: Tensor
+    labels: Tensor
+    column_labels: Tensor
+    label_words: int  # 0: class ids
+
+    def arguments(self, bank: Tensor | None) -> tuple[int, ...]:
+        """What every kernel is told of the pairs, after the address of u and, on a CPU, the name of its dtype."""
+        return (
+            *self.u.shape,
+            row_stride(self.u),
+            0 if bank is None else self.columns.data_ptr(),
+            self.columns.shape[0],
+            row_stride(self.columns),
+            self.labels.data_ptr(),
+            self.column_labels.data_ptr(),
+            self.label_words,
+        )
+
+
+def _pairs(u: Tensor, bank: Tensor | None, labels: Tensor, bank_labels: Tensor | None) -> _Pairs:
+    u = rows("u", u, *_FLOATS)
+    columns = u
+    if bank is not None:
+        columns = rows("bank", bank, u.dtype)
+        if columns.shape[1] != u.shape[1]:
+            raise ValueError(f"bank must have {u.shape[1]} columns like u, got {columns.shape[1]}")
+    column_labels = labels if bank_labels is None else bank_labels
+    labels, column_labels, words = label_arguments(
+        "labels", labels, u.shape[0], "bank_labels", column_labels, columns.shape[0]
+    )
+    _validation.check_same_device("u", u, "bank", columns)
+    _validation.check_same_device("u", u, "labels", labels)
+    return _Pairs(u, columns, labels, column_labels, words)
+
+
+def _results(u: Tensor, with_grad: bool) -> tuple[Tensor, Tensor, Tensor]:
+    return (
+        u.new_empty(2, dtype=torch.float64),
+        u.new_empty(2, dtype=torch.int64),
+        u.new_empty(tuple(u.shape) if with_grad else (0,)),
+    )
+
+
+def _define(name: str, parameters: str, fallback: Callable[..., tuple[Tensor, Tensor, Tensor]], launcher: bool) -> Any:
+    """Register the op of a loss: the native function and the reference have its name; ``parameters`` are the schema
+    of what it takes beside the pairs, and ``launcher`` says whether there is a kernel for CUDA (in float32)."""
+
+    def cpu(
+        u: Tensor, bank: Tensor | None, labels: Tensor, bank_labels: Tensor | None, *rest: Any
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        *parameters, with_grad, threads = rest
+        pairs = _pairs(u, bank, labels, bank_labels)
+        kernel = _loader.cpu_kernel(name)
+        if kernel is None:
+            return fallback(pairs.u, bank, labels, bank_labels, *parameters, with_grad)
+        terms, num_pairs, grad = _results(u, with_grad)
+        kernel(
+            pairs.u.data_ptr(),
+            _FLOATS[u.dtype],
+            *pairs.arguments(bank),
+            *parameters,
+            terms.data_ptr(),
+            num_pairs.data_ptr(),
+            grad.data_ptr() if with_grad else 0,
+            thread_count(threads),
+        )
+        return terms, num_pairs, grad
+
+    def cuda(
+        u: Tensor, bank: Tensor | None, labels: Tensor, bank_labels: Tensor | None, *rest: Any
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        *parameters, with_grad, _ = rest
+        pairs = _pairs(u, bank, labels, bank_labels)
+        kernel = size = None
+        if launcher:
+            kernel, size = _loader.cuda_kernel(f"cuda_{name}"), _loader.cuda_kernel(f"cuda_{name}_workspace")
+        if kernel is None or size is None or u.dtype != torch.float32:
+            return fallback(pairs.u, bank, labels, bank_labels, *parameters, with_grad)
+        terms, num_pairs, grad = _results(u, with_grad)
+        space = workspace(u, size(u.shape[0], pairs.columns.shape[0], u.shape[1], with_grad))
+        kernel(
+            pairs.u.data_ptr(),
+            *pairs.arguments(bank),
+            *parameters,
+            terms.data_ptr(),
+            num_pairs.data_ptr(),
+            grad.data_ptr() if with_grad else 0,
+            space.data_ptr(),
+            *cuda_arguments(u),
+        )
+        return terms, num_pairs, grad
+
+    def fake(u: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
+        return _results(u, rest[-2])
+
+    return define(
+        f"{name}(Tensor u, Tensor? bank, Tensor labels, Tensor? bank_labels, {parameters}, bool with_grad, int threads)"
+        " -> (Tensor, Tensor, Tensor)",
+        cpu=cpu,
+        cuda=cuda,
+        fake=fake,
+    )
+
+
+_SCALES = "float positive_scale, float negative_scale"
+_margin_loss = _define(
+    "margin_loss", f"float positive_margin, float negative_margin, {_SCALES}", reference.margin_loss, True
+)
+_likelihood_loss = _define(
+    "likelihood_loss", f"float scale, {_SCALES}, bool weighted", reference.likelihood_loss, False
+)
+_cauchy_loss = _define(
+    "cauchy_loss",
+    f"float gamma, float distance_scale, float min_distance, {_SCALES}, bool weighted",
+    reference.cauchy_loss,
+    False,
+)

@@ -1,0 +1,162 @@
+"""The pairwise losses: the function of a pair, its slope, and the sum over all pairs in blocks of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hashkernels.reference.retrieval import relevant
+
+_ROWS = 512
+
+
+def pair_margin(theta: Tensor, positive: Tensor, positive_margin: float, negative_margin: float) -> Tensor:
+    """min(0, theta - positive_margin)^2 for positive pairs, max(0, theta - negative_margin)^2 for the others."""
+    return _missed(theta, positive, positive_margin, negative_margin).square()
+
+
+def pair_likelihood(theta: Tensor, positive: Tensor, scale: float) -> Tensor:
+    """softplus(scale * theta) - positive * scale * theta: minus the log-probability of the label of a pair under
+    sigmoid(scale * theta)."""
+    logit = scale * theta
+    return -functional.logsigmoid(torch.where(positive, logit, -logit))
+
+
+def pair_cauchy(distance: Tensor, positive: Tensor, gamma: float, min_distance: float) -> Tensor:
+    """log(1 + d / gamma) for positive pairs, log(1 + gamma / max(d, min_distance)) for the others: minus the
+    log-probability of the label of a pair under gamma / (gamma + d)."""
+    near = torch.log1p(distance / gamma)
+    far = torch.log1p(gamma / distance.clamp(min=min_distance))
+    return torch.where(positive, near, far)
+
+
+def margin_loss(
+    u: Tensor,
+    bank: Tensor | None,
+    labels: Tensor,
+    bank_labels: Tensor | None,
+    positive_margin: float,
+    negative_margin: float,
+    positive_scale: float,
+    negative_scale: float,
+    with_grad: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The loss of `pair_margin`: what `_pair_loss` returns, each kind of pairs averaged by itself."""
+
+    def value(theta: Tensor, positive: Tensor) -> Tensor:
+        return pair_margin(theta, positive, positive_margin, negative_margin)
+
+    def slope(theta: Tensor, positive: Tensor) -> Tensor:
+        return 2 * _missed(theta, positive, positive_margin, negative_margin)
+
+    scales = (positive_scale, negative_scale)
+    return _pair_loss(value, slope, u, bank, labels, bank_labels, scales, False, with_grad)
+
+
+def likelihood_loss(
+    u: Tensor,
+    bank: Tensor | None,
+    labels: Tensor,
+    bank_labels: Tensor | None,
+    scale: float,
+    positive_scale: float,
+    negative_scale: float,
+    weighted: bool,
+    with_grad: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The loss of `pair_likelihood`: what `_pair_loss` returns."""
+
+    def value(theta: Tensor, positive: Tensor) -> Tensor:
+        return pair_likelihood(theta, positive, scale)
+
+    def slope(theta: Tensor, positive: Tensor) -> Tensor:
+        logit = scale * theta
+        return torch.where(positive, -torch.sigmoid(-logit), torch.sigmoid(logit)) * scale
+
+    scales = (positive_scale, negative_scale)
+    return _pair_loss(value, slope, u, bank, labels, bank_labels, scales, weighted, with_grad)
+
+
+def cauchy_loss(
+    u: Tensor,
+    bank: Tensor | None,
+    labels: Tensor,
+    bank_labels: Tensor | None,
+    gamma: float,
+    distance_scale: float,
+    min_distance: float,
+    positive_scale: float,
+    negative_scale: float,
+    weighted: bool,
+    with_grad: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The loss of `pair_cauchy` on max(min_distance, distance_scale * (1 - theta)): what `_pair_loss` returns."""
+
+    def value(theta: Tensor, positive: Tensor) -> Tensor:
+        distance = (distance_scale * (1 - theta)).clamp(min=min_distance)
+        return pair_cauchy(distance, positive, gamma, min_distance)
+
+    def slope(theta: Tensor, positive: Tensor) -> Tensor:
+        distance = distance_scale * (1 - theta)
+        near = distance < min_distance
+        distance = distance.clamp(min=min_distance)
+        by_distance = torch.where(positive, 1 / (gamma + distance), -gamma / (distance * (gamma + distance)))
+        return torch.where(near, 0, -distance_scale * by_distance)
+
+    scales = (positive_scale, negative_scale)
+    return _pair_loss(value, slope, u, bank, labels, bank_labels, scales, weighted, with_grad)
+
+
+def _missed(theta: Tensor, positive: Tensor, positive_margin: float, negative_margin: float) -> Tensor:
+    return torch.where(positive, (theta - positive_margin).clamp(max=0), (theta - negative_margin).clamp(min=0))
+
+
+def _pair_loss(
+    value: Callable[[Tensor, Tensor], Tensor],
+    slope: Callable[[Tensor, Tensor], Tensor],
+    u: Tensor,
+    bank: Tensor | None,
+    labels: Tensor,
+    bank_labels: Tensor | None,
+    scales: tuple[float, float],
+    weighted: bool,
+    with_grad: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Terms float64 [2] (positive, negative), pair counts int64 [2], and the gradient of their sum like ``u``.
+
+    ``value`` and its derivative ``slope`` are functions of u_i . v_j and of whether i and j are relevant to each
+    other. The sums over the P positive and the Q negative ordered pairs are multiplied by their scales, and divided
+    each by its own count, or where ``weighted`` both by positive_scale * P + negative_scale * Q. Without a bank v is
+    u, the pairs i = j are left out, and the gradient runs through both sides. A gradient that is not wanted is empty.
+    """
+    columns = u if bank is None else bank
+    column_labels = labels if bank_labels is None else bank_labels
+    sums = torch.zeros(2, dtype=torch.float64, device=u.device)
+    counts = torch.zeros(2, dtype=torch.int64, device=u.device)
+    positive_grad = torch.zeros_like(u, memory_format=torch.contiguous_format) if with_grad else u.new_empty(0)
+    negative_grad = torch.zeros_like(positive_grad)
+    sides = 2.0 if bank is None else 1.0
+    with torch.autocast(u.device.type, enabled=False):
+        for start in range(0, u.shape[0], _ROWS):
+            rows = slice(start, start + _ROWS)
+            theta = u[rows] @ columns.T  # [rows, columns]
+            positive = relevant(labels[rows], column_labels)
+            negative = ~positive
+            if bank is None:
+                positive.diagonal(start).fill_(False)
+                negative.diagonal(start).fill_(False)
+            values = value(theta, positive).double()
+            sums += torch.stack([torch.where(kind, values, 0).sum() for kind in (positive, negative)])
+            counts += torch.stack((positive.sum(), negative.sum()))
+            if with_grad:
+                slopes = sides * slope(theta, positive)
+                positive_grad[rows] = torch.where(positive, slopes, 0) @ columns
+                negative_grad[rows] = torch.where(negative, slopes, 0) @ columns
+    scale = torch.tensor(scales, dtype=torch.float64, device=u.device)
+    divisors = (scale * counts).sum().expand(2) if weighted else counts.double()
+    weights = scale / torch.where(divisors > 0, divisors, 1)  # what has nothing to add up adds nothing
+    grad = positive_grad * weights[0].to(u.dtype) + negative_grad * weights[1].to(u.dtype)
+    return sums * weights, counts, grad
