@@ -2,7 +2,8 @@
 set(cuda_found FALSE)
 if(NOT HASHKERNELS_CUDA STREQUAL "OFF")
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAARCHS})
-    set(CMAKE_CUDA_ARCHITECTURES 80-real 86-real 89-real 90-real 100-real 120-real 120-virtual)
+    # Code for one architecture runs on the later ones of its generation: sm_80 serves 86 and 89. PTX serves what comes.
+    set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 100-real 120-real 120-virtual)
   endif()
   if(NOT DEFINED CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
     # Through the environment: a preset CMAKE_CUDA_COMPILER would turn check_language off.
