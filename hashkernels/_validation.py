@@ -199,14 +199,13 @@ def check_code_pair(queries: Any, database: Any, bits: int | None = None) -> int
     return int(queries.shape[1]) * 8 if bits is None else bits
 
 
-def check_filter(name: str, value: Any, database: torch.Tensor) -> torch.Tensor:
-    """The positions of the database that may be found: bool [N], or integers in 0..N-1."""
+def check_filter(name: str, value: Any, num_database: int) -> torch.Tensor:
+    """The positions of a database of N codes that may be found: bool [N], or integers in 0..N-1."""
     tensor = check_tensor(name, value, 1)
-    check_same_device("database", database, name, tensor)
     if tensor.dtype != torch.bool:
-        return check_positions(name, tensor, database.shape[0])
-    if tensor.shape[0] != database.shape[0]:
-        raise ValueError(f"{name} given as a mask must have {database.shape[0]} elements, got {tensor.shape[0]}")
+        return check_positions(name, tensor, num_database)
+    if tensor.shape[0] != num_database:
+        raise ValueError(f"{name} given as a mask must have {num_database} elements, got {tensor.shape[0]}")
     return tensor
 
 

@@ -9,16 +9,27 @@ from __future__ import annotations
 
 from hashkernels._ops._library import get_num_threads, set_num_threads
 from hashkernels._ops.codes import pack_codes, pack_labels, unpack_codes
+from hashkernels._ops.index import (
+    BLOCK_CODES,
+    gather_codes,
+    has_sliced_search,
+    slice_codes,
+    sliced_range_search,
+    sliced_topk,
+)
 from hashkernels._ops.pairwise import PairLoss, cauchy_loss, likelihood_loss, margin_loss
 from hashkernels._ops.retrieval import index_order_precision, retrieval_counts
 from hashkernels._ops.search import hamming_distance, range_nearest, range_search, topk
 from hashkernels.reference import pair_cauchy, pair_likelihood  # the functions of a pair, differentiable by torch
 
 __all__ = [
+    "BLOCK_CODES",
     "PairLoss",
     "cauchy_loss",
+    "gather_codes",
     "get_num_threads",
     "hamming_distance",
+    "has_sliced_search",
     "index_order_precision",
     "likelihood_loss",
     "margin_loss",
@@ -30,6 +41,9 @@ __all__ = [
     "range_search",
     "retrieval_counts",
     "set_num_threads",
+    "slice_codes",
+    "sliced_range_search",
+    "sliced_topk",
     "topk",
     "unpack_codes",
 ]

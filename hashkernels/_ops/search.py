@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -87,29 +90,25 @@ def _hamming_distance_fake(queries: Tensor, database: Tensor, dtype: torch.dtype
     return queries.new_empty((queries.shape[0], database.shape[0]), dtype=dtype)
 
 
-def _topk_tensors(
-    queries: Tensor, database: Tensor, k: int, allowed: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """The tensors as the pointer contract wants them."""
-    queries, database = code_rows(queries, database)
-    if not 1 <= k <= database.shape[0]:
-        raise ValueError(f"k must be in 1..{database.shape[0]}, got {k}")
+def check_topk(queries: Tensor, num_database: int, k: int, allowed: Tensor | None) -> Tensor | None:
+    """``allowed`` as the pointer contract wants it."""
+    if not 1 <= k <= num_database:
+        raise ValueError(f"k must be in 1..{num_database}, got {k}")
     if allowed is None:
-        return queries, database, None
-    if allowed.dtype != torch.bool or allowed.shape != (database.shape[0],):
-        raise ValueError(f"allowed must be bool [{database.shape[0]}], got {allowed.dtype} {tuple(allowed.shape)}")
+        return None
+    if allowed.dtype != torch.bool or allowed.shape != (num_database,):
+        raise ValueError(f"allowed must be bool [{num_database}], got {allowed.dtype} {tuple(allowed.shape)}")
     _validation.check_same_device("queries", queries, "allowed", allowed)
-    return queries, database, allowed.contiguous()
+    return allowed.contiguous()
 
 
-def _topk_cpu(queries: Tensor, database: Tensor, k: int, allowed: Tensor | None, threads: int) -> tuple[Tensor, Tensor]:
-    queries, database, allowed = _topk_tensors(queries, database, k, allowed)
-    kernel = _loader.cpu_kernel("topk")
-    if kernel is None:
-        return reference.topk(queries, database, k, allowed)
-    distances, indices = _topk_fake(queries, database, k, allowed, threads)
+def call_topk(
+    kernel: Callable[..., Any], pair: tuple[int, ...], queries: Tensor, k: int, allowed: Tensor | None, threads: int
+) -> tuple[Tensor, Tensor]:
+    """The results of a CPU kernel whose leading arguments are ``pair``."""
+    distances, indices = empty_topk(queries, k)
     kernel(
-        *pair_arguments(queries, database),
+        *pair,
         k,
         0 if allowed is None else allowed.data_ptr(),
         distances.data_ptr(),
@@ -119,10 +118,20 @@ def _topk_cpu(queries: Tensor, database: Tensor, k: int, allowed: Tensor | None,
     return distances, indices
 
 
+def _topk_cpu(queries: Tensor, database: Tensor, k: int, allowed: Tensor | None, threads: int) -> tuple[Tensor, Tensor]:
+    queries, database = code_rows(queries, database)
+    allowed = check_topk(queries, database.shape[0], k, allowed)
+    kernel = _loader.cpu_kernel("topk")
+    if kernel is None:
+        return reference.topk(queries, database, k, allowed)
+    return call_topk(kernel, pair_arguments(queries, database), queries, k, allowed, threads)
+
+
 def _topk_cuda(
     queries: Tensor, database: Tensor, k: int, allowed: Tensor | None, threads: int
 ) -> tuple[Tensor, Tensor]:
-    queries, database, allowed = _topk_tensors(queries, database, k, allowed)
+    queries, database = code_rows(queries, database)
+    allowed = check_topk(queries, database.shape[0], k, allowed)
     kernel, sizes = _loader.cuda_kernel("cuda_topk"), _loader.cuda_kernel("cuda_topk_workspace")
     if kernel is None or sizes is None:
         return reference.topk(queries, database, k, allowed)
@@ -130,7 +139,7 @@ def _topk_cuda(
     def num_values(num_queries: int) -> int:
         return int(sizes(num_queries, database.shape[0], database.shape[1]))
 
-    distances, indices = _topk_fake(queries, database, k, allowed, threads)
+    distances, indices = empty_topk(queries, k)
     for part in query_parts(queries.shape[0], num_values):
         space = workspace(queries, num_values(part.stop - part.start))
         kernel(
@@ -148,16 +157,24 @@ def _topk_cuda(
 def _topk_fake(
     queries: Tensor, database: Tensor, k: int, allowed: Tensor | None, threads: int
 ) -> tuple[Tensor, Tensor]:
+    return empty_topk(queries, k)
+
+
+def empty_topk(queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Room for the results of a top-k search."""
     shape = (queries.shape[0], k)
     return queries.new_empty(shape, dtype=torch.int32), queries.new_empty(shape, dtype=torch.int64)
 
 
-def _range_search_cpu(queries: Tensor, database: Tensor, radius: int, threads: int) -> tuple[Tensor, Tensor, Tensor]:
-    queries, database = code_rows(queries, database)
-    count, fill = _loader.cpu_kernel("range_count"), _loader.cpu_kernel("range_fill")
-    if count is None or fill is None:
-        return reference.range_search(queries, database, radius)
-    pair = pair_arguments(queries, database)
+def call_range_search(
+    count: Callable[..., Any],
+    fill: Callable[..., Any],
+    pair: tuple[int, ...],
+    queries: Tensor,
+    radius: int,
+    threads: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The results of two CPU kernels whose leading arguments are ``pair``."""
     counts = queries.new_empty(queries.shape[0], dtype=torch.int64)
     count(*pair, radius, counts.data_ptr(), thread_count(threads))
     offsets = queries.new_zeros(queries.shape[0] + 1, dtype=torch.int64)
@@ -165,15 +182,16 @@ def _range_search_cpu(queries: Tensor, database: Tensor, radius: int, threads: i
     total = int(offsets[-1])
     distances = queries.new_empty(total, dtype=torch.int32)
     indices = queries.new_empty(total, dtype=torch.int64)
-    fill(
-        *pair,
-        radius,
-        offsets.data_ptr(),
-        distances.data_ptr(),
-        indices.data_ptr(),
-        thread_count(threads),
-    )
+    fill(*pair, radius, offsets.data_ptr(), distances.data_ptr(), indices.data_ptr(), thread_count(threads))
     return offsets, distances, indices
+
+
+def _range_search_cpu(queries: Tensor, database: Tensor, radius: int, threads: int) -> tuple[Tensor, Tensor, Tensor]:
+    queries, database = code_rows(queries, database)
+    count, fill = _loader.cpu_kernel("range_count"), _loader.cpu_kernel("range_fill")
+    if count is None or fill is None:
+        return reference.range_search(queries, database, radius)
+    return call_range_search(count, fill, pair_arguments(queries, database), queries, radius, threads)
 
 
 def _range_search_cuda(queries: Tensor, database: Tensor, radius: int, threads: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -210,6 +228,11 @@ def _range_search_cuda(queries: Tensor, database: Tensor, radius: int, threads: 
 
 
 def _range_search_fake(queries: Tensor, database: Tensor, radius: int, threads: int) -> tuple[Tensor, Tensor, Tensor]:
+    return fake_ranges(queries)
+
+
+def fake_ranges(queries: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What a range search returns, its size unknown."""
     total = torch.library.get_ctx().new_dynamic_size()
     return (
         queries.new_empty(queries.shape[0] + 1, dtype=torch.int64),

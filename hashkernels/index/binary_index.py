@@ -9,12 +9,19 @@ import numpy.typing as npt
 import torch
 
 from hashkernels._arrays import ArrayT, like, to_tensors
-from hashkernels._validation import check_bits, check_codes, check_int, check_positions, check_same_device
-from hashkernels.index.search import RangeResult, SearchResult, range_search, topk
+from hashkernels._validation import check_bits, check_codes, check_int, check_positions
+from hashkernels.index.search import RangeResult, SearchResult, allowed_mask
+from hashkernels.index.storage import new_storage
 
 
 class BinaryIndex:
     """Codes in memory, found by exact Hamming distance; the position of a code is the order in which it was added.
+
+    With the native extension the one copy of the codes is kept bit by bit, in blocks of 512, which the fastest search
+    reads as it is; ``hashkernels.topk``, given packed codes, first has to bring them into that form or does without.
+    A code takes ``bytes_per_code`` bytes, no more than packed; the last block is whole, and after additions in many
+    parts room for up to as many codes again is reserved. Searches may run in several threads at once, but not while
+    codes are added.
 
     Args:
         bits: the length of a code, in 1..4096.
@@ -28,8 +35,7 @@ class BinaryIndex:
 
     def __init__(self, bits: int) -> None:
         self._bits = check_bits(bits)
-        self._storage = torch.empty((0, (self._bits + 7) // 8), dtype=torch.uint8)
-        self._count = 0
+        self._storage = new_storage(self.bytes_per_code)
 
     @property
     def bits(self) -> int:
@@ -39,13 +45,22 @@ class BinaryIndex:
     @property
     def ntotal(self) -> int:
         """How many codes the index holds."""
-        return self._count
+        return self._storage.count
+
+    @property
+    def bytes_per_code(self) -> int:
+        """The bytes that a code takes, ``ceil(bits / 8)``.
+
+        >>> BinaryIndex(65).bytes_per_code
+        9
+        """
+        return (self._bits + 7) // 8
 
     def __len__(self) -> int:
-        return self._count
+        return self.ntotal
 
     def __repr__(self) -> str:
-        return f"BinaryIndex(bits={self._bits}, ntotal={self._count})"
+        return f"BinaryIndex(bits={self._bits}, ntotal={self.ntotal})"
 
     def add(self, codes: ArrayT) -> None:
         """Append codes, at positions ``ntotal``, ``ntotal + 1``, ...
@@ -60,15 +75,7 @@ class BinaryIndex:
             TypeError: ``codes`` is neither a tensor nor an array, or not uint8.
         """
         (new,) = to_tensors(codes=codes)
-        check_codes("codes", new, self._bits)
-        check_same_device("the index", self._storage, "codes", new)
-        needed = self._count + new.shape[0]
-        if needed > self._storage.shape[0]:
-            roomier = self._storage.new_empty((max(needed, 2 * self._storage.shape[0]), self._storage.shape[1]))
-            roomier[: self._count] = self._storage[: self._count]
-            self._storage = roomier
-        self._storage[self._count : needed] = new
-        self._count = needed
+        self._storage.add(self._checked("codes", new))
 
     def search(
         self, queries: ArrayT, k: int, *, filter: ArrayT | None = None, threads: int | None = None
@@ -78,17 +85,28 @@ class BinaryIndex:
         Args:
             queries: uint8 [Q, ceil(bits / 8)], a CPU tensor or a NumPy array, pad bits zero.
             k: in 1..``ntotal``.
-            filter: the positions that may be found, bool [ntotal] or integers, of the same kind as ``queries``.
+            filter: the positions that may be found, of the same kind as ``queries``: bool [ntotal], or integers in
+                0..``ntotal`` - 1 in any order. Default: all.
             threads: how many threads to use; default ``hashkernels.get_num_threads()``.
 
         Returns:
-            ``SearchResult(distances, indices)``, int32 and int64 [Q, k], of the same kind as ``queries``.
+            ``SearchResult(distances, indices)``, int32 and int64 [Q, k], of the same kind as ``queries``. Where the
+            filter leaves fewer than k, rows end in (2147483647, -1).
 
         Raises:
             ValueError: the index is empty, ``k`` or a position of ``filter`` is out of range, or the codes do not fit.
             TypeError: ``queries`` is not uint8, or tensors and NumPy arrays are mixed.
+
+        >>> import numpy as np
+        >>> index = BinaryIndex(8)
+        >>> index.add(np.array([[0b0110], [0b1011], [0b0000]], np.uint8))
+        >>> index.search(np.array([[0b0100]], np.uint8), 1, filter=np.array([1, 2]))
+        SearchResult(distances=array([[1]], dtype=int32), indices=array([[2]]))
         """
-        return topk(queries, self._database_for(queries), k, filter=filter, threads=threads)
+        codes = self._checked_queries(queries)
+        k = check_int("k", k, 1, self.ntotal)
+        allowed = allowed_mask(queries, filter, self.ntotal)
+        return SearchResult(*(like(queries, part) for part in self._storage.topk(codes, k, allowed, threads)))
 
     def range_search(self, queries: ArrayT, radius: int, *, threads: int | None = None) -> RangeResult[ArrayT]:
         """All codes within ``radius`` bits, inclusive, of each query; see ``hashkernels.range_search``.
@@ -105,8 +123,9 @@ class BinaryIndex:
             ValueError: the index is empty, ``radius`` is out of range, or the codes do not fit.
             TypeError: ``queries`` is not uint8.
         """
-        database = self._database_for(queries)
-        return range_search(queries, database, check_int("radius", radius, 0, self._bits), threads=threads)
+        codes = self._checked_queries(queries)
+        radius = check_int("radius", radius, 0, self._bits)
+        return RangeResult(*(like(queries, part) for part in self._storage.range_search(codes, radius, threads)))
 
     @overload
     def reconstruct(self, positions: int) -> npt.NDArray[np.uint8]: ...
@@ -125,20 +144,26 @@ class BinaryIndex:
             ValueError: a position is out of range.
             TypeError: positions are not integers.
         """
-        if self._count == 0:
+        if self.ntotal == 0:
             raise ValueError("positions must name one of the codes of the index, which holds none")
         if not isinstance(positions, torch.Tensor | np.ndarray):
-            return self._storage[check_int("positions", positions, 0, self._count - 1)].numpy().copy()
+            position = check_int("positions", positions, 0, self.ntotal - 1)
+            return self._storage.gather(torch.tensor([position], device="cpu"))[0].numpy()
         (chosen,) = to_tensors(positions=positions)
-        check_positions("positions", chosen, self._count)
-        found = self._storage[chosen.long()]
+        check_positions("positions", chosen, self.ntotal)
+        found = self._storage.gather(self._on_cpu("positions", chosen).long())
         return found.numpy() if isinstance(positions, np.ndarray) else found
 
-    def _database_for(self, queries: ArrayT) -> ArrayT:
-        """The stored codes in the kind of the queries, whose pad bits are checked: ``add`` saw the others."""
-        if self._count == 0:
+    def _checked_queries(self, queries: ArrayT) -> torch.Tensor:
+        if self.ntotal == 0:
             raise ValueError("the index must hold at least one code to be searched, got none")
-        (tensor,) = to_tensors(queries=queries)
-        check_codes("queries", tensor, self._bits)
-        check_same_device("the index", self._storage, "queries", tensor)
-        return like(queries, self._storage[: self._count])
+        (codes,) = to_tensors(queries=queries)
+        return self._checked("queries", codes)
+
+    def _checked(self, name: str, codes: torch.Tensor) -> torch.Tensor:
+        return self._on_cpu(name, check_codes(name, codes, self._bits))
+
+    def _on_cpu(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.device.type != "cpu":
+            raise ValueError(f"{name} must be on cpu like the index, got {tensor.device}")
+        return tensor

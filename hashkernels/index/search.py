@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hashkernels import _ops
 from hashkernels._arrays import ArrayT, like, to_tensors
-from hashkernels._validation import check_choice, check_code_pair, check_filter, check_int
+from hashkernels._validation import check_choice, check_code_pair, check_filter, check_int, check_same_device
 
 _DISTANCE_DTYPES = {"uint8": torch.uint8, "int16": torch.int16, "int32": torch.int32}
 
@@ -107,11 +107,7 @@ def topk(
     check_code_pair(query_codes, database_codes, bits)
     num_database = database_codes.shape[0]
     k = check_int("k", k, 1, num_database)
-    allowed = None
-    if filter is not None:
-        _, chosen = to_tensors(queries=queries, filter=filter)
-        check_filter("filter", chosen, database_codes)
-        allowed = chosen if chosen.dtype == torch.bool else _mask(chosen, num_database)
+    allowed = allowed_mask(queries, filter, num_database)
     distances, indices = _ops.topk(query_codes, database_codes, k, allowed, threads)
     return SearchResult(like(queries, distances), like(queries, indices))
 
@@ -153,9 +149,17 @@ def range_search(
     return RangeResult(*(like(queries, part) for part in found))
 
 
-def _mask(positions: Tensor, num_database: int) -> Tensor:
+def allowed_mask(queries: ArrayT, filter: ArrayT | None, num_database: int) -> Tensor | None:
+    """The filter of a search, checked, as bool [num_database]; None allows all."""
+    if filter is None:
+        return None
+    query_codes, chosen = to_tensors(queries=queries, filter=filter)
+    check_filter("filter", chosen, num_database)
+    check_same_device("queries", query_codes, "filter", chosen)
+    if chosen.dtype == torch.bool:
+        return chosen
     # One place more than needed takes what is out of range and could not be looked at, so nothing is written elsewhere.
-    allowed = torch.zeros(num_database + 1, dtype=torch.bool, device=positions.device)
-    inside = (positions >= 0) & (positions < num_database)
-    allowed[torch.where(inside, positions, num_database).long()] = True
+    allowed = torch.zeros(num_database + 1, dtype=torch.bool, device=chosen.device)
+    inside = (chosen >= 0) & (chosen < num_database)
+    allowed[torch.where(inside, chosen, num_database).long()] = True
     return allowed[:num_database]

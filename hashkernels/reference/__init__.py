@@ -6,6 +6,7 @@ They take and return tensors of any device, build no matrix of all pairs, and ch
 from __future__ import annotations
 
 from hashkernels.reference.codes import pack_codes, pack_labels, unpack_codes
+from hashkernels.reference.index import BLOCK_CODES, slice_codes, unslice_codes
 from hashkernels.reference.pairwise import (
     cauchy_loss,
     likelihood_loss,
@@ -17,6 +18,7 @@ from hashkernels.reference.retrieval import index_order_precision, retrieval_cou
 from hashkernels.reference.search import hamming_distance, range_search, topk
 
 __all__ = [
+    "BLOCK_CODES",
     "cauchy_loss",
     "hamming_distance",
     "index_order_precision",
@@ -28,6 +30,8 @@ __all__ = [
     "pair_likelihood",
     "range_search",
     "retrieval_counts",
+    "slice_codes",
     "topk",
     "unpack_codes",
+    "unslice_codes",
 ]

@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 import hashkernels as hk
+from hashkernels import _loader
+
+BITS = [1, 7, 9, 63, 64, 65, 129, 1023]
+INT32_MAX = 2**31 - 1
 
 
 def random_codes(count: int, bits: int, seed: int = 0) -> np.ndarray:
@@ -24,17 +32,128 @@ def index(codes: np.ndarray) -> hk.BinaryIndex:
     return index
 
 
+def check_against_popcounts(
+    index: hk.BinaryIndex, queries: np.ndarray, codes: np.ndarray, k: int, radius: int, threads: int | None = None
+) -> None:
+    """Search and range search, with and without filters, against NumPy."""
+    count = len(codes)
+    exact = np.stack([np.bitwise_count(query ^ codes).sum(-1, dtype=np.int64) for query in queries])
+    mask = np.random.default_rng(k).random(count) < 0.4
+    for allowed in (None, mask, np.flatnonzero(mask)[::-1]):
+        distances = exact if allowed is None else np.where(mask, exact, INT32_MAX)
+        order = distances.argsort(axis=1, kind="stable")[:, :k]
+        expected = np.take_along_axis(distances, order, axis=1)
+        found = index.search(queries, k, filter=allowed, threads=threads)
+        np.testing.assert_array_equal(found.distances, expected)
+        np.testing.assert_array_equal(found.indices, np.where(expected == INT32_MAX, -1, order))
+    order = exact.argsort(axis=1, kind="stable")
+    ordered = np.take_along_axis(exact, order, axis=1)
+    within = index.range_search(queries, radius, threads=threads)
+    np.testing.assert_array_equal(within.offsets, [0, *(ordered <= radius).sum(1).cumsum()])
+    np.testing.assert_array_equal(within.distances, ordered[ordered <= radius])
+    np.testing.assert_array_equal(within.indices, order[ordered <= radius])
+
+
 def test_search_over_what_was_added_in_parts(isa: str, index: hk.BinaryIndex, codes: np.ndarray) -> None:
-    queries = random_codes(7, 65, 1)
-    distances = np.bitwise_count(queries[:, None] ^ codes).sum(-1, dtype=np.int64)
-    order = distances.argsort(axis=1, kind="stable")[:, :12]
-    result = index.search(queries, 12)
-    np.testing.assert_array_equal(result.indices, order)
-    np.testing.assert_array_equal(result.distances, np.take_along_axis(distances, order, axis=1))
-    within = index.range_search(queries, 30)
-    np.testing.assert_array_equal(np.diff(within.offsets), (distances <= 30).sum(1))
-    mask = np.arange(300) % 3 == 0
-    assert (index.search(queries, 12, filter=mask).indices % 3 == 0).all()
+    check_against_popcounts(index, random_codes(7, 65, 1), codes, 12, 30)
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_any_length_over_several_blocks(isa: str, bits: int, threads: int) -> None:
+    codes = random_codes(1300, bits)
+    index = hk.BinaryIndex(bits)
+    for start, stop in ((0, 511), (511, 513), (513, 1300)):
+        index.add(codes[start:stop])
+    check_against_popcounts(index, random_codes(3, bits, 1), codes, 20, bits // 2, threads)
+    np.testing.assert_array_equal(index.reconstruct(np.arange(1300)), codes)
+
+
+@given(
+    bits=st.sampled_from(BITS),
+    batches=st.lists(st.sampled_from([0, 1, 2, 30, 511, 512, 513, 700]), min_size=1, max_size=5),
+    data=st.data(),
+)
+def test_adding_in_parts_is_adding_at_once(isa: str, bits: int, batches: list[int], data: st.DataObject) -> None:
+    total = sum(batches)
+    codes = random_codes(total, bits, total)
+    at_once, in_parts = hk.BinaryIndex(bits), hk.BinaryIndex(bits)
+    at_once.add(codes)
+    for part in np.split(codes, np.cumsum(batches)[:-1]):
+        in_parts.add(part)
+    assert at_once.ntotal == in_parts.ntotal == total
+    if total == 0:
+        return
+    np.testing.assert_array_equal(in_parts.reconstruct(np.arange(total)), codes)
+    queries = random_codes(2, bits, 1)
+    k = data.draw(st.integers(1, total), "k")
+    radius = data.draw(st.integers(0, bits), "radius")
+    check_against_popcounts(in_parts, queries, codes, k, radius)
+    for found, expected in zip(in_parts.search(queries, k), at_once.search(queries, k), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_many_queries_take_the_same_answers_as_one(isa: str, threads: int) -> None:
+    codes = random_codes(3000, 64)
+    index = hk.BinaryIndex(64)
+    index.add(codes)
+    queries = random_codes(300, 64, 1)
+    check_against_popcounts(index, queries, codes, 10, 20, threads)
+    together = index.search(queries, 10, threads=threads)
+    for i in range(0, 300, 60):
+        alone = index.search(queries[i : i + 1], 10, threads=threads)
+        np.testing.assert_array_equal(alone.indices[0], together.indices[i])
+
+
+def test_strided_codes_and_queries(isa: str) -> None:
+    wide = np.random.default_rng(0).integers(0, 256, (600, 20), dtype=np.uint8)
+    for view in (wide[:, 1:10], wide[::2, 3:12], wide[::-1, :9], wide[:, ::2][:, :9], wide.T[:, :9]):
+        index = hk.BinaryIndex(72)
+        index.add(view)
+        check_against_popcounts(index, view[:3], np.ascontiguousarray(view), 5, 36)
+    index = hk.BinaryIndex(72)
+    index.add(torch.from_numpy(wide[:1, :9].copy()).expand(700, 9))
+    assert index.search(wide[:1, :9], 700).indices.tolist() == [list(range(700))]
+
+
+def test_searches_from_several_python_threads(isa: str) -> None:
+    codes, queries = random_codes(2000, 64), random_codes(20, 64, 1)
+    index = hk.BinaryIndex(64)
+    index.add(codes)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: check_against_popcounts(index, queries, codes, 20, 22, 2), range(8)))
+
+
+def test_the_instruction_set_may_change_under_an_index(codes: np.ndarray) -> None:
+    before = _loader.isa()
+    try:
+        for first, second in ((before, _loader.REFERENCE), (_loader.REFERENCE, before)):
+            _loader.set_isa(first)
+            index = hk.BinaryIndex(65)
+            index.add(codes[:200])
+            _loader.set_isa(second)
+            index.add(codes[200:])
+            check_against_popcounts(index, codes[:2], codes, 9, 30)
+            np.testing.assert_array_equal(index.reconstruct(np.arange(300)), codes)
+    finally:
+        _loader.set_isa(before)
+
+
+def test_no_queries_and_no_codes(isa: str, index: hk.BinaryIndex) -> None:
+    none = np.zeros((0, 9), np.uint8)
+    index.add(none)
+    assert index.ntotal == 300
+    assert index.search(none, 3).indices.shape == (0, 3)
+    assert index.range_search(none, 3).offsets.tolist() == [0]
+    assert index.reconstruct(np.zeros(0, np.int64)).shape == (0, 9)
+
+
+def test_contexts_of_torch_do_not_reach_the_stored_codes(isa: str, codes: np.ndarray) -> None:
+    with torch.inference_mode(), torch.device("meta"):
+        index = hk.BinaryIndex(65)
+        index.add(codes[:100])
+        np.testing.assert_array_equal(index.reconstruct(3), codes[3])
+    index.add(torch.from_numpy(codes[100:]))
+    check_against_popcounts(index, codes[:2], codes, 9, 30)
 
 
 def test_kinds_may_be_mixed_between_calls(index: hk.BinaryIndex, codes: np.ndarray) -> None:
@@ -63,14 +182,31 @@ def test_the_index_shares_no_memory_with_anyone(index: hk.BinaryIndex, codes: np
     np.testing.assert_array_equal(index.reconstruct(np.arange(300)), before)
 
 
-def test_adding_one_at_a_time_moves_the_codes_seldom() -> None:
-    index, code = hk.BinaryIndex(8), np.zeros((1, 1), np.uint8)
+def test_adding_one_at_a_time_moves_the_codes_seldom(isa: str) -> None:
+    index, code = hk.BinaryIndex(9), np.zeros((1, 2), np.uint8)
     places = set()
-    for _ in range(1000):
+    for _ in range(2100):
         index.add(code)
-        places.add(index._storage.data_ptr())
-    assert len(places) <= 11
-    assert index._storage.shape[0] <= 2 * index.ntotal
+        (room,) = (value for value in vars(index._storage).values() if isinstance(value, torch.Tensor))
+        places.add(room.data_ptr())
+    assert len(places) <= 13
+    assert room.nbytes <= 2 * index.bytes_per_code * (index.ntotal + 512)
+
+
+@pytest.mark.parametrize("bits", [*BITS, 8, 4096])
+def test_codes_take_no_more_memory_than_packed(isa: str, bits: int) -> None:
+    index = hk.BinaryIndex(bits)
+    assert index.bytes_per_code == (bits + 7) // 8
+    index.add(random_codes(1024, bits))
+    held = [value.nbytes for value in vars(index._storage).values() if isinstance(value, torch.Tensor)]
+    assert held == [1024 * index.bytes_per_code]
+
+
+def test_codes_that_are_refused_change_nothing(isa: str, index: hk.BinaryIndex, codes: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="pad bits"):
+        index.add(np.full((1000, 9), 255, np.uint8))
+    assert index.ntotal == 300
+    check_against_popcounts(index, codes[:2], codes, 9, 30)
 
 
 def test_an_empty_index_says_so() -> None:
@@ -105,4 +241,15 @@ def test_arguments_are_checked(index: hk.BinaryIndex) -> None:
         index.reconstruct(np.array([-1]))
     with pytest.raises(TypeError, match="positions must be an int, got float"):
         index.reconstruct(1.0)
+    with pytest.raises(ValueError, match="positions must be on cpu like the index, got meta"):
+        index.reconstruct(torch.zeros(1, dtype=torch.int64, device="meta"))
+    query = np.zeros((1, 9), np.uint8)
+    with pytest.raises(ValueError, match="filter given as a mask must have 300 elements, got 3"):
+        index.search(query, 1, filter=np.ones(3, bool))
+    with pytest.raises(ValueError, match=r"filter must be in 0\.\.299, got 300"):
+        index.search(query, 1, filter=np.array([300]))
+    with pytest.raises(TypeError, match=r"filter must be a numpy\.ndarray like queries"):
+        index.search(query, 1, filter=torch.tensor([1]))
+    with pytest.raises(ValueError, match="filter must be on cpu like queries, got meta"):
+        index.search(torch.from_numpy(query), 1, filter=torch.ones(300, dtype=torch.bool, device="meta"))
     assert index.ntotal == 300
