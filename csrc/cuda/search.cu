@@ -39,14 +39,18 @@ __global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
     SharedColumn column(arch::dynamic_shared<uint32_t>(), search.bins);
     // A counter of 32 bits holds 2^32 - 1 codes; longer chunks are counted in pieces.
     constexpr int64_t kPiece = int64_t{1} << 31;
-    for (int64_t bin = 0; bin < search.bins; ++bin) places[bin * search.chunks.count] = 0;
-    for (int64_t first = share.first; first < share.last; first += kPiece) {
+    int64_t first = share.first;
+    do {
       for_each_distance(query, search.database, first, min(first + kPiece, share.last), [&](int64_t row, int distance) {
         if (counts(row, distance)) ++column[distance];
       });
-      for (int64_t bin = 0; bin < search.bins; ++bin) places[bin * search.chunks.count] += column[bin];
+      for (int64_t bin = 0; bin < search.bins; ++bin) {
+        int64_t* const place = places + bin * search.chunks.count;
+        *place = (first == share.first ? 0 : *place) + column[bin];
+      }
       column.clear();
-    }
+      first += kPiece;
+    } while (first < share.last);
   } else {
     for (int64_t bin = 0; bin < search.bins; ++bin) places[bin * search.chunks.count] = 0;
     for_each_distance(query, search.database, share.first, share.last, [&](int64_t row, int distance) {
