@@ -47,6 +47,15 @@ def sliced_range_search(
     return result
 
 
+def search_method(sliced: bool, num_queries: int, num_codes: int, threads: int | None = None) -> str:
+    """How a search runs: "rows", "planes" or "tables" in native code (see csrc/include/hashkernels/index.h), or
+    "reference"."""
+    kernel = _loader.cpu_kernel("search_method")
+    if kernel is None:
+        return _loader.REFERENCE
+    return str(kernel(sliced, max(num_queries, 1), max(num_codes, 1), thread_count(thread_argument(threads))))
+
+
 def _check_planes(planes: Tensor, count: int) -> int:
     """Refuses what kernels cannot read ``count`` codes from; returns the bytes a code."""
     if planes.dtype != torch.int64 or planes.ndim != 3 or planes.shape[1] % 8 or planes.shape[2] != 8:

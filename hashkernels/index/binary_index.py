@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -77,9 +77,35 @@ class BinaryIndex:
         (new,) = to_tensors(codes=codes)
         self._storage.add(self._checked("codes", new))
 
+    @overload
     def search(
-        self, queries: ArrayT, k: int, *, filter: ArrayT | None = None, threads: int | None = None
-    ) -> SearchResult[ArrayT]:
+        self,
+        queries: ArrayT,
+        k: int,
+        *,
+        filter: ArrayT | None = None,
+        threads: int | None = None,
+        explain: Literal[False] = False,
+    ) -> SearchResult[ArrayT]: ...
+    @overload
+    def search(
+        self,
+        queries: ArrayT,
+        k: int,
+        *,
+        filter: ArrayT | None = None,
+        threads: int | None = None,
+        explain: Literal[True],
+    ) -> str: ...
+    def search(
+        self,
+        queries: ArrayT,
+        k: int,
+        *,
+        filter: ArrayT | None = None,
+        threads: int | None = None,
+        explain: bool = False,
+    ) -> SearchResult[ArrayT] | str:
         """The k nearest codes of each query, by (distance, position); see ``hashkernels.topk``.
 
         Args:
@@ -88,10 +114,13 @@ class BinaryIndex:
             filter: the positions that may be found, of the same kind as ``queries``: bool [ntotal], or integers in
                 0..``ntotal`` - 1 in any order. Default: all.
             threads: how many threads to use; default ``hashkernels.get_num_threads()``.
+            explain: check the arguments and say how the search would run, without running it.
 
         Returns:
             ``SearchResult(distances, indices)``, int32 and int64 [Q, k], of the same kind as ``queries``. Where the
-            filter leaves fewer than k, rows end in (2147483647, -1).
+            filter leaves fewer than k, rows end in (2147483647, -1). With ``explain`` a str: "planes" (bit by bit, one
+            query at a time), "tables" (bit by bit, all queries on one table of sums a block), "rows" (popcounts of
+            packed codes) or "reference" (torch).
 
         Raises:
             ValueError: the index is empty, ``k`` or a position of ``filter`` is out of range, or the codes do not fit.
@@ -106,6 +135,8 @@ class BinaryIndex:
         codes = self._checked_queries(queries)
         k = check_int("k", k, 1, self.ntotal)
         allowed = allowed_mask(queries, filter, self.ntotal)
+        if explain:
+            return self._storage.method(codes.shape[0], threads)
         return SearchResult(*(like(queries, part) for part in self._storage.topk(codes, k, allowed, threads)))
 
     def range_search(self, queries: ArrayT, radius: int, *, threads: int | None = None) -> RangeResult[ArrayT]:

@@ -27,6 +27,9 @@ class Storage(Protocol):
     def gather(self, positions: Tensor) -> Tensor:
         """A copy of the codes at positions int64 [n], uint8 [n, W]."""
 
+    def method(self, num_queries: int, threads: int | None) -> str:
+        """How a search of that many queries would run, as ``_ops.search_method`` names it."""
+
 
 def new_storage(num_bytes: int) -> Storage:
     """An empty storage of the kind that is searched fastest here."""
@@ -56,6 +59,9 @@ class SlicedStorage:
     def gather(self, positions: Tensor) -> Tensor:
         return _ops.gather_codes(self._planes, positions)
 
+    def method(self, num_queries: int, threads: int | None) -> str:
+        return _ops.search_method(True, num_queries, self.count, threads)
+
 
 class PackedStorage:
     """Codes as they came, one row each."""
@@ -78,6 +84,9 @@ class PackedStorage:
 
     def gather(self, positions: Tensor) -> Tensor:
         return self._rows[positions]
+
+    def method(self, num_queries: int, threads: int | None) -> str:
+        return _ops.search_method(False, num_queries, self.count, threads)
 
 
 def _num_blocks(count: int) -> int:

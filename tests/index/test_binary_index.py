@@ -138,6 +138,17 @@ def test_the_instruction_set_may_change_under_an_index(codes: np.ndarray) -> Non
         _loader.set_isa(before)
 
 
+def test_a_search_explains_how_it_would_run(isa: str, index: hk.BinaryIndex) -> None:
+    queries = random_codes(500, 65, 1)
+    explained = [index.search(queries[:count], 3, threads=1, explain=True) for count in (0, 1, 500)]
+    if isa == _loader.REFERENCE:
+        assert explained == ["reference"] * 3
+    else:
+        assert explained[1:] == ["planes", "tables"]
+    with pytest.raises(ValueError, match=r"k must be in 1\.\.300, got 0"):
+        index.search(queries, 0, explain=True)
+
+
 def test_no_queries_and_no_codes(isa: str, index: hk.BinaryIndex) -> None:
     none = np.zeros((0, 9), np.uint8)
     index.add(none)
