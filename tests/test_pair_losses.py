@@ -99,7 +99,7 @@ def test_it_is_that_of_all_pairs(isa: str, name: str, weighted: bool, form: str,
 def test_no_rows_and_no_columns_are_zero(isa: str, name: str, weighted: bool) -> None:
     op, parameters = LOSSES[name]
     none, some = torch.zeros(0, 5), torch.ones(3, 5)
-    no_ids, ids = torch.zeros(0, dtype=torch.int64), torch.arange(3)
+    no_ids, ids = torch.zeros(0, dtype=torch.int64), torch.tensor([0, 0, 1])
     for u, labels, bank in (
         (none, no_ids, {}),
         (none, no_ids, {"bank": some, "bank_labels": ids}),

@@ -176,7 +176,8 @@ class _Pairs(NamedTuple):
             self.columns.shape[0],
             row_stride(self.columns),
             self.labels.data_ptr(),
-            self.column_labels.data_ptr(),
+            # The labels of no columns have no address, which would say that the batch meets itself.
+            self.column_labels.data_ptr() or self.labels.data_ptr(),
             self.label_words,
         )
 

@@ -11,7 +11,7 @@ from hashkernels import _ops
 from hashkernels._validation import check_choice, check_int, check_real
 from hashkernels.losses._base import Batch, HashLoss, Terms
 from hashkernels.losses._blocks import sum_blocks
-from hashkernels.losses._pairwise import Columns, pair_masks
+from hashkernels.losses._pair_sums import Columns, pair_masks
 
 
 class HistogramLoss(HashLoss):

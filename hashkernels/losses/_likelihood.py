@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor
-from torch.nn import functional
+
+from hashkernels import _ops
+from hashkernels.losses._base import Batch
+from hashkernels.losses._fused import Fused
+from hashkernels.losses._pairwise import PairwiseLoss
 
 
-def pair_likelihood(logit: Tensor, relevant: Tensor) -> Tensor:
-    """``softplus(logit) - relevant * logit``: minus the log-probability of the label under ``sigmoid(logit)``."""
-    return functional.softplus(logit) - relevant * logit
+class PairLikelihoodLoss(PairwiseLoss):
+    """Base of losses whose pairs have the loss ``softplus(theta) - relevant * theta``, with ``theta`` a multiple of
+    the inner product."""
+
+    def _logit_scale(self) -> float:
+        """That multiple: DPSH's by default."""
+        return 0.5
+
+    def _pair_loss(self, similarity: Tensor, relevant: Tensor) -> Tensor:
+        return _ops.pair_likelihood(similarity, relevant, self._logit_scale())
+
+    def _fused(self, batch: Batch) -> Fused | None:
+        return Fused(partial(_ops.likelihood_loss, scale=self._logit_scale()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,45 +11,18 @@ from torch import Tensor
 from hashkernels import _ops
 from hashkernels.losses._bank import Bank
 from hashkernels.losses._base import Batch, HashLoss
-from hashkernels.losses._blocks import sum_blocks
-from hashkernels.losses._labels import relevance
-
-
-class Columns(NamedTuple):
-    """What the items of a batch are compared with."""
-
-    emb: Tensor  # [C, bits]
-    labels: Tensor  # class ids int64 [C] or packed classes int64 [C, W]
-    counted: Tensor | None  # bool [C]: columns to take part; None: all
-    own: Tensor | None  # int64 [N]: the column that is the item itself and is left out; None: no such column
-
-
-class PairSums(NamedTuple):
-    """Sums of a loss over ordered pairs, and how many pairs there are."""
-
-    positive: Tensor
-    negative: Tensor
-    num_positive: Tensor
-    num_negative: Tensor
-
-    def total(self) -> Tensor:
-        """Sum over all pairs."""
-        return self.positive + self.negative
-
-    def mean(self) -> Tensor:
-        """Mean over all pairs; 0 without any."""
-        return self.total() / (self.num_positive + self.num_negative).clamp(min=1)
-
-    def balanced(self) -> Tensor:
-        """Mean over the relevant pairs plus mean over the others, each 0 without any."""
-        return self.positive / self.num_positive.clamp(min=1) + self.negative / self.num_negative.clamp(min=1)
+from hashkernels.losses._fused import Fused, fused_mean
+from hashkernels.losses._labels import multi_hot
+from hashkernels.losses._pair_sums import MEAN, Columns, PairMean, PairSums, Weighing, pair_sums
 
 
 class PairwiseLoss(HashLoss):
     """Base of losses over pairs: the batch with itself, with given references, or with a bank of the training set.
 
-    A subclass gives ``_activate`` (what is compared), ``_similarity`` (a matrix from two sets of those),
-    ``_pair_loss`` (the loss of each pair) and ``_pair_weight``.
+    A subclass gives ``_activate`` (what is compared), ``_similarity`` (a matrix from two sets of those), or
+    ``_from_inner`` where inner products are enough, ``_pair_loss`` (the loss of each pair), ``_pair_weight``, and
+    ``_fused`` where an op has the same loss: value and gradient then come from one pass on the CPU, without a second
+    derivative. Elsewhere, and for a batch with its self pairs, torch goes over the pairs in blocks.
 
     Args:
         num_train: number of training items; given, the loss keeps a bank of their latest embeddings, needs
@@ -80,8 +52,12 @@ class PairwiseLoss(HashLoss):
         return u
 
     def _similarity(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """[R, C] from activated embeddings: by default inner products."""
-        return rows @ columns.T
+        """[R, C] from activated embeddings."""
+        return self._from_inner(rows @ columns.T)
+
+    def _from_inner(self, inner: Tensor) -> Tensor:
+        """Similarities from inner products, elementwise: by default those."""
+        return inner
 
     @abstractmethod
     def _pair_loss(self, similarity: Tensor, relevant: Tensor) -> Tensor:
@@ -91,6 +67,34 @@ class PairwiseLoss(HashLoss):
         """What gives the weights [R, C] of the pairs of a block of rows; None: all weigh 1."""
         return None
 
+    def _fused(self, batch: Batch) -> Fused | None:
+        """The op of this loss; None: there is none for these options and labels."""
+        return None
+
+    def _pair_mean(self, batch: Batch, weighing: Weighing = MEAN) -> PairMean:
+        """Mean of the pair loss, weighed."""
+        fused = self._fused(batch) if self._pairs_can_be_fused(batch) else None
+        if fused is None:
+            sums = self._pair_sums(batch)
+            return PairMean(sums.mean(weighing), sums.num_pairs)
+        rows = self._activate(batch.u)
+        columns = self._columns(batch, rows, copy_bank=False)
+        labels = batch.labels
+        if columns.labels.ndim == 2:
+            labels = multi_hot(labels, self.num_classes, torch.bool)
+        return fused_mean(fused, self._inner_loss, rows, _ops.pack_labels(labels), columns, weighing)
+
+    def _pairs_can_be_fused(self, batch: Batch) -> bool:
+        if not batch.u.is_cpu:
+            return False
+        if self.bank is None:
+            return batch.ref_emb is not None or not self.self_pairs
+        # How many rows of the bank are filled is not known to a compiled graph.
+        return not (self.skip_unfilled and torch.compiler.is_compiling())
+
+    def _inner_loss(self, inner: Tensor, relevant: Tensor) -> Tensor:
+        return self._pair_loss(self._from_inner(inner), relevant)
+
     def _pair_sums(self, batch: Batch) -> PairSums:
         """Sums of the weighted pair loss."""
         rows = self._activate(batch.u)
@@ -98,7 +102,7 @@ class PairwiseLoss(HashLoss):
         weight = self._pair_weight(batch, columns)
         return pair_sums(rows, batch.labels, columns, self._similarity, self._pair_loss, weight)
 
-    def _columns(self, batch: Batch, activated: Tensor) -> Columns:
+    def _columns(self, batch: Batch, activated: Tensor, *, copy_bank: bool = True) -> Columns:
         if self.bank is None:
             if batch.ref_emb is not None and batch.ref_labels is not None:
                 return Columns(self._activate(batch.ref_emb), _ops.pack_labels(batch.ref_labels), None, None)
@@ -111,43 +115,7 @@ class PairwiseLoss(HashLoss):
             indices = self.bank.check_indices(batch.indices, batch.u)
             self.bank.write(indices, batch.u, batch.labels)
             own = None if self.self_pairs else indices
-        emb = self._activate(self.bank.snapshot(batch.u.dtype))
-        counted = self.bank.filled.clone() if self.skip_unfilled else None
-        return Columns(emb, self.bank.classes.clone(), counted, own)
-
-
-def pair_sums(
-    rows: Tensor,
-    labels: Tensor,
-    columns: Columns,
-    similarity: Callable[[Tensor, Tensor], Tensor],
-    pair_loss: Callable[[Tensor, Tensor], Tensor],
-    weight: Callable[[slice], Tensor] | None = None,
-) -> PairSums:
-    """Sums of ``pair_loss(similarity(rows, columns), relevant)`` over the pairs that count."""
-    row_labels = _ops.pack_labels(labels)
-
-    def block(part: slice) -> Tensor:
-        positive, negative = pair_masks(row_labels, columns, part)
-        values = pair_loss(similarity(rows[part], columns.emb), positive)
-        if weight is not None:
-            values = values * weight(part)
-        sums = [torch.where(mask, values, 0).sum() for mask in (positive, negative)]
-        return torch.stack([part.double() for part in (*sums, positive.sum(), negative.sum())])
-
-    result = sum_blocks(block, len(rows), len(columns.emb))
-    sums, counts = result[:2].to(rows.dtype), result[2:].to(torch.int64)
-    return PairSums(sums[0], sums[1], counts[0], counts[1])
-
-
-def pair_masks(row_labels: Tensor, columns: Columns, part: slice) -> tuple[Tensor, Tensor]:
-    """The relevant and the irrelevant pairs that count, two bool [R, C], for a block of rows."""
-    rows = row_labels[part]
-    positive = relevance(rows, columns.labels)
-    negative = ~positive
-    if columns.counted is not None:
-        positive, negative = positive & columns.counted, negative & columns.counted
-    if columns.own is not None:
-        other = columns.own[part, None] != torch.arange(len(columns.labels), device=rows.device)
-        positive, negative = positive & other, negative & other
-    return positive, negative
+        emb, classes, filled = self.bank.embeddings.to(batch.u.dtype), self.bank.classes, self.bank.filled
+        if copy_bank:
+            emb, classes, filled = self.bank.snapshot(batch.u.dtype), classes.clone(), filled.clone()
+        return Columns(self._activate(emb), classes, filled if self.skip_unfilled else None, own)

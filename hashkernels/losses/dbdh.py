@@ -7,11 +7,10 @@ from torch import Tensor
 from hashkernels._validation import check_choice, check_int, check_real
 from hashkernels.losses._base import Batch, Terms
 from hashkernels.losses._codes import mean, straight_through_sign
-from hashkernels.losses._likelihood import pair_likelihood
-from hashkernels.losses._pairwise import PairwiseLoss
+from hashkernels.losses._likelihood import PairLikelihoodLoss
 
 
-class DBDHLoss(PairwiseLoss):
+class DBDHLoss(PairLikelihoodLoss):
     """The likelihood of DPSH on clamped embeddings, with a term that balances the two values of the bits.
 
     With ``v = clamp(u, -1, 1)``, ``theta_ij = v_i . v_j / 2`` and ``s_ij`` = 1 for relevant pairs, else 0::
@@ -71,12 +70,9 @@ class DBDHLoss(PairwiseLoss):
     def _activate(self, u: Tensor) -> Tensor:
         return u.clamp(-1, 1) if self.codes == "clamp" else straight_through_sign(u, "clip")
 
-    def _pair_loss(self, similarity: Tensor, relevant: Tensor) -> Tensor:
-        return pair_likelihood(similarity / 2, relevant)
-
     def _compute(self, batch: Batch) -> Terms:
         values = self._activate(batch.u)
         over = 1 if self.balance == "bits" else 0
         means = values.sum(dim=over) / max(values.shape[over], 1)
         unbalance = means.square() if self.power == 2 else means.abs()
-        return Terms.sum_of(likelihood=self._pair_sums(batch).mean(), balance=self.balance_weight * mean(unbalance))
+        return Terms.sum_of(likelihood=self._pair_mean(batch).value, balance=self.balance_weight * mean(unbalance))

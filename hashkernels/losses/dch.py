@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from hashkernels import _ops
 from hashkernels._validation import check_choice, check_real
 from hashkernels.losses._base import Batch, Terms
 from hashkernels.losses._codes import mean
+from hashkernels.losses._fused import Fused
+from hashkernels.losses._pair_sums import BALANCED
 from hashkernels.losses._pairwise import PairwiseLoss
+
+_LEAST_DISTANCE = 1e-20  # stands for zero in the op, which divides by it
 
 
 class DCHLoss(PairwiseLoss):
@@ -85,23 +92,31 @@ class DCHLoss(PairwiseLoss):
 
     def _similarity(self, rows: Tensor, columns: Tensor) -> Tensor:
         """Distances, of the chosen kind."""
-        inner = rows @ columns.T
         if self.distance == "cosine":
-            return self._from_cosine(inner)
+            return super()._similarity(rows, columns)
+        inner = rows @ columns.T
         squares = rows.square().sum(dim=1, keepdim=True) + columns.square().sum(dim=1)
         return (squares - 2 * inner).clamp(min=0) + 0.001
 
     def _pair_loss(self, similarity: Tensor, relevant: Tensor) -> Tensor:
-        near = torch.log1p(similarity / self.gamma)
-        far = torch.log1p(self.gamma / similarity.clamp(min=self.min_distance))
-        return torch.where(relevant, near, far)
+        return _ops.pair_cauchy(similarity, relevant, self.gamma, self.min_distance)
+
+    def _fused(self, batch: Batch) -> Fused | None:
+        if self.distance != "cosine" or self.balance != "both":
+            return None
+        distance_scale = self.bits / 2
+        nearest = max(_LEAST_DISTANCE, (1 - self.max_cosine) * distance_scale)
+        op = partial(_ops.cauchy_loss, gamma=self.gamma, distance_scale=distance_scale)
+        near = partial(op, min_distance=nearest)
+        # Only irrelevant pairs count as at least min_distance.
+        return Fused(near, None if nearest >= self.min_distance else partial(op, min_distance=self.min_distance))
 
     def _compute(self, batch: Batch) -> Terms:
-        pairs = self._pair_sums(batch)
         if self.balance == "both":
-            likelihood = pairs.balanced()
+            likelihood = self._pair_mean(batch, BALANCED).value
         else:
-            everything = (pairs.num_positive + pairs.num_negative).clamp(min=1)
+            pairs = self._pair_sums(batch)
+            everything = pairs.num_pairs.clamp(min=1)
             likelihood = pairs.positive / pairs.num_positive.clamp(min=1) + pairs.negative / everything
         return Terms.sum_of(cauchy=likelihood, quantization=self.quantization_weight * self._quantization(batch.u))
 
@@ -110,8 +125,8 @@ class DCHLoss(PairwiseLoss):
             values = u if self.distance == "cosine" else torch.tanh(u)
             return mean((values.abs() - 1).square())
         cosine = functional.normalize(u, dim=1).abs().sum(dim=1) / self.bits**0.5
-        return mean(torch.log1p(self._from_cosine(cosine) / self.gamma))
+        return mean(torch.log1p(self._from_inner(cosine) / self.gamma))
 
-    def _from_cosine(self, cosine: Tensor) -> Tensor:
+    def _from_inner(self, inner: Tensor) -> Tensor:
         """Distance in bits; rounding may bring the cosine of equal directions above one."""
-        return (1 - cosine.clamp(max=self.max_cosine)) * (self.bits / 2)
+        return (1 - inner.clamp(max=self.max_cosine)) * (self.bits / 2)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from hashkernels._validation import check_choice, check_real
 from hashkernels.losses._base import Batch, Terms
 from hashkernels.losses._codes import log_cosh, mean
-from hashkernels.losses._likelihood import pair_likelihood
-from hashkernels.losses._pairwise import PairwiseLoss
+from hashkernels.losses._likelihood import PairLikelihoodLoss
 
 
-class DHNLoss(PairwiseLoss):
+class DHNLoss(PairLikelihoodLoss):
     """Logistic likelihood of pair labels, with a smooth pull of every bit to -1 or +1.
 
     With ``theta_ij = scale * u_i . u_j`` and ``s_ij`` = 1 for relevant pairs, else 0::
@@ -58,12 +55,14 @@ class DHNLoss(PairwiseLoss):
         self.scale = check_real("scale", scale, 0)
         self.reduction = check_choice("reduction", reduction, ("mean", "sum"))
 
-    def _pair_loss(self, similarity: Tensor, relevant: Tensor) -> Tensor:
-        return pair_likelihood(self.scale * similarity, relevant)
+    def _logit_scale(self) -> float:
+        return self.scale
 
     def _compute(self, batch: Batch) -> Terms:
-        pairs = self._pair_sums(batch)
+        pairs = self._pair_mean(batch)
         error = log_cosh(batch.u.abs() - 1)
         if self.reduction == "sum":
-            return Terms.sum_of(likelihood=pairs.total(), quantization=self.quantization_weight * error.sum())
-        return Terms.sum_of(likelihood=pairs.mean(), quantization=self.quantization_weight * mean(error))
+            return Terms.sum_of(
+                likelihood=pairs.value * pairs.num_pairs, quantization=self.quantization_weight * error.sum()
+            )
+        return Terms.sum_of(likelihood=pairs.value, quantization=self.quantization_weight * mean(error))

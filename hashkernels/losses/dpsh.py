@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from hashkernels._validation import check_choice, check_real
 from hashkernels.losses._base import Batch, Terms
 from hashkernels.losses._codes import mean, squared_sign_error
-from hashkernels.losses._likelihood import pair_likelihood
-from hashkernels.losses._pairwise import PairwiseLoss
+from hashkernels.losses._likelihood import PairLikelihoodLoss
 
 
-class DPSHLoss(PairwiseLoss):
+class DPSHLoss(PairLikelihoodLoss):
     """Logistic likelihood of pair labels under inner products of embeddings, with a pull to the sign.
 
     With ``theta_ij = u_i . u_j / 2`` and ``s_ij`` = 1 for relevant pairs, else 0::
@@ -61,12 +58,11 @@ class DPSHLoss(PairwiseLoss):
         self.quantization_weight = check_real("quantization_weight", quantization_weight, 0)
         self.reduction = check_choice("reduction", reduction, ("mean", "sum"))
 
-    def _pair_loss(self, similarity: Tensor, relevant: Tensor) -> Tensor:
-        return pair_likelihood(similarity / 2, relevant)
-
     def _compute(self, batch: Batch) -> Terms:
-        pairs = self._pair_sums(batch)
+        pairs = self._pair_mean(batch)
         error = squared_sign_error(batch.u)
         if self.reduction == "sum":
-            return Terms.sum_of(likelihood=pairs.total(), quantization=self.quantization_weight * error.sum())
-        return Terms.sum_of(likelihood=pairs.mean(), quantization=self.quantization_weight * mean(error))
+            return Terms.sum_of(
+                likelihood=pairs.value * pairs.num_pairs, quantization=self.quantization_weight * error.sum()
+            )
+        return Terms.sum_of(likelihood=pairs.value, quantization=self.quantization_weight * mean(error))

@@ -10,11 +10,10 @@ from hashkernels.losses._bank import Bank
 from hashkernels.losses._base import Batch, Terms
 from hashkernels.losses._codes import code_sign, mean
 from hashkernels.losses._labels import unpack_classes
-from hashkernels.losses._likelihood import pair_likelihood
-from hashkernels.losses._pairwise import PairwiseLoss
+from hashkernels.losses._likelihood import PairLikelihoodLoss
 
 
-class DSDHLoss(PairwiseLoss):
+class DSDHLoss(PairLikelihoodLoss):
     """The likelihood of DPSH, with binary codes of the training set that are learned to classify it.
 
     The objective over the network, the codes ``B`` ({-1, +1} ``[num_train, bits]``) and a classifier ``W``
@@ -89,9 +88,6 @@ class DSDHLoss(PairwiseLoss):
         self.register_buffer("classifier", torch.zeros(self.bits, self.num_classes))
         self.register_buffer("items_seen", torch.zeros((), dtype=torch.int64))
 
-    def _pair_loss(self, similarity: Tensor, relevant: Tensor) -> Tensor:
-        return pair_likelihood(similarity / 2, relevant)
-
     def _compute(self, batch: Batch) -> Terms:
         u = batch.u
         if self.training:
@@ -99,7 +95,7 @@ class DSDHLoss(PairwiseLoss):
             fresh = ~self.bank.filled[indices]
             signs = code_sign(u.detach()).to(torch.int8)
             self.codes[indices] = torch.where(fresh[:, None], signs, self.codes[indices])
-        likelihood = self._pair_sums(batch).mean()
+        likelihood = self._pair_mean(batch).value
         target = self.codes[indices].to(u.dtype) if self.training else code_sign(u)
         quantization = self.quantization_weight * mean((target - u).square())
         if self.training and self.update_every:

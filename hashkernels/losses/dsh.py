@@ -70,5 +70,5 @@ class DSHLoss(PairwiseLoss):
     def _compute(self, batch: Batch) -> Terms:
         error = (batch.u.abs() - 1).abs() * self.bits
         return Terms.sum_of(
-            contrastive=self._pair_sums(batch).mean(), quantization=self.quantization_weight * mean(error)
+            contrastive=self._pair_mean(batch).value, quantization=self.quantization_weight * mean(error)
         )

@@ -11,7 +11,7 @@ from hashkernels._validation import check_choice, check_real
 from hashkernels.losses._base import Batch, HashLoss, Terms
 from hashkernels.losses._blocks import sum_blocks
 from hashkernels.losses._codes import mean, squared_sign_error
-from hashkernels.losses._pairwise import Columns, pair_masks
+from hashkernels.losses._pair_sums import Columns, pair_masks
 
 
 class DTSHLoss(HashLoss):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from hashkernels import _ops
 from hashkernels._validation import check_choice, check_real
@@ -13,6 +13,7 @@ from hashkernels.centers import bounds
 from hashkernels.losses._base import Batch, HashLoss, Terms
 from hashkernels.losses._class_centers import UPDATES, ClassCenters
 from hashkernels.losses._codes import squared_sign_error
+from hashkernels.losses._fused import against
 from hashkernels.losses._labels import multi_hot
 
 MARGINS = ("ecm", "hamming", "plotkin", "gv")
@@ -141,32 +142,18 @@ class ECMLoss(HashLoss):
 
     def _pair_terms(self, batch: Batch, negative_scale: float) -> Terms:
         u, labels = batch.u, _ops.pack_labels(batch.labels)
-        if batch.ref_emb is None or batch.ref_labels is None:
-            result = self._margin_loss(u, labels, None, None, negative_scale)
-            total = result.total
-        else:
-            ref_labels = _ops.pack_labels(batch.ref_labels)
-            result = self._margin_loss(u, labels, batch.ref_emb, ref_labels, negative_scale)
-            total = result.total
-            if batch.ref_emb.requires_grad:
-                # The op differentiates its first argument alone, and the terms are symmetric in the two sides.
-                mirrored = self._margin_loss(batch.ref_emb, ref_labels, u, labels, negative_scale).total
-                total = total + (mirrored - mirrored.detach())
-        return Terms(total, {"positive": result.positive.to(u.dtype), "negative": result.negative.to(u.dtype)})
-
-    def _margin_loss(
-        self, u: Tensor, labels: Tensor, bank: Tensor | None, bank_labels: Tensor | None, negative_scale: float
-    ) -> _ops.PairLoss:
-        return _ops.margin_loss(
-            u,
-            labels,
+        loss = partial(
+            _ops.margin_loss,
             positive_margin=self.bits,
             negative_margin=self.alpha,
             positive_scale=self.positive_scale,
             negative_scale=negative_scale,
-            bank=bank,
-            bank_labels=bank_labels,
         )
+        if batch.ref_emb is None or batch.ref_labels is None:
+            result = loss(u, labels)
+        else:
+            result = against(loss, u, labels, batch.ref_emb, _ops.pack_labels(batch.ref_labels))
+        return Terms(result.total, {"positive": result.positive.to(u.dtype), "negative": result.negative.to(u.dtype)})
 
     def _center_terms(self, batch: Batch, centers: ClassCenters) -> Terms:
         membership = multi_hot(batch.labels, self.num_classes, batch.u.dtype)  # [N, M]

@@ -9,12 +9,13 @@ from torch import Tensor
 
 from hashkernels._validation import check_choice, check_int, check_real
 from hashkernels.losses._base import Batch, Terms
+from hashkernels.losses._fused import Fused
 from hashkernels.losses._labels import unpack_classes
-from hashkernels.losses._likelihood import pair_likelihood
-from hashkernels.losses._pairwise import Columns, PairwiseLoss
+from hashkernels.losses._likelihood import PairLikelihoodLoss
+from hashkernels.losses._pair_sums import BALANCED, MEAN, Columns, Weighing
 
 
-class HashNetLoss(PairwiseLoss):
+class HashNetLoss(PairLikelihoodLoss):
     """Class-balanced likelihood of pair labels under codes that harden while training goes on.
 
     With ``h = tanh(beta u)``, ``theta_ij = alpha h_i . h_j`` and ``s_ij`` = 1 for relevant pairs, else 0::
@@ -91,11 +92,17 @@ class HashNetLoss(PairwiseLoss):
     def _activate(self, u: Tensor) -> Tensor:
         return torch.tanh(self.beta().to(u.dtype) * u)
 
-    def _pair_loss(self, similarity: Tensor, relevant: Tensor) -> Tensor:
-        return pair_likelihood(self.alpha * similarity, relevant)
+    def _logit_scale(self) -> float:
+        return self.alpha
+
+    def _fused(self, batch: Batch) -> Fused | None:
+        return None if self._weighs_overlap(batch) else super()._fused(batch)
+
+    def _weighs_overlap(self, batch: Batch) -> bool:
+        return self.overlap and batch.labels.ndim == 2
 
     def _pair_weight(self, batch: Batch, columns: Columns) -> Callable[[slice], Tensor] | None:
-        if not self.overlap or batch.labels.ndim == 1:
+        if not self._weighs_overlap(batch):
             return None
         rows = batch.labels.to(batch.u.dtype)
         others = unpack_classes(columns.labels, self.num_classes).to(batch.u.dtype)
@@ -109,15 +116,8 @@ class HashNetLoss(PairwiseLoss):
         return share_in_common
 
     def _compute(self, batch: Batch) -> Terms:
-        pairs = self._pair_sums(batch)
+        weighing = {"balanced": BALANCED, "none": MEAN, "positive": Weighing(self.positive_weight, 1.0)}[self.weighting]
+        value = self._pair_mean(batch, weighing).value
         if self.training:
             self.steps += 1
-        if self.weighting == "balanced":
-            value = pairs.balanced()
-        elif self.weighting == "none":
-            value = pairs.mean()
-        else:
-            weights = self.positive_weight * pairs.num_positive + pairs.num_negative
-            total = self.positive_weight * pairs.positive + pairs.negative
-            value = total / torch.where(weights > 0, weights, 1)
         return Terms.sum_of(likelihood=value)

@@ -1,0 +1,92 @@
+"""Means over pairs of items from the fused ops, which know nothing of banks that hold the item itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from hashkernels import _ops
+from hashkernels.losses._pair_sums import Columns, PairMean, PairSums, Weighing
+
+PairOp = Callable[..., _ops.PairLoss]
+
+
+class Fused(NamedTuple):
+    """The op of a pair loss, all but scales, weighting and bank given."""
+
+    positive: PairOp
+    negative: PairOp | None = None  # where irrelevant pairs need other options than the relevant ones
+
+
+def fused_mean(
+    fused: Fused,
+    inner_loss: Callable[[Tensor, Tensor], Tensor],
+    rows: Tensor,
+    labels: Tensor,
+    columns: Columns,
+    weighing: Weighing,
+) -> PairMean:
+    """The weighed mean of the pair loss over the pairs that count.
+
+    ``inner_loss`` is the same loss elementwise, of inner products and relevance. ``labels`` have the form of those of
+    the columns. In a bank the columns of the items themselves are counted by the op, and taken out again.
+    """
+    itself = columns.emb is rows
+    own = None if itself or columns.own is None else _own_sums(inner_loss, rows, labels, columns, columns.own)
+    columns = _counted(columns)
+
+    def run(op: PairOp, weighing: Weighing) -> _ops.PairLoss:
+        def scaled(u: Tensor, u_labels: Tensor, **bank: Tensor) -> _ops.PairLoss:
+            scales = {"positive_scale": weighing.positive, "negative_scale": weighing.negative}
+            return op(u, u_labels, weighted=not weighing.each, **scales, **bank)
+
+        return scaled(rows, labels) if itself else against(scaled, rows, labels, columns.emb, columns.labels)
+
+    if fused.negative is not None or (own is not None and weighing.each):
+        # A divisor that is known only afterwards, or two options: each kind of pairs has a pass of its own.
+        positive = run(fused.positive, Weighing(1.0, 0.0, each=True))
+        negative = run(fused.negative or fused.positive, Weighing(0.0, 1.0, each=True))
+        num_positive, num_negative = positive.num_pairs
+        sums = PairSums(positive.total * num_positive, negative.total * num_negative, num_positive, num_negative)
+        if own is not None:
+            sums = sums.without(own)
+        return PairMean(sums.mean(weighing), sums.num_pairs)
+    loss = run(fused.positive, weighing)
+    if own is None:
+        return PairMean(loss.total, loss.num_pairs.sum())
+    total = loss.total * weighing.total(*loss.num_pairs)
+    total = total - weighing.positive * own.positive - weighing.negative * own.negative
+    num_positive, num_negative = loss.num_pairs[0] - own.num_positive, loss.num_pairs[1] - own.num_negative
+    weight = weighing.total(num_positive, num_negative)
+    value = torch.where(weight > 0, total, 0) / torch.where(weight > 0, weight, 1)
+    return PairMean(value, num_positive + num_negative)
+
+
+def against(op: PairOp, u: Tensor, labels: Tensor, ref: Tensor, ref_labels: Tensor) -> _ops.PairLoss:
+    """``u`` against references, with the gradient of both."""
+    loss = op(u, labels, bank=ref, bank_labels=ref_labels)
+    if not ref.requires_grad:
+        return loss
+    # The op differentiates its first argument alone, and the terms are symmetric in the two sides.
+    mirrored = op(ref, ref_labels, bank=u, bank_labels=labels).total
+    return loss._replace(total=loss.total + (mirrored - mirrored.detach()))
+
+
+def _counted(columns: Columns) -> Columns:
+    if columns.counted is None or bool(columns.counted.all()):
+        return columns
+    kept = columns.counted.nonzero()[:, 0]
+    return Columns(columns.emb[kept], columns.labels[kept], None, None)
+
+
+def _own_sums(
+    inner_loss: Callable[[Tensor, Tensor], Tensor], rows: Tensor, labels: Tensor, columns: Columns, own: Tensor
+) -> PairSums:
+    """Sums over the pairs of each item with its own column, which all count."""
+    positive = (labels & columns.labels[own]).any(dim=1)
+    values = inner_loss((rows * columns.emb[own]).sum(dim=1), positive)
+    near, far = (torch.where(kind, values, 0).sum() for kind in (positive, ~positive))
+    return PairSums(near, far, positive.sum(), (~positive).sum())

@@ -1,0 +1,99 @@
+"""Losses from the fused ops against the same losses from torch's own pass over the pairs, which knows no ops."""
+
+from __future__ import annotations
+
+from unittest import mock
+
+import pytest
+import torch
+
+from hashkernels.losses import DBDHLoss, DCHLoss, DHNLoss, DPSHLoss, DSDHLoss, HashNetLoss
+from hashkernels.losses._pairwise import PairwiseLoss
+
+CASES = {
+    "dpsh": (DPSHLoss, {}),
+    "dpsh_sum": (DPSHLoss, {"reduction": "sum"}),
+    "dpsh_zeros": (DPSHLoss, {"skip_unfilled": False}),
+    "dhn": (DHNLoss, {"scale": 0.3}),
+    "dbdh": (DBDHLoss, {}),
+    "dsdh": (DSDHLoss, {"update_every": 0}),
+    "hashnet": (HashNetLoss, {"overlap": False}),
+    "hashnet_none": (HashNetLoss, {"overlap": False, "weighting": "none"}),
+    "hashnet_positive": (HashNetLoss, {"overlap": False, "weighting": "positive", "positive_weight": 3.0}),
+    "hashnet_no_positive": (HashNetLoss, {"overlap": False, "weighting": "positive", "positive_weight": 0.0}),
+    "dch": (DCHLoss, {}),
+    "dch_clamped": (DCHLoss, {"max_cosine": 0.5}),
+    "dch_floors": (DCHLoss, {"max_cosine": 0.95, "min_distance": 2.0}),
+}
+
+
+def both_ways(make, steps, monkeypatch):
+    """Values and gradients of some steps, from the ops and from torch."""
+    results = []
+    for fused in (True, False):
+        with mock.patch.object(
+            PairwiseLoss, "_pair_sums", autospec=True, side_effect=PairwiseLoss._pair_sums
+        ) as blocks:
+            if not fused:
+                monkeypatch.setattr(PairwiseLoss, "_pairs_can_be_fused", lambda self, batch: False)
+            loss = make()
+            found = []
+            for inputs, arguments in steps:
+                value = loss(*arguments[0], **arguments[1])
+                found += [value.detach(), *torch.autograd.grad(value, inputs)]
+            assert blocks.called is not fused
+        monkeypatch.undo()
+        results.append(found)
+    for actual, expected in zip(*results, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("case", sorted(set(CASES) - {"dsdh"}))
+def test_a_batch_with_itself_and_with_references(isa, example, reference_example, case, monkeypatch):
+    kind, options = CASES[case]
+    batch, ref, ref_labels, _ = reference_example
+    references = {"ref_emb": ref, "ref_labels": ref_labels}
+    steps = [([example.u], ((example.u, example.labels), {}))]
+    steps.append(([batch.u, ref], ((batch.u, batch.labels), references)))
+    both_ways(lambda: kind(12, 5, **options), steps, monkeypatch)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_bank_with_rows_unfilled_and_an_index_that_comes_twice(isa, example, case, monkeypatch):
+    kind, options = CASES[case]
+    steps = []
+    for items, where in ((slice(0, 5), [3, 0, 19, 7, 11]), (slice(3, 9), [3, 4, 12, 4, 19, 8])):
+        u = example.u.detach()[items].clone().requires_grad_()
+        steps.append(([u], ((u, example.labels[items]), {"indices": torch.tensor(where)})))
+    both_ways(lambda: kind(12, 5, num_train=20, **options).double(), steps, monkeypatch)
+
+
+@pytest.mark.parametrize("options", [{"self_pairs": True}, {"num_train": 9, "self_pairs": True}])
+def test_pairs_with_itself_count(example, options):
+    """A batch with its self pairs is torch's; a bank that counts them needs nothing taken out."""
+    u = example.u.detach().clone().requires_grad_()
+    loss = DPSHLoss(12, 5, quantization_weight=0, **options).double()
+    value = loss(u, example.labels, indices=torch.arange(9))
+    pairs = torch.logaddexp(u @ u.T / 2, torch.zeros(9, 9).double()) - example.relevant * (u @ u.T / 2)
+    torch.testing.assert_close(value, pairs.mean(), rtol=1e-10, atol=1e-10)
+
+
+def test_a_loss_with_a_bank_compiles_into_one_graph(example):
+    u, indices = example.u.detach(), torch.arange(9)
+    expected = DPSHLoss(12, 5, num_train=20).double()(u, example.labels, indices=indices)
+    loss = DPSHLoss(12, 5, num_train=20).double()
+    compiled = torch.compile(
+        lambda x: loss._pair_mean(loss._checked(x, example.labels, indices, None, None)).value,
+        fullgraph=True,
+        backend="aot_eager",
+    )
+    torch.testing.assert_close(compiled(u) + 0.1 * ((u > 0).double() * 2 - 1 - u).square().mean(), expected)
+
+
+def test_counts_stay_exact_in_single_precision():
+    """The own pairs of a bank are taken out of a mean over many pairs without a trace."""
+    generator = torch.Generator().manual_seed(0)
+    u, labels = torch.randn(600, 32, generator=generator), torch.arange(600) % 7
+    plain, banked = HashNetLoss(32, 7), HashNetLoss(32, 7, num_train=600)
+    expected = plain(u, labels)
+    torch.testing.assert_close(banked(u, labels, indices=torch.arange(600)), expected, rtol=1e-5, atol=0)
