@@ -1,6 +1,7 @@
 // The only place that says which kernel serves which instruction set.
 #include "codes_kernels.hpp"
 #include "distance_kernels.hpp"
+#include "histogram_kernels.hpp"
 #include "kernels.hpp"
 #include "pairwise_kernels.hpp"
 #include "sliced_kernels.hpp"
@@ -17,6 +18,7 @@ constexpr Kernels kScalar{
     .list_hits = list_hits_scalar,
     .count_hits = count_hits_scalar,
     .sliced = &kSlicedScalar,
+    .select_histogram = select_histogram_none,
     .relevant_ids = relevant_ids_scalar,
     .relevant_bits = relevant_bits_scalar,
     .pairwise_f32 = pairwise_f32_scalar,
@@ -33,6 +35,7 @@ constexpr Kernels kAvx2{
     .list_hits = list_hits_avx2,
     .count_hits = count_hits_avx2,
     .sliced = &kSlicedAvx2,
+    .select_histogram = select_histogram_avx2,
     .relevant_ids = relevant_ids_avx2,
     .relevant_bits = relevant_bits_avx2,
     .pairwise_f32 = pairwise_f32_avx2,
@@ -47,6 +50,7 @@ constexpr Kernels kAvx512{
     .list_hits = list_hits_avx2,
     .count_hits = count_hits_avx2,
     .sliced = &kSlicedAvx512,
+    .select_histogram = select_histogram_avx512,
     .relevant_ids = relevant_ids_avx512,
     .relevant_bits = relevant_bits_avx512,
     .pairwise_f32 = pairwise_f32_avx512,
@@ -61,6 +65,7 @@ constexpr Kernels kAvx512Vpopcnt{
     .list_hits = list_hits_avx2,
     .count_hits = count_hits_avx2,
     .sliced = &kSlicedAvx512,
+    .select_histogram = select_histogram_avx512_vpopcnt,
     .relevant_ids = relevant_ids_avx512_vpopcnt,
     .relevant_bits = relevant_bits_avx512_vpopcnt,
     .pairwise_f32 = pairwise_f32_avx512,
@@ -78,6 +83,7 @@ constexpr Kernels kNeon{
     .list_hits = list_hits_scalar,
     .count_hits = count_hits_scalar,
     .sliced = &kSlicedScalar,
+    .select_histogram = select_histogram_none,
     .relevant_ids = relevant_ids_neon,
     .relevant_bits = relevant_bits_neon,
     .pairwise_f32 = pairwise_f32_neon,

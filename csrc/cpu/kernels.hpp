@@ -10,6 +10,7 @@
 #include "codes_kernels.hpp"
 #include "counting_kernels.hpp"
 #include "hashkernels/isa.h"
+#include "histogram_kernels.hpp"
 #include "hits_kernels.hpp"
 #include "pairwise_kernels.hpp"
 #include "sliced_kernels.hpp"
@@ -27,6 +28,7 @@ struct Kernels {
   ListHits list_hits;
   CountHits count_hits;
   const SlicedKernels* sliced;
+  SelectHistogram select_histogram;
   RelevantIds relevant_ids;
   RelevantBits relevant_bits;
   PairwiseKernel<float> pairwise_f32;

@@ -10,6 +10,10 @@ namespace {
 constexpr int64_t kQueriesForSlicing = 16;
 constexpr int64_t kQueriesForTables = 5;
 
+int bit(const uint64_t* words, int index) { return static_cast<int>((words[index / 64] >> (index % 64)) & 1); }
+
+}  // namespace
+
 SlicedShape sliced_shape(int num_bytes) {
   SlicedShape shape;
   shape.num_bytes = num_bytes;
@@ -20,9 +24,7 @@ SlicedShape sliced_shape(int num_bytes) {
   return shape;
 }
 
-int bit(const uint64_t* words, int index) { return static_cast<int>((words[index / 64] >> (index % 64)) & 1); }
-
-// The table entries of one query, see sliced_kernels.hpp: the walk of build_table over the query's own bits.
+// The walk of build_table over the query's own bits.
 void write_picks(const SlicedShape& shape, const uint64_t* words, uint16_t* picks) {
   constexpr int kEntryUnits = SlicedShape::kPlaneBytes / 8;
   const int chunk_bits = 8 * shape.chunk_bytes, nodes = shape.nodes();
@@ -40,8 +42,6 @@ void write_picks(const SlicedShape& shape, const uint64_t* words, uint16_t* pick
     picks[nodes] = static_cast<uint16_t>((8 * nodes + queue[3 * nodes]) * kEntryUnits);
   }
 }
-
-}  // namespace
 
 QueryWords::QueryWords(const Codes& queries)
     : num_words_(words_per_code(queries.num_bytes)), words_(queries.num_codes * num_words_) {

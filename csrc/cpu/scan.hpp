@@ -14,6 +14,11 @@
 
 namespace hashkernels {
 
+SlicedShape sliced_shape(int num_bytes);
+
+// Writes the table entries that one query picks: nodes() + 1 for every chunk (sliced_kernels.hpp).
+void write_picks(const SlicedShape& shape, const uint64_t* words, uint16_t* picks);
+
 // What is searched: codes as the caller holds them, or the planes of an index (then codes has no data).
 struct Database {
   Codes codes;

@@ -1,26 +1,7 @@
 // A full adder is five logic operations, of which AVX2 does three a cycle.
-#include <immintrin.h>
-
-#include "sliced_impl.hpp"
+#include "sliced_avx2.hpp"
 
 namespace hashkernels {
-namespace {
-
-struct Avx2 {
-  using Vector = uint64_t __attribute__((vector_size(32), may_alias));
-  static HASHKERNELS_INLINE Vector parity(Vector a, Vector b, Vector c) { return a ^ b ^ c; }
-  static HASHKERNELS_INLINE Vector majority(Vector a, Vector b, Vector c) { return (a & b) | ((a ^ b) & c); }
-  static HASHKERNELS_INLINE void add(Vector a, Vector b, Vector c, Vector* sum, Vector* carry) {
-    *sum = parity(a, b, c);
-    *carry = majority(a, b, c);
-  }
-  static HASHKERNELS_INLINE bool any(Vector v) {
-    const __m256i x = (__m256i)v;
-    return !_mm256_testz_si256(x, x);
-  }
-};
-
-}  // namespace
 
 extern constexpr SlicedKernels kSlicedAvx2 = kSlicedKernels<Avx2>;
 

@@ -13,10 +13,10 @@ class Counting : public testing::ForEachIsa {};
 
 // Labels of either form. Multi-hot words are sparse, so that some pairs share a class and some do not.
 struct RandomLabels {
-  RandomLabels(int64_t num_items, int words, unsigned seed)
+  RandomLabels(int64_t num_items, int words, unsigned seed, int num_ids = 3)
       : words_per_item(words), values(num_items * std::max(words, 1)) {
     std::mt19937_64 random(seed);
-    for (auto& value : values) value = words == 0 ? random() % 3 : (random() & random() & random() & random());
+    for (auto& value : values) value = words == 0 ? random() % num_ids : (random() & random() & random() & random());
   }
   Labels view() const { return {values.data(), words_per_item}; }
 
@@ -41,27 +41,99 @@ struct Case {
 const Case kCases[] = {{1, 1, 1, 0},      {7, 3, 700, 0},    {64, 40, 1100, 0}, {65, 2, 513, 2},
                        {129, 33, 600, 1}, {1023, 2, 900, 0}, {4096, 1, 514, 3}};
 
+void expect_counts(const Codes& queries, const Codes& database, const RandomLabels& query_labels,
+                   const RandomLabels& database_labels, std::vector<int> thread_counts = {1, 4}) {
+  const int64_t num_bins = 8 * queries.num_bytes + 1;
+  std::vector<int64_t> expected_total(queries.num_codes * num_bins), expected_relevant(queries.num_codes * num_bins);
+  for (int64_t q = 0; q < queries.num_codes; ++q) {
+    for (int64_t n = 0; n < database.num_codes; ++n) {
+      const int64_t at = q * num_bins + testing::distance(queries, q, database, n);
+      ++expected_total[at];
+      expected_relevant[at] += is_relevant(query_labels, q, database_labels, n);
+    }
+  }
+  for (int threads : thread_counts) {
+    std::vector<int64_t> total(expected_total.size(), -1), relevant(expected_total.size(), -1);
+    ASSERT_EQ(retrieval_counts(queries, database, query_labels.view(), database_labels.view(), total.data(),
+                               relevant.data(), threads),
+              Status::kOk);
+    ASSERT_EQ(total, expected_total);
+    ASSERT_EQ(relevant, expected_relevant);
+  }
+}
+
 TEST_P(Counting, CountsEqualADoubleLoop) {
   for (const Case& c : kCases) {
     const testing::RandomCodes queries(c.num_queries, c.bits, 1, 3), database(c.num_database, c.bits, 2, 1);
     const RandomLabels query_labels(c.num_queries, c.label_words, 3), database_labels(c.num_database, c.label_words, 4);
-    const int64_t num_bins = 8 * ((c.bits + 7) / 8) + 1;
-    std::vector<int64_t> expected_total(c.num_queries * num_bins), expected_relevant(c.num_queries * num_bins);
-    for (int64_t q = 0; q < c.num_queries; ++q) {
-      for (int64_t n = 0; n < c.num_database; ++n) {
-        const int64_t at = q * num_bins + testing::distance(queries.view(), q, database.view(), n);
-        ++expected_total[at];
-        expected_relevant[at] += is_relevant(query_labels, q, database_labels, n);
-      }
-    }
-    for (int threads : {1, 4}) {
-      std::vector<int64_t> total(expected_total.size(), -1), relevant(expected_total.size(), -1);
-      ASSERT_EQ(retrieval_counts(queries.view(), database.view(), query_labels.view(), database_labels.view(),
-                                 total.data(), relevant.data(), threads),
-                Status::kOk);
-      ASSERT_EQ(total, expected_total);
-      ASSERT_EQ(relevant, expected_relevant);
-    }
+    expect_counts(queries.view(), database.view(), query_labels, database_labels);
+  }
+}
+
+TEST_P(Counting, EveryWidthThatIsSlicedEqualsADoubleLoop) {
+  for (int bits = 8; bits <= 272; bits += 8) {
+    const testing::RandomCodes queries(9, bits, 1), database(517, bits, 2);
+    expect_counts(queries.view(), database.view(), RandomLabels(9, bits / 8 % 3, 3),
+                  RandomLabels(517, bits / 8 % 3, 4), {1});
+  }
+}
+
+TEST_P(Counting, NoQueriesOrNoDatabase) {
+  const testing::RandomCodes some(5, 24, 1);
+  const Codes none{nullptr, 0, 3, 3};
+  const RandomLabels labels(5, 0, 2), no_labels(0, 0, 2);
+  expect_counts(none, some.view(), no_labels, labels);
+  expect_counts(some.view(), none, labels, no_labels);
+}
+
+TEST_P(Counting, ManyClassesAcrossBlocks) {
+  const testing::RandomCodes queries(70, 48, 1), database(2100, 48, 2);
+  RandomLabels query_labels(70, 0, 3, 1000), database_labels(2100, 0, 4, 1000);
+  // Ids are any 64 bits, also those that differ high up only, and zero.
+  const uint64_t ids[] = {~uint64_t{0}, uint64_t{1} << 63, uint64_t{5} << 40, uint64_t{6} << 40, 0};
+  for (int i = 0; i < 5; ++i) query_labels.values[i] = database_labels.values[500 + 7 * i] = ids[i];
+  expect_counts(queries.view(), database.view(), query_labels, database_labels);
+  for (auto& value : database_labels.values) value = 123456;
+  expect_counts(queries.view(), database.view(), query_labels, database_labels);
+}
+
+TEST_P(Counting, MultiHotLabelsOfSeveralWords) {
+  const testing::RandomCodes queries(35, 64, 1), database(1537, 64, 2);
+  RandomLabels query_labels(35, 3, 3), database_labels(1537, 3, 4);
+  for (int word = 0; word < 3; ++word) {
+    query_labels.values[word] = 0;              // of no class
+    query_labels.values[3 + word] = ~uint64_t{0};  // of every class
+    database_labels.values[1536 * 3 + word] = uint64_t{1} << 63;
+  }
+  for (int i = 600; i < 900; ++i) database_labels.values[i] = 0;
+  expect_counts(queries.view(), database.view(), query_labels, database_labels);
+}
+
+// More groups of queries than one, of which the last is not whole, and more blocks than one 16-bit counter holds.
+TEST_P(Counting, ManyQueriesAndManyBlocks) {
+  const testing::RandomCodes queries(600, 16, 1), database(700, 16, 2);
+  expect_counts(queries.view(), database.view(), RandomLabels(600, 0, 3), RandomLabels(700, 0, 4), {1, 3});
+
+  const int64_t num_database = 1100 * 512 + 3;
+  const testing::RandomCodes few(8, 8, 1);
+  const std::vector<uint8_t> same(num_database, 0x5A);
+  const RandomLabels labels(num_database, 0, 5, 1);
+  expect_counts(few.view(), {same.data(), num_database, 1, 1}, RandomLabels(8, 0, 6, 1), labels, {1});
+}
+
+TEST_P(Counting, SkewedDistances) {
+  for (int bits : {16, 64, 256}) {
+    testing::RandomCodes queries(20, bits, 1), database(1030, bits, 2);
+    const int num_bytes = bits / 8;
+    const RandomLabels query_labels(20, 0, 3), database_labels(1030, 0, 4);
+    // All codes equal: one distance a query, 0 and the whole width among them.
+    for (int64_t i = 0; i < 1030; ++i) std::fill_n(database.row(i), num_bytes, uint8_t{0xC3});
+    std::fill_n(queries.row(0), num_bytes, uint8_t{0xC3});
+    std::fill_n(queries.row(1), num_bytes, uint8_t{0x3C});
+    expect_counts(queries.view(), database.view(), query_labels, database_labels);
+    // Different codes, all at the same distance of query 0.
+    for (int64_t i = 0; i < 1030; ++i) database.row(i)[i % num_bytes] ^= static_cast<uint8_t>(1 << (i / num_bytes % 8));
+    expect_counts(queries.view(), database.view(), query_labels, database_labels);
   }
 }
 

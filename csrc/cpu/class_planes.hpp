@@ -1,0 +1,49 @@
+// Which codes of a block are relevant to which query, as bits: the planes of class_planes in histogram_kernels.hpp.
+#pragma once
+
+#include <cstdint>
+
+#include "hashkernels/counting.h"
+#include "kernels.hpp"
+#include "parallel.hpp"
+
+namespace hashkernels {
+
+// The classes of queries first..last - 1, and planes of a block of the database for them.
+//
+// Class ids: one plane for every id among the queries, and one for all others. A block is gone through once, whatever
+// the number of classes. Multi-hot: one plane for every bit of the label words.
+class ClassPlanes {
+ public:
+  ClassPlanes(const Kernels& isa, Labels queries, int64_t first, int64_t last, Labels database, int64_t num_database);
+  explicit operator bool() const { return ends_ && classes_ && planes_ && words_ && slots_; }
+
+  // Query first + q is of the classes [class_ends()[q], class_ends()[q + 1]) of classes().
+  const uint32_t* class_ends() const { return ends_.data(); }
+  const uint32_t* classes() const { return classes_.data(); }
+
+  const uint64_t* load(int64_t block);
+
+ private:
+  struct Slot {
+    int64_t id;
+    int64_t plane;
+  };
+
+  Slot& slot(int64_t id);
+  void collect_ids(const int64_t* ids);
+  void collect_bits(const uint64_t* words);
+  void load_ids(const int64_t* ids, int64_t count);
+  void load_bits(const uint64_t* words, int64_t count);
+
+  const Kernels& isa_;
+  const Labels database_;
+  const int64_t num_queries_, num_database_;
+  int slot_bits_ = 0;
+  uint32_t num_planes_ = 0;
+  Buffer<uint32_t> ends_, classes_;
+  Buffer<uint64_t> planes_, words_;
+  Buffer<Slot> slots_;  // open addressing; free ones lead to the plane of all other ids
+};
+
+}  // namespace hashkernels

@@ -1,0 +1,133 @@
+#include "count_group.hpp"
+
+#include <cstring>
+
+#include "class_planes.hpp"
+#include "scan.hpp"
+
+namespace hashkernels {
+namespace {
+
+// From here on the work once a block (slicing, the carry table, the planes of classes) costs less than it saves.
+constexpr int64_t kQueriesForPlanes = 4;
+
+// One block's work is spread over many queries, and what they touch of their counters (of wide codes a small part)
+// stays in the second-level cache.
+constexpr int64_t kMaxPlaneGroup = 256;
+constexpr int64_t kCounterBytes = int64_t{1} << 21;
+
+// Adds one block to the histogram of one query. total and relevant share a 32-bit counter (16 bits each: a block has
+// 512 codes), and neighbouring codes use different copies, so that equal distances do not wait for each other's store.
+class BlockHistogram {
+ public:
+  explicit BlockHistogram(int64_t num_bins) : num_bins_(num_bins), counters_(kCopies * num_bins) {}
+  explicit operator bool() const { return static_cast<bool>(counters_); }
+
+  void add(const LabelledBlock& block, int64_t* total, int64_t* relevant) {
+    std::memset(counters_.data(), 0, sizeof(uint32_t) * kCopies * num_bins_);
+    const uint16_t* distances = block.distances();
+    const uint8_t* is_relevant = block.relevant();
+    for (int64_t i = 0; i < block.size(); ++i) {
+      counters_[(i % kCopies) * num_bins_ + distances[i]] += 1u + (static_cast<uint32_t>(is_relevant[i]) << 16);
+    }
+    for (int64_t d = 0; d < num_bins_; ++d) {
+      uint32_t sum = 0;
+      for (int64_t copy = 0; copy < kCopies; ++copy) sum += counters_[copy * num_bins_ + d];
+      total[d] += sum & 0xFFFF;
+      relevant[d] += sum >> 16;
+    }
+  }
+
+ private:
+  static constexpr int64_t kCopies = 4;
+  int64_t num_bins_;
+  Buffer<uint32_t> counters_;
+};
+
+// Adds the counters of four buckets, eight words of four 16-bit fields, to out[0..count).
+void add_fields(const uint64_t* words, int64_t count, int64_t* out) {
+  constexpr uint64_t kEven = 0x0000FFFF0000FFFFu;
+  uint64_t even = 0, odd = 0;  // two 32-bit sums each
+  for (int i = 0; i < kHitWords; ++i) {
+    even += words[i] & kEven;
+    odd += (words[i] >> 16) & kEven;
+  }
+  const uint32_t sums[4] = {static_cast<uint32_t>(even), static_cast<uint32_t>(odd), static_cast<uint32_t>(even >> 32),
+                            static_cast<uint32_t>(odd >> 32)};
+  for (int64_t i = 0; i < std::min<int64_t>(count, 4); ++i) out[i] += sums[i];
+}
+
+// Empties the counters of the queries of a task.
+void flush(const CountingTask& task, uint64_t* counters) {
+  const int64_t num_bins = task.num_bins(), words = histogram_words(task.queries.num_bytes);
+  const uint64_t* from = counters;
+  for (int64_t query = task.first; query < task.last; ++query) {
+    for (int64_t* out : {task.total, task.relevant}) {
+      for (int64_t d = 0; d < 8 * histogram_groups(task.queries.num_bytes); d += 4, from += kHitWords) {
+        add_fields(from, num_bins - d, out + query * num_bins + d);
+      }
+    }
+  }
+  std::memset(counters, 0, sizeof(uint64_t) * words * (task.last - task.first));
+}
+
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+CountingPlan plan_counting(const Kernels& isa, int num_bytes, int64_t num_queries, int num_threads) {
+  const AddToHistograms kernel = num_queries < kQueriesForPlanes ? nullptr : isa.select_histogram(num_bytes);
+  if (kernel == nullptr) return {nullptr, kQueryGroup};
+  const int64_t fitting = kCounterBytes / (8 * histogram_words(num_bytes));
+  const int64_t most = std::clamp(fitting, kQueryGroup, kMaxPlaneGroup);
+  const int64_t wanted = num_threads == 1 ? num_queries : divide_up(num_queries, 2 * num_threads);
+  // Equal groups: a small last one would pay for its blocks like a whole one.
+  return {kernel, divide_up(num_queries, divide_up(num_queries, std::clamp(wanted, kQueryGroup, most)))};
+}
+
+bool count_by_code(const Kernels& isa, const LabelledQueries& queries, const CountingTask& task) {
+  LabelledBlock block(task.database, task.database_labels);
+  BlockHistogram histogram(task.num_bins());
+  if (!block || !histogram) return false;
+  for (int64_t b = task.first_block; b < task.last_block; ++b) {
+    block.load(b);
+    for (int64_t q = task.first; q < task.last; ++q) {
+      block.compare(isa, queries, q);
+      histogram.add(block, task.total + q * task.num_bins(), task.relevant + q * task.num_bins());
+    }
+  }
+  return true;
+}
+
+bool count_by_plane(const Kernels& isa, AddToHistograms add_to_histograms, const CountingTask& task) {
+  const int num_bytes = task.queries.num_bytes;
+  const int64_t num_queries = task.last - task.first;
+  const SlicedShape shape = sliced_shape(num_bytes);
+  const int64_t picks_stride = shape.nodes() + 1;
+  ClassPlanes classes(isa, task.query_labels, task.first, task.last, task.database_labels, task.database.num_codes);
+  BlockReader reader(isa, Database(task.database));
+  Buffer<uint8_t> table(shape.table_bytes());
+  Buffer<uint16_t> picks(num_queries * picks_stride);
+  Buffer<uint64_t> counters(num_queries * histogram_words(num_bytes));
+  if (!classes || !reader || !table || !picks || !counters) return false;
+
+  uint64_t words[SlicedShape::kMaxChunkBytes / 8];
+  for (int64_t q = 0; q < num_queries; ++q) {
+    load_code(task.queries.row(task.first + q), num_bytes, words);
+    write_picks(shape, words, picks.data() + q * picks_stride);
+  }
+  std::memset(counters.data(), 0, sizeof(uint64_t) * num_queries * histogram_words(num_bytes));
+  const HistogramQueries queries{num_queries, picks.data(), classes.class_ends(), classes.classes()};
+  for (int64_t first = task.first_block; first < task.last_block; first += kHistogramBlocks) {
+    const int64_t last = std::min(first + kHistogramBlocks, task.last_block);
+    for (int64_t block = first; block < last; ++block) {
+      reader.load(block);
+      isa.sliced->build_table(reader.planes(), shape, table.data());
+      add_to_histograms({table.data(), reader.valid(), classes.load(block)}, queries, counters.data());
+    }
+    flush(task, counters.data());
+  }
+  return true;
+}
+
+}  // namespace hashkernels

@@ -1,0 +1,16 @@
+// One VPOPCNT a bucket: about 14 cycles for a group of eight.
+#include "histogram_impl.hpp"
+#include "sliced_avx512.hpp"
+
+namespace hashkernels {
+namespace {
+
+struct Avx512Vpopcnt : Avx512 {
+  static HASHKERNELS_INLINE Vector popcount(Vector v) { return (Vector)_mm512_popcnt_epi64((__m512i)v); }
+};
+
+}  // namespace
+
+AddToHistograms select_histogram_avx512_vpopcnt(int num_bytes) { return select_histogram<Avx512Vpopcnt>(num_bytes); }
+
+}  // namespace hashkernels

@@ -1,0 +1,53 @@
+// Histograms of distances over bit-sliced codes (sliced_kernels.hpp), for many queries on one carry table.
+//
+// A bucket is a distance, and eight neighbouring distances make a group: they share the high planes of the distance and
+// differ in the low three. A group nobody falls into costs one test; in the others every bucket is the popcount of an
+// intersection of planes.
+#pragma once
+
+#include <cstdint>
+
+#include "sliced_kernels.hpp"
+
+namespace hashkernels {
+
+// One block of the database. A class plane has a bit for every code of the block: whether it is of that class.
+struct HistogramBlock {
+  const uint8_t* table;
+  const uint64_t* valid;         // kHitWords: the codes to be counted
+  const uint64_t* class_planes;  // kHitWords each
+};
+
+// Query q picks nodes() + 1 table entries; what is relevant to it is of a class in
+// classes[class_ends[q] .. class_ends[q + 1]).
+struct HistogramQueries {
+  int64_t num_queries;
+  const uint16_t* picks;
+  const uint32_t* class_ends;
+  const uint32_t* classes;
+};
+
+// A query's counters: for every group of all codes, then for every group of the relevant ones, two times kHitWords
+// words of four 16-bit counters. Field f of each word of half h counts distance 8 * group + 4 * h + f; the words hold
+// parts of one count, to be summed.
+inline constexpr int kHistogramGroupWords = 2 * kHitWords;
+inline constexpr int histogram_groups(int num_bytes) { return num_bytes + 1; }
+inline constexpr int64_t histogram_words(int num_bytes) {
+  return int64_t{2} * histogram_groups(num_bytes) * kHistogramGroupWords;
+}
+
+// A block adds at most 64 to a counter, so this many blocks fit.
+inline constexpr int64_t kHistogramBlocks = 0xFFFF / 64;
+
+// Adds one block to the counters of every query.
+using AddToHistograms = void (*)(const HistogramBlock& block, const HistogramQueries& queries, uint64_t* counters);
+
+// The kernel for codes of that many bytes, null where there is none.
+using SelectHistogram = AddToHistograms (*)(int num_bytes);
+
+AddToHistograms select_histogram_none(int num_bytes);
+AddToHistograms select_histogram_avx2(int num_bytes);
+AddToHistograms select_histogram_avx512(int num_bytes);
+AddToHistograms select_histogram_avx512_vpopcnt(int num_bytes);
+
+}  // namespace hashkernels
