@@ -6,7 +6,6 @@ It needs the extra ``cli``; without it `main` says so in one line.
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from hashkernels import _validation as check
 
@@ -24,12 +23,3 @@ def main() -> None:
     from hashkernels.cli.app import app
 
     app(prog_name="hashkernels")
-
-
-def __getattr__(name: str) -> Any:
-    # ``app`` needs typer, so it is there only once somebody asks for it.
-    if name == "app":
-        from hashkernels.cli.app import app
-
-        return app
-    raise AttributeError(f"module 'hashkernels.cli' has no attribute {name!r}")
