@@ -61,7 +61,7 @@ void add_fields(const uint64_t* words, int64_t count, int64_t* out) {
 void flush(const CountingTask& task, uint64_t* counters) {
   const int64_t num_bins = task.num_bins(), words = histogram_words(task.queries.num_bytes);
   const uint64_t* from = counters;
-  for (int64_t query = task.first; query < task.last; ++query) {
+  for (int64_t query = 0; query < task.last - task.first; ++query) {
     for (int64_t* out : {task.total, task.relevant}) {
       for (int64_t d = 0; d < 8 * histogram_groups(task.queries.num_bytes); d += 4, from += kHitWords) {
         add_fields(from, num_bins - d, out + query * num_bins + d);
@@ -73,16 +73,9 @@ void flush(const CountingTask& task, uint64_t* counters) {
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-}  // namespace
-
-CountingPlan plan_counting(const Kernels& isa, int num_bytes, int64_t num_queries, int num_threads) {
-  const AddToHistograms kernel = num_queries < kQueriesForPlanes ? nullptr : isa.select_histogram(num_bytes);
-  if (kernel == nullptr) return {nullptr, kQueryGroup};
-  const int64_t fitting = kCounterBytes / (8 * histogram_words(num_bytes));
-  const int64_t most = std::clamp(fitting, kQueryGroup, kMaxPlaneGroup);
-  const int64_t wanted = num_threads == 1 ? num_queries : divide_up(num_queries, 2 * num_threads);
-  // Equal groups: a small last one would pay for its blocks like a whole one.
-  return {kernel, divide_up(num_queries, divide_up(num_queries, std::clamp(wanted, kQueryGroup, most)))};
+// Null where codes are to be counted one by one.
+AddToHistograms kernel_for(const Kernels& isa, int num_bytes, int64_t num_queries) {
+  return num_queries < kQueriesForPlanes ? nullptr : isa.select_histogram(num_bytes);
 }
 
 bool count_by_code(const Kernels& isa, const LabelledQueries& queries, const CountingTask& task) {
@@ -91,8 +84,8 @@ bool count_by_code(const Kernels& isa, const LabelledQueries& queries, const Cou
   if (!block || !histogram) return false;
   for (int64_t b = task.first_block; b < task.last_block; ++b) {
     block.load(b);
-    for (int64_t q = task.first; q < task.last; ++q) {
-      block.compare(isa, queries, q);
+    for (int64_t q = 0; q < task.last - task.first; ++q) {
+      block.compare(isa, queries, task.first + q);
       histogram.add(block, task.total + q * task.num_bins(), task.relevant + q * task.num_bins());
     }
   }
@@ -128,6 +121,22 @@ bool count_by_plane(const Kernels& isa, AddToHistograms add_to_histograms, const
     flush(task, counters.data());
   }
   return true;
+}
+
+}  // namespace
+
+int64_t queries_per_task(const Kernels& isa, int num_bytes, int64_t num_queries, int num_threads) {
+  if (kernel_for(isa, num_bytes, num_queries) == nullptr) return kQueryGroup;
+  const int64_t fitting = kCounterBytes / (8 * histogram_words(num_bytes));
+  const int64_t most = std::clamp(fitting, kQueryGroup, kMaxPlaneGroup);
+  const int64_t wanted = num_threads == 1 ? num_queries : divide_up(num_queries, 2 * num_threads);
+  // Equal groups: a small last one would pay for its blocks like a whole one.
+  return divide_up(num_queries, divide_up(num_queries, std::clamp(wanted, kQueryGroup, most)));
+}
+
+bool count_group(const Kernels& isa, const LabelledQueries& queries, const CountingTask& task) {
+  const AddToHistograms kernel = kernel_for(isa, task.queries.num_bytes, task.last - task.first);
+  return kernel == nullptr ? count_by_code(isa, queries, task) : count_by_plane(isa, kernel, task);
 }
 
 }  // namespace hashkernels

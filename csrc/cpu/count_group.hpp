@@ -9,7 +9,7 @@
 namespace hashkernels {
 
 // Queries first..last - 1 against blocks first_block..last_block - 1. Counts are added to total and relevant, laid out
-// as retrieval_counts does for all queries.
+// as in retrieval_counts, from the first of these queries on.
 struct CountingTask {
   const Codes& queries;
   const Codes& database;
@@ -22,15 +22,10 @@ struct CountingTask {
   int64_t num_bins() const { return 8 * int64_t{queries.num_bytes} + 1; }
 };
 
-// How retrieval_counts goes about its queries.
-struct CountingPlan {
-  AddToHistograms add_to_histograms;  // null: code by code
-  int64_t group;                      // queries a task
-};
-CountingPlan plan_counting(const Kernels& isa, int num_bytes, int64_t num_queries, int num_threads);
+// How many queries a task should have.
+int64_t queries_per_task(const Kernels& isa, int num_bytes, int64_t num_queries, int num_threads);
 
-// Both are false when out of memory.
-bool count_by_code(const Kernels& isa, const LabelledQueries& queries, const CountingTask& task);
-bool count_by_plane(const Kernels& isa, AddToHistograms add_to_histograms, const CountingTask& task);
+// False when out of memory.
+bool count_group(const Kernels& isa, const LabelledQueries& queries, const CountingTask& task);
 
 }  // namespace hashkernels

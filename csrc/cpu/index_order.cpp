@@ -1,22 +1,24 @@
 // Precision at every relevant item, in (distance, index) order, without sorting.
 //
-// A first pass counts the codes and the relevant codes at each distance; their running sums say where each distance
-// begins in the order. A second pass goes through the database by index and keeps, for each distance, the next rank and
-// the relevant codes so far.
+// The histograms of a group of queries count the codes and the relevant codes at each distance; their running sums say
+// where each distance begins in the order. A pass through the database by index then keeps, for each distance, the next
+// rank and the relevant codes so far.
 #include <atomic>
 #include <cmath>
 #include <cstring>
 
-#include "counting_blocks.hpp"
+#include "count_group.hpp"
 
 namespace hashkernels {
 namespace {
 
 __extension__ typedef unsigned __int128 uint128;
 
-// The multiple of 2^-40 nearest to hits / rank, as an integer.
+// The multiple of 2^-40 nearest to hits / rank, as an integer. No double from 2^52 on has a fraction, so adding that
+// much rounds, half to even.
 uint64_t fixed_point_precision(int64_t hits, int64_t rank) {
-  return static_cast<uint64_t>(std::llrint(std::ldexp(static_cast<double>(hits) / static_cast<double>(rank), 40)));
+  const double scaled = static_cast<double>(hits) / static_cast<double>(rank) * 0x1p40;
+  return static_cast<uint64_t>((scaled + 0x1p52) - 0x1p52);
 }
 
 // What one query has counted so far.
@@ -26,14 +28,6 @@ struct QueryState {
   uint128* sums;      // per cutoff: fixed-point precision of the relevant ranks in (previous cutoff, this cutoff]
   int64_t* cut_hits;  // per cutoff: relevant ranks in the same interval
 };
-
-void count(const LabelledBlock& block, QueryState& state) {
-  for (int64_t i = 0; i < block.size(); ++i) {
-    const uint16_t distance = block.distances()[i];
-    ++state.rank[distance];
-    state.hits[distance] += block.relevant()[i];
-  }
-}
 
 // Counts per distance become the number of items before each distance.
 void start_ranks(QueryState& state, int64_t num_bins) {
@@ -47,15 +41,22 @@ void start_ranks(QueryState& state, int64_t num_bins) {
   }
 }
 
+// What is relevant is noted first, without a branch that nobody could predict, and added up then.
 void accumulate(const LabelledBlock& block, const int64_t* cutoffs, int num_cutoffs, QueryState& state) {
+  int64_t ranks[kBlockCodes + 1];
+  uint16_t distances[kBlockCodes + 1];
+  int64_t noted = 0;
   for (int64_t i = 0; i < block.size(); ++i) {
     const uint16_t distance = block.distances()[i];
-    const int64_t rank = ++state.rank[distance];
-    if (!block.relevant()[i]) continue;
-    const int64_t hits = ++state.hits[distance];
-    const int64_t cut = std::lower_bound(cutoffs, cutoffs + num_cutoffs, rank) - cutoffs;
+    ranks[noted] = ++state.rank[distance];
+    distances[noted] = distance;
+    noted += block.relevant()[i];
+  }
+  for (int64_t i = 0; i < noted; ++i) {
+    const int64_t hits = ++state.hits[distances[i]];
+    const int64_t cut = std::lower_bound(cutoffs, cutoffs + num_cutoffs, ranks[i]) - cutoffs;
     if (cut == num_cutoffs) continue;
-    state.sums[cut] += fixed_point_precision(hits, rank);
+    state.sums[cut] += fixed_point_precision(hits, ranks[i]);
     ++state.cut_hits[cut];
   }
 }
@@ -88,26 +89,36 @@ Status index_order_precision(const Codes& queries, const Codes& database, Labels
     std::memset(cut_hits.data(), 0, sizeof(int64_t) * group * num_cutoffs);
     std::memset(sums.data(), 0, sizeof(uint128) * group * num_cutoffs);
     const auto state = [&](int64_t q) {
-      int64_t* rank = ranks.data() + (q - first) * 2 * num_bins;
-      return QueryState{rank, rank + num_bins, sums.data() + (q - first) * num_cutoffs,
+      int64_t* rank = ranks.data() + (q - first) * num_bins;
+      return QueryState{rank, rank + group * num_bins, sums.data() + (q - first) * num_cutoffs,
                         cut_hits.data() + (q - first) * num_cutoffs};
     };
-    const auto for_each_pair = [&](auto&& visit) {
-      for (int64_t b = 0; b < blocks; ++b) {
-        block.load(b);
-        for (int64_t q = first; q < last; ++q) {
-          block.compare(isa, labelled, q);
-          QueryState query_state = state(q);
-          visit(query_state);
-        }
-      }
-    };
-    for_each_pair([&](QueryState& s) { count(block, s); });
+    const CountingTask histograms{.queries = queries,
+                                  .database = database,
+                                  .query_labels = query_labels,
+                                  .database_labels = database_labels,
+                                  .first = first,
+                                  .last = last,
+                                  .first_block = 0,
+                                  .last_block = blocks,
+                                  .total = ranks.data(),
+                                  .relevant = ranks.data() + group * num_bins};
+    if (!count_group(isa, labelled, histograms)) {
+      out_of_memory = true;
+      return;
+    }
     for (int64_t q = first; q < last; ++q) {
       QueryState s = state(q);
       start_ranks(s, num_bins);
     }
-    for_each_pair([&](QueryState& s) { accumulate(block, cutoffs, num_cutoffs, s); });
+    for (int64_t b = 0; b < blocks; ++b) {
+      block.load(b);
+      for (int64_t q = first; q < last; ++q) {
+        block.compare(isa, labelled, q);
+        QueryState s = state(q);
+        accumulate(block, cutoffs, num_cutoffs, s);
+      }
+    }
 
     for (int64_t q = first; q < last; ++q) {
       const QueryState s = state(q);

@@ -11,11 +11,12 @@ Status retrieval_counts(const Codes& queries, const Codes& database, Labels quer
                         int64_t* total, int64_t* relevant, int num_threads) noexcept {
   if (queries.num_codes == 0) return Status::kOk;
   const Kernels& isa = kernels();
-  const int64_t size = queries.num_codes * (8 * int64_t{queries.num_bytes} + 1);
+  const int64_t num_bins = 8 * int64_t{queries.num_bytes} + 1;
+  const int64_t size = queries.num_codes * num_bins;
   const LabelledQueries labelled(queries, query_labels);
   if (!labelled) return Status::kOutOfMemory;
 
-  const auto [add_to_histograms, group] = plan_counting(isa, queries.num_bytes, queries.num_codes, num_threads);
+  const int64_t group = queries_per_task(isa, queries.num_bytes, queries.num_codes, num_threads);
   const int64_t num_groups = (queries.num_codes + group - 1) / group;
   const int64_t blocks = num_blocks(database.num_codes);
   const int64_t wanted = num_groups >= 2 * num_threads ? 1 : (2 * num_threads + num_groups - 1) / num_groups;
@@ -39,12 +40,9 @@ Status retrieval_counts(const Codes& queries, const Codes& database, Labels quer
                             .last = std::min(first + group, queries.num_codes),
                             .first_block = blocks * part / num_parts,
                             .last_block = blocks * (part + 1) / num_parts,
-                            .total = part_total,
-                            .relevant = part == 0 ? relevant : part_total + size};
-    if (!(add_to_histograms == nullptr ? count_by_code(isa, labelled, task)
-                                       : count_by_plane(isa, add_to_histograms, task))) {
-      out_of_memory = true;
-    }
+                            .total = part_total + first * num_bins,
+                            .relevant = (part == 0 ? relevant : part_total + size) + first * num_bins};
+    if (!count_group(isa, labelled, task)) out_of_memory = true;
   });
   if (status != Status::kOk) return status;
   if (out_of_memory) return Status::kOutOfMemory;
