@@ -43,8 +43,7 @@ Status pairwise_loss(const Embeddings<T>& u, const Embeddings<T>& v, int64_t bit
                      PairParameters<T> parameters, Kind positive, Kind negative, PairMean mean, PairwiseResult* result,
                      T* grad, int num_threads) {
   PairLabels<typename PairLane<T>::Int> labels;
-  const Labels other = v.data == nullptr ? Labels{nullptr, 0} : v_labels;
-  if (!labels.build(u_labels, u.num_rows, other, v.num_rows)) return Status::kOutOfMemory;
+  if (!labels.build(u_labels, u.num_rows, v_labels, v.num_rows, v.data == nullptr)) return Status::kOutOfMemory;
   const Pairs<T> pairs{u, v, bits, labels, pairwise_kernel<T>(kernels())};
   Status status = count_pairs(pairs, result, num_threads);
   if (status != Status::kOk) return status;

@@ -73,8 +73,9 @@ Int union_of_plane(Labels labels, int64_t count, int plane) {
 }  // namespace
 
 template <class Int>
-bool PairLabels<Int>::build(Labels u_labels, int64_t num_rows, Labels v_labels, int64_t num_columns) noexcept {
-  itself_ = v_labels.data == nullptr;
+bool PairLabels<Int>::build(Labels u_labels, int64_t num_rows, Labels v_labels, int64_t num_columns,
+                            bool itself) noexcept {
+  itself_ = itself;
   multi_hot_ = u_labels.words > 0;
   if (multi_hot_) return build_planes(u_labels, num_rows, itself_ ? u_labels : v_labels, num_columns);
   return build_ids(static_cast<const int64_t*>(u_labels.data), num_rows, static_cast<const int64_t*>(v_labels.data),

@@ -15,8 +15,8 @@ namespace hashkernels {
 template <class Int>
 class PairLabels {
  public:
-  // v_labels.data == null: v is u. False where there is no memory.
-  bool build(Labels u_labels, int64_t num_rows, Labels v_labels, int64_t num_columns) noexcept;
+  // itself: v is u, and v_labels says nothing. False where there is no memory.
+  bool build(Labels u_labels, int64_t num_rows, Labels v_labels, int64_t num_columns, bool itself) noexcept;
 
   // [num_planes()][kPairTile] lanes of tile `tile`.
   const Int* row_tile(int64_t tile) const { return rows_.data() + tile * tile_size_; }

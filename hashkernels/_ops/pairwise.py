@@ -176,8 +176,7 @@ class _Pairs(NamedTuple):
             self.columns.shape[0],
             row_stride(self.columns),
             self.labels.data_ptr(),
-            # The labels of no columns have no address, which would say that the batch meets itself.
-            self.column_labels.data_ptr() or self.labels.data_ptr(),
+            self.column_labels.data_ptr(),
             self.label_words,
         )
 
@@ -206,9 +205,9 @@ def _results(u: Tensor, with_grad: bool) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-def _define(name: str, parameters: str, fallback: Callable[..., tuple[Tensor, Tensor, Tensor]], launcher: bool) -> Any:
-    """Register the op of a loss: the native function and the reference have its name; ``parameters`` are the schema
-    of what it takes beside the pairs, and ``launcher`` says whether there is a kernel for CUDA (in float32)."""
+def _define(name: str, parameters: str, fallback: Callable[..., tuple[Tensor, Tensor, Tensor]]) -> Any:
+    """Register the op of a loss: the native functions and the reference have its name; ``parameters`` are the schema
+    of what it takes beside the pairs. The kernel for CUDA is one in float32."""
 
     def cpu(
         u: Tensor, bank: Tensor | None, labels: Tensor, bank_labels: Tensor | None, *rest: Any
@@ -236,9 +235,7 @@ def _define(name: str, parameters: str, fallback: Callable[..., tuple[Tensor, Te
     ) -> tuple[Tensor, Tensor, Tensor]:
         *parameters, with_grad, _ = rest
         pairs = _pairs(u, bank, labels, bank_labels)
-        kernel = size = None
-        if launcher:
-            kernel, size = _loader.cuda_kernel(f"cuda_{name}"), _loader.cuda_kernel(f"cuda_{name}_workspace")
+        kernel, size = _loader.cuda_kernel(f"cuda_{name}"), _loader.cuda_kernel(f"cuda_{name}_workspace")
         if kernel is None or size is None or u.dtype != torch.float32:
             return fallback(pairs.u, bank, labels, bank_labels, *parameters, with_grad)
         terms, num_pairs, grad = _results(u, with_grad)
@@ -268,15 +265,10 @@ def _define(name: str, parameters: str, fallback: Callable[..., tuple[Tensor, Te
 
 
 _SCALES = "float positive_scale, float negative_scale"
-_margin_loss = _define(
-    "margin_loss", f"float positive_margin, float negative_margin, {_SCALES}", reference.margin_loss, True
-)
-_likelihood_loss = _define(
-    "likelihood_loss", f"float scale, {_SCALES}, bool weighted", reference.likelihood_loss, False
-)
+_margin_loss = _define("margin_loss", f"float positive_margin, float negative_margin, {_SCALES}", reference.margin_loss)
+_likelihood_loss = _define("likelihood_loss", f"float scale, {_SCALES}, bool weighted", reference.likelihood_loss)
 _cauchy_loss = _define(
     "cauchy_loss",
     f"float gamma, float distance_scale, float min_distance, {_SCALES}, bool weighted",
     reference.cauchy_loss,
-    False,
 )
