@@ -105,6 +105,18 @@ class Launchers:
         self.native.margin_loss(u, "float32", *rest, 1)
         self.fill(workspace, rest[0] + rest[4])
 
+    cuda_likelihood_loss_workspace = cuda_cauchy_loss_workspace = cuda_margin_loss_workspace
+
+    def cuda_likelihood_loss(self, *arguments: Any) -> None:
+        u, *rest, workspace = arguments
+        self.native.likelihood_loss(u, "float32", *rest, 1)
+        self.fill(workspace, rest[0] + rest[4])
+
+    def cuda_cauchy_loss(self, *arguments: Any) -> None:
+        u, *rest, workspace = arguments
+        self.native.cauchy_loss(u, "float32", *rest, 1)
+        self.fill(workspace, rest[0] + rest[4])
+
     @staticmethod
     def values(address: int, kind: Any, count: int) -> np.ndarray:
         return np.ctypeslib.as_array((kind * count).from_address(address)) if count else np.empty(0)
@@ -204,15 +216,25 @@ def test_counting(launchers: Launchers, words: bool) -> None:
 
 @pytest.mark.parametrize("columns", [None, 0, 23])
 @pytest.mark.parametrize("with_grad", [False, True])
-def test_margin_loss(launchers: Launchers, columns: int | None, with_grad: bool) -> None:
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("margin_loss", MARGINS),
+        ("likelihood_loss", (0.5, 1.0, 0.7, True)),
+        ("cauchy_loss", (5.0, 0.4, 0.3, 1.0, 0.7, False)),
+    ],
+)
+def test_pairwise_losses(
+    launchers: Launchers, name: str, parameters: tuple[Any, ...], columns: int | None, with_grad: bool
+) -> None:
     generator = torch.Generator().manual_seed(4)
     u = torch.randn(17, 12, generator=generator)[:, :9]
     bank = None if columns is None else torch.randn(columns, 9, generator=generator)
     labels = torch.arange(17) % 3
     bank_labels = None if columns is None else torch.arange(columns) % 3
-    arguments = (u, bank, labels, bank_labels, *MARGINS, with_grad)
-    expect_same(on_cuda("margin_loss", *arguments, 0), on_cpu("margin_loss", *arguments, 1))
-    assert launchers.calls == ["cuda_margin_loss"]
+    arguments = (u, bank, labels, bank_labels, *parameters, with_grad)
+    expect_same(on_cuda(name, *arguments, 0), on_cpu(name, *arguments, 1))
+    assert launchers.calls == [f"cuda_{name}"]
 
 
 def test_float64_embeddings_go_to_the_reference(launchers: Launchers) -> None:

@@ -1,4 +1,4 @@
-// The margin loss: value and gradient in one pass over tiles of pairs, in float32 and always with the same bits.
+// The pairwise losses: value and gradient in one pass over tiles of pairs, in float32 and always with the same bits.
 //
 // A block owns a tile of rows and walks a range of column tiles. For each it computes the inner products in registers,
 // turns them into slopes, and multiplies the slopes by the columns again: row gradients. Where an embedding is longer
@@ -13,6 +13,7 @@
 #include "hashkernels/cuda.h"
 #include "labels.cuh"
 #include "launch.cuh"
+#include "pair_functions.cuh"
 #include "pairwise_tile.cuh"
 
 namespace hashkernels::cuda {
@@ -20,10 +21,25 @@ namespace {
 
 using Counter = unsigned long long;
 
-// The weight of the pairs of one kind.
-__device__ __host__ inline double mean_weight(double scale, int64_t count) {
-  return count == 0 || scale == 0 ? 0.0 : scale / static_cast<double>(count);
-}
+// What the loss of a pair is multiplied by.
+struct Weights {
+  template <class Loss>
+  Weights(const Loss& loss, PairMean pair_mean)
+      : positive_scale(loss.positive_scale), negative_scale(loss.negative_scale), mean(pair_mean) {}
+
+  // Of the relevant pairs, or of the others, where there are so many of both.
+  __device__ double of(bool relevant, int64_t positive_pairs, int64_t negative_pairs) const {
+    const double scale = relevant ? positive_scale : negative_scale;
+    const int64_t count = relevant ? positive_pairs : negative_pairs;
+    if (count == 0 || scale == 0) return 0;
+    const double all =
+        positive_scale * static_cast<double>(positive_pairs) + negative_scale * static_cast<double>(negative_pairs);
+    return scale / (mean == PairMean::kEachKind ? static_cast<double>(count) : all);
+  }
+
+  double positive_scale, negative_scale;
+  PairMean mean;
+};
 
 __global__ void __launch_bounds__(kThreads, 4)
     count_kernel(const Pairs pairs, int64_t columns_per_block, Counter* __restrict__ positive_pairs) {
@@ -74,10 +90,11 @@ __device__ __forceinline__ void add_gradient(const Pairs& pairs, Shared& shared,
 }
 
 // partial_sums[block]: sums of the losses of relevant and other pairs. partial_grad[part][row][bit].
-template <bool with_grad, bool one_slice>
+template <class Function, bool with_grad, bool one_slice>
 __global__ void __launch_bounds__(kThreads, 2)
-    margin_kernel(const Pairs pairs, const MarginLoss loss, const int64_t* __restrict__ positive_pairs,
-                  double* __restrict__ partial_sums, float* __restrict__ partial_grad) {
+    pairs_kernel(const Pairs pairs, const Function function, const Weights weights,
+                 const int64_t* __restrict__ positive_pairs, double* __restrict__ partial_sums,
+                 float* __restrict__ partial_grad) {
   Shared& shared = arch::shared_object<Shared>();
   const int tile_row = own_row();
   const int tile_column = own_column();
@@ -86,14 +103,13 @@ __global__ void __launch_bounds__(kThreads, 2)
   const int64_t first_tile = blockIdx.y * pairs.tiles_per_part;
   const int64_t last_tile = min(first_tile + pairs.tiles_per_part, column_tiles);
 
-  const float positive_margin = static_cast<float>(loss.positive_margin);
-  const float negative_margin = static_cast<float>(loss.negative_margin);
-  const double sides = pairs.itself ? 4.0 : 2.0;
+  const double sides = pairs.itself ? 2.0 : 1.0;
   const int64_t positive = positive_pairs[0];
-  const float positive_slope = static_cast<float>(sides * mean_weight(loss.positive_scale, positive));
-  const float negative_slope = static_cast<float>(sides * mean_weight(loss.negative_scale, pairs.all - positive));
+  const float positive_weight = static_cast<float>(sides * weights.of(true, positive, pairs.all - positive));
+  const float negative_weight = static_cast<float>(sides * weights.of(false, positive, pairs.all - positive));
   partial_grad += blockIdx.y * pairs.u.num_rows * pairs.bits;
 
+  const int rows_left = items_left(pairs.u.num_rows - first_row - tile_row);
   double sums[2] = {0, 0};
   float grad[kOwn][kOwn] = {};
   for (int64_t tile = first_tile; tile < last_tile; ++tile) {
@@ -112,18 +128,17 @@ __global__ void __launch_bounds__(kThreads, 2)
 
     const uint32_t relevant = relevant_pairs(pairs, first_row + tile_row, first_column + tile_column);
     float tile_sums[2] = {0, 0};
+    const int columns_left = items_left(pairs.v.num_rows - first_column - tile_column);
+    // Item i of this thread's rows is item i + to_diagonal of its columns.
+    const int64_t to_diagonal = pairs.itself ? first_row + tile_row - first_column - tile_column : kTile;
     for_each_own([&](int i, int j) {
-      const int64_t row = first_row + tile_row + i;
-      const int64_t column = first_column + tile_column + j;
-      const bool exists = row < pairs.u.num_rows && column < pairs.v.num_rows && !(pairs.itself && row == column);
+      const bool exists = i < rows_left && j < columns_left && j - i != to_diagonal;
       const bool is_relevant = (relevant >> (kOwn * i + j) & 1) != 0;
-      const float x = theta[i][j] - (is_relevant ? positive_margin : negative_margin);
-      // Written so that a NaN is not taken for a pair on the right side of its margin.
-      const bool counts = exists && (is_relevant ? !(x >= 0) : !(x <= 0));
-      const float error = counts ? x : 0.0f;
-      tile_sums[0] += is_relevant ? error * error : 0.0f;
-      tile_sums[1] += is_relevant ? 0.0f : error * error;
-      theta[i][j] = error * (is_relevant ? positive_slope : negative_slope);  // a slope from here on
+      const PairValue value = function(theta[i][j], is_relevant);
+      tile_sums[0] += exists && is_relevant ? value.loss : 0.0f;
+      tile_sums[1] += exists && !is_relevant ? value.loss : 0.0f;
+      const float weight = is_relevant ? positive_weight : negative_weight;
+      theta[i][j] = exists ? value.slope * weight : 0.0f;  // a slope from here on
     });
     sums[0] += tile_sums[0];
     sums[1] += tile_sums[1];
@@ -170,8 +185,8 @@ struct TermSums {
 
 // One block. num_pairs[0] holds the relevant pairs; [1] receives the others.
 __global__ void __launch_bounds__(kThreads)
-    finish_kernel(int64_t num_blocks, const double* __restrict__ partial_sums, int64_t all, double positive_scale,
-                  double negative_scale, int64_t* __restrict__ num_pairs, double* __restrict__ terms) {
+    finish_kernel(int64_t num_blocks, const double* __restrict__ partial_sums, int64_t all, const Weights weights,
+                  int64_t* __restrict__ num_pairs, double* __restrict__ terms) {
   TermSums& shared = arch::shared_object<TermSums>();
   for (int kind = 0; kind < 2; ++kind) {
     double sum = 0;
@@ -183,9 +198,8 @@ __global__ void __launch_bounds__(kThreads)
     double sum = 0;
     for (int t = 0; t < kThreads; ++t) sum += shared.sums[threadIdx.x][t];
     const int64_t positive = num_pairs[0];
-    const int64_t count = threadIdx.x == 0 ? positive : all - positive;
-    terms[threadIdx.x] = mean_weight(threadIdx.x == 0 ? positive_scale : negative_scale, count) * sum;
-    if (threadIdx.x == 1) num_pairs[1] = count;
+    terms[threadIdx.x] = weights.of(threadIdx.x == 0, positive, all - positive) * sum;
+    if (threadIdx.x == 1) num_pairs[1] = all - positive;
   }
 }
 
@@ -224,21 +238,10 @@ cudaError_t no_pairs(int64_t grad_size, double* terms, int64_t* num_pairs, float
   return error;
 }
 
-}  // namespace
-
-int64_t margin_loss_workspace(int64_t num_rows, int64_t num_columns, int64_t bits, bool with_grad) noexcept {
-  const Parts parts = plan(num_rows, num_columns, bits);
-  const int64_t grad_values = with_grad ? parts.count * num_rows * bits : 0;
-  return 2 * parts.row_tiles * parts.count + divide_up(grad_values, 2);
-}
-
-Status margin_loss(const Embeddings<float>& u, const Embeddings<float>& v, int64_t bits, Labels u_labels,
-                   Labels v_labels, const MarginLoss& loss, double* terms, int64_t* num_pairs, float* grad,
-                   int64_t* workspace, int device, void* stream_pointer) noexcept {
-  constexpr const char* kName = "margin_loss";
-  const DeviceGuard guard(device);
-  if (guard.error() != cudaSuccess) return report(kName, guard.error());
-  const auto stream = static_cast<cudaStream_t>(stream_pointer);
+template <class Function>
+cudaError_t pairwise_loss(const Embeddings<float>& u, const Embeddings<float>& v, int64_t bits, Labels u_labels,
+                          Labels v_labels, const Function& function, const Weights& weights, double* terms,
+                          int64_t* num_pairs, float* grad, int64_t* workspace, cudaStream_t stream) {
   Pairs pairs{u, v, bits, u_labels, v_labels, v.data == nullptr, 0, 0};
   if (pairs.itself) {
     pairs.v = u;
@@ -247,7 +250,7 @@ Status margin_loss(const Embeddings<float>& u, const Embeddings<float>& v, int64
   pairs.all = pairs.itself ? u.num_rows * (u.num_rows - 1) : u.num_rows * v.num_rows;
   const int64_t grad_size = u.num_rows * bits;
   if (u.num_rows == 0 || pairs.v.num_rows == 0) {
-    return report(kName, no_pairs(grad_size, terms, num_pairs, grad, stream));
+    return no_pairs(grad_size, terms, num_pairs, grad, stream);
   }
 
   const Parts parts = plan(u.num_rows, pairs.v.num_rows, bits);
@@ -257,23 +260,61 @@ Status margin_loss(const Embeddings<float>& u, const Embeddings<float>& v, int64
   float* const partial_grad = reinterpret_cast<float*>(workspace + 2 * num_blocks);
   const auto launch_pass = [&](auto kernel) {
     const dim3 grid(static_cast<unsigned>(parts.row_tiles), static_cast<unsigned>(parts.count));
-    return launch(kernel, grid, kThreads, 0, stream, pairs, loss, num_pairs, partial_sums, partial_grad);
+    return launch(kernel, grid, kThreads, 0, stream, pairs, function, weights, num_pairs, partial_sums, partial_grad);
   };
   cudaError_t error = count_positive_pairs(pairs, num_pairs, stream);
   if (error == cudaSuccess) {
-    error = grad == nullptr ? launch_pass(margin_kernel<false, true>)
-            : bits <= kTile ? launch_pass(margin_kernel<true, true>)
-                            : launch_pass(margin_kernel<true, false>);
+    error = grad == nullptr ? launch_pass(pairs_kernel<Function, false, true>)
+            : bits <= kTile ? launch_pass(pairs_kernel<Function, true, true>)
+                            : launch_pass(pairs_kernel<Function, true, false>);
   }
   if (error == cudaSuccess && grad != nullptr) {
     error = launch(sum_gradients_kernel, grid_for(grad_size, kThreads), kThreads, 0, stream, grad_size, parts.count,
                    partial_grad, grad);
   }
   if (error == cudaSuccess) {
-    error = launch(finish_kernel, dim3(1), kThreads, 0, stream, num_blocks, partial_sums, pairs.all,
-                   loss.positive_scale, loss.negative_scale, num_pairs, terms);
+    error = launch(finish_kernel, dim3(1), kThreads, 0, stream, num_blocks, partial_sums, pairs.all, weights, num_pairs,
+                   terms);
   }
-  return report(kName, error);
+  return error;
+}
+
+}  // namespace
+
+int64_t pairwise_loss_workspace(int64_t num_rows, int64_t num_columns, int64_t bits, bool with_grad) noexcept {
+  const Parts parts = plan(num_rows, num_columns, bits);
+  const int64_t grad_values = with_grad ? parts.count * num_rows * bits : 0;
+  return 2 * parts.row_tiles * parts.count + divide_up(grad_values, 2);
+}
+
+Status margin_loss(const Embeddings<float>& u, const Embeddings<float>& v, int64_t bits, Labels u_labels,
+                   Labels v_labels, const MarginLoss& loss, double* terms, int64_t* num_pairs, float* grad,
+                   int64_t* workspace, int device, void* stream) noexcept {
+  const DeviceGuard guard(device);
+  if (guard.error() != cudaSuccess) return report("margin_loss", guard.error());
+  return report("margin_loss",
+                pairwise_loss(u, v, bits, u_labels, v_labels, MarginFunction(loss), Weights(loss, PairMean::kEachKind),
+                              terms, num_pairs, grad, workspace, static_cast<cudaStream_t>(stream)));
+}
+
+Status likelihood_loss(const Embeddings<float>& u, const Embeddings<float>& v, int64_t bits, Labels u_labels,
+                       Labels v_labels, const LikelihoodLoss& loss, double* terms, int64_t* num_pairs, float* grad,
+                       int64_t* workspace, int device, void* stream) noexcept {
+  const DeviceGuard guard(device);
+  if (guard.error() != cudaSuccess) return report("likelihood_loss", guard.error());
+  return report("likelihood_loss",
+                pairwise_loss(u, v, bits, u_labels, v_labels, LikelihoodFunction(loss), Weights(loss, loss.mean), terms,
+                              num_pairs, grad, workspace, static_cast<cudaStream_t>(stream)));
+}
+
+Status cauchy_loss(const Embeddings<float>& u, const Embeddings<float>& v, int64_t bits, Labels u_labels,
+                   Labels v_labels, const CauchyLoss& loss, double* terms, int64_t* num_pairs, float* grad,
+                   int64_t* workspace, int device, void* stream) noexcept {
+  const DeviceGuard guard(device);
+  if (guard.error() != cudaSuccess) return report("cauchy_loss", guard.error());
+  return report("cauchy_loss",
+                pairwise_loss(u, v, bits, u_labels, v_labels, CauchyFunction(loss), Weights(loss, loss.mean), terms,
+                              num_pairs, grad, workspace, static_cast<cudaStream_t>(stream)));
 }
 
 }  // namespace hashkernels::cuda

@@ -48,7 +48,7 @@ def test_the_build_has_the_kernels() -> None:
         "range_nearest",
     ):
         assert _loader.cuda_kernel(f"cuda_{name}") is not None
-    for name in ("retrieval_counts", "index_order_precision", "margin_loss"):
+    for name in ("retrieval_counts", "index_order_precision", "margin_loss", "likelihood_loss", "cauchy_loss"):
         assert _loader.cuda_kernel(f"cuda_{name}") is not None
 
 

@@ -65,11 +65,18 @@ Status range_fill(const Codes& queries, const Codes& database, int radius, const
 Status range_nearest(const Codes& queries, const Codes& database, int radius, int64_t max_results, int64_t* counts,
                      int32_t* distances, int64_t* indices, int64_t* workspace, int device, void* stream) noexcept;
 
-// terms[0], [1]: positive and negative term; num_pairs[0], [1]: positive and negative pairs; grad may be null. The same
-// bits from run to run. num_columns is that of v, or of u where the batch is taken against itself.
-int64_t margin_loss_workspace(int64_t num_rows, int64_t num_columns, int64_t bits, bool with_grad) noexcept;
+// The pairwise losses, in float32. terms[0], [1]: positive and negative term; num_pairs[0], [1]: positive and negative
+// pairs; grad may be null. The same bits from run to run. num_columns is that of v, or of u where the batch is taken
+// against itself.
+int64_t pairwise_loss_workspace(int64_t num_rows, int64_t num_columns, int64_t bits, bool with_grad) noexcept;
 Status margin_loss(const Embeddings<float>& u, const Embeddings<float>& v, int64_t bits, Labels u_labels,
                    Labels v_labels, const MarginLoss& loss, double* terms, int64_t* num_pairs, float* grad,
+                   int64_t* workspace, int device, void* stream) noexcept;
+Status likelihood_loss(const Embeddings<float>& u, const Embeddings<float>& v, int64_t bits, Labels u_labels,
+                       Labels v_labels, const LikelihoodLoss& loss, double* terms, int64_t* num_pairs, float* grad,
+                       int64_t* workspace, int device, void* stream) noexcept;
+Status cauchy_loss(const Embeddings<float>& u, const Embeddings<float>& v, int64_t bits, Labels u_labels,
+                   Labels v_labels, const CauchyLoss& loss, double* terms, int64_t* num_pairs, float* grad,
                    int64_t* workspace, int device, void* stream) noexcept;
 
 }  // namespace hashkernels::cuda

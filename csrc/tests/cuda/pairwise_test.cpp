@@ -30,10 +30,38 @@ struct Answer {
   bool operator==(const Answer&) const = default;
 };
 
-class MarginCase {
+// The three losses, by the type of their parameters.
+template <class Loss, class... Arguments>
+Status on_device(const Loss& loss, const Embeddings<float>& u, const Embeddings<float>& v, int64_t bits,
+                 Labels u_labels, Labels v_labels, Arguments... rest) {
+  if constexpr (std::is_same_v<Loss, MarginLoss>) {
+    return cuda::margin_loss(u, v, bits, u_labels, v_labels, loss, rest...);
+  } else if constexpr (std::is_same_v<Loss, LikelihoodLoss>) {
+    return cuda::likelihood_loss(u, v, bits, u_labels, v_labels, loss, rest...);
+  } else {
+    return cuda::cauchy_loss(u, v, bits, u_labels, v_labels, loss, rest...);
+  }
+}
+
+template <class Loss, class... Arguments>
+Status on_cpu(const Loss& loss, const Embeddings<double>& u, const Embeddings<double>& v, int64_t bits, Labels u_labels,
+              Labels v_labels, Arguments... rest) {
+  if constexpr (std::is_same_v<Loss, MarginLoss>) {
+    return margin_loss<double>(u, v, bits, u_labels, v_labels, loss, rest...);
+  } else if constexpr (std::is_same_v<Loss, LikelihoodLoss>) {
+    return likelihood_loss<double>(u, v, bits, u_labels, v_labels, loss, rest...);
+  } else {
+    return cauchy_loss<double>(u, v, bits, u_labels, v_labels, loss, rest...);
+  }
+}
+
+MarginLoss margins(int64_t bits) { return {0.8 * bits, -0.3 * bits, 1.0 / bits, 0.5 / bits}; }
+
+template <class Loss>
+class PairCase {
  public:
   // num_columns < 0: the batch against itself.
-  MarginCase(int64_t num_rows, int64_t num_columns, int64_t bits, int label_words, int64_t gap = 0)
+  PairCase(int64_t num_rows, int64_t num_columns, int64_t bits, int label_words, const Loss& loss, int64_t gap = 0)
       : rows_(num_rows),
         columns_(num_columns),
         bits_(bits),
@@ -42,7 +70,7 @@ class MarginCase {
         v_(random_values(std::max<int64_t>(num_columns, 0), bits, gap, 2)),
         u_labels_(num_rows, label_words, 3),
         v_labels_(std::max<int64_t>(num_columns, 0), label_words, 4),
-        loss_{0.8 * bits, -0.3 * bits, 1.0 / bits, 0.5 / bits} {}
+        loss_(loss) {}
 
   std::vector<float>& u() { return u_; }
 
@@ -50,12 +78,12 @@ class MarginCase {
     emulator::DeviceArray<float> u(u_), v(v_), grad(with_grad ? rows_ * bits_ : 0);
     emulator::DeviceArray<double> terms(2);
     emulator::DeviceArray<int64_t> num_pairs(2),
-        workspace(cuda::margin_loss_workspace(rows_, other(), bits_, with_grad));
+        workspace(cuda::pairwise_loss_workspace(rows_, other(), bits_, with_grad));
     const Embeddings<float> bank{columns_ < 0 ? nullptr : v.data(), std::max<int64_t>(columns_, 0), stride_};
-    EXPECT_EQ(cuda::margin_loss({u.data(), rows_, stride_}, bank, bits_, u_labels_.device(), v_labels_.device(), loss_,
-                                terms.data(), num_pairs.data(), with_grad ? grad.data() : nullptr, workspace.data(), 0,
-                                nullptr),
-              Status::kOk);
+    EXPECT_EQ(
+        on_device(loss_, {u.data(), rows_, stride_}, bank, bits_, u_labels_.device(), v_labels_.device(), terms.data(),
+                  num_pairs.data(), with_grad ? grad.data() : nullptr, workspace.data(), 0, nullptr),
+        Status::kOk);
     return {terms.host(), num_pairs.host(), grad.host()};
   }
 
@@ -65,8 +93,8 @@ class MarginCase {
     std::vector<double> grad(rows_ * bits_);
     PairwiseResult expected{};
     const Embeddings<double> bank{columns_ < 0 ? nullptr : v.data(), std::max<int64_t>(columns_, 0), stride_};
-    ASSERT_EQ(margin_loss<double>({u.data(), rows_, stride_}, bank, bits_, u_labels_.host(), v_labels_.host(), loss_,
-                                  &expected, grad.data(), 1),
+    ASSERT_EQ(on_cpu(loss_, {u.data(), rows_, stride_}, bank, bits_, u_labels_.host(), v_labels_.host(), &expected,
+                     grad.data(), 1),
               Status::kOk);
     ASSERT_EQ(answer.num_pairs, (std::vector<int64_t>{expected.positive_pairs, expected.negative_pairs}));
     ASSERT_NEAR(answer.terms[0], expected.positive_term, 1e-5 * expected.positive_term);
@@ -98,39 +126,54 @@ class MarginCase {
   int64_t rows_, columns_, bits_, stride_;
   std::vector<float> u_, v_;
   RandomLabels u_labels_, v_labels_;
-  MarginLoss loss_;
+  Loss loss_;
 };
 
 TEST(EmulatedMarginLoss, BatchAgainstItself) {
   for (int64_t n : {1, 2, 17, 65, 130}) {
-    for (int64_t bits : {1, 7, 16, 65}) MarginCase(n, -1, bits, 0, bits % 3).expect_right();
+    for (int64_t bits : {1, 7, 16, 65}) PairCase(n, -1, bits, 0, margins(bits), bits % 3).expect_right();
   }
 }
 
 TEST(EmulatedMarginLoss, MultiHotLabels) {
-  MarginCase(70, -1, 48, 1).expect_right();
-  MarginCase(33, 70, 17, 3, 1).expect_right();
+  PairCase(70, -1, 48, 1, margins(48)).expect_right();
+  PairCase(33, 70, 17, 3, margins(17), 1).expect_right();
 }
 
 TEST(EmulatedMarginLoss, BatchAgainstBank) {
   for (int64_t m : {1, 63, 130}) {
-    for (int64_t n : {1, 5, 70}) MarginCase(n, m, 33, 0, 1).expect_right();
+    for (int64_t n : {1, 5, 70}) PairCase(n, m, 33, 0, margins(33), 1).expect_right();
   }
 }
 
 TEST(EmulatedMarginLoss, LongCodes) {
-  MarginCase(70, -1, 200, 0).expect_right(5);
-  MarginCase(3, 70, 4096, 0).expect_right(2);
+  PairCase(70, -1, 200, 0, margins(200)).expect_right(5);
+  PairCase(3, 70, 4096, 0, margins(4096)).expect_right(2);
 }
 
 TEST(EmulatedMarginLoss, SeveralTilesABlock) {
-  MarginCase(5, 200000, 2, 0).expect_right(1);
-  MarginCase(300, -1, 66, 0).expect_right(2);
+  PairCase(5, 200000, 2, 0, margins(2)).expect_right(1);
+  PairCase(300, -1, 66, 0, margins(66)).expect_right(2);
+}
+
+TEST(EmulatedLikelihoodLoss, BatchAndBank) {
+  for (const PairMean mean : {PairMean::kEachKind, PairMean::kWeighted}) {
+    PairCase(70, -1, 48, 0, LikelihoodLoss{0.5, 1.0, 0.7, mean}).expect_right();
+    PairCase(5, 130, 65, 1, LikelihoodLoss{0.1, 2.0, 1.0, mean}).expect_right(5);
+    PairCase(20, -1, 9, 0, LikelihoodLoss{20.0, 1.0, 0.0, mean}).expect_right(2);
+  }
+}
+
+TEST(EmulatedCauchyLoss, BatchAndBank) {
+  for (const PairMean mean : {PairMean::kEachKind, PairMean::kWeighted}) {
+    PairCase(70, -1, 48, 0, CauchyLoss{10.0, 0.4, 0.3, 1.0, 0.7, mean}).expect_right();
+    PairCase(5, 130, 65, 1, CauchyLoss{5.0, 0.2, 1.0, 2.0, 1.0, mean}).expect_right(5);
+  }
 }
 
 TEST(EmulatedMarginLoss, NoPairs) {
-  for (const Answer& answer :
-       {MarginCase(5, 0, 8, 0).run(), MarginCase(0, 5, 8, 0).run(), MarginCase(0, -1, 8, 0).run()}) {
+  for (const Answer& answer : {PairCase(5, 0, 8, 0, margins(8)).run(), PairCase(0, 5, 8, 0, margins(8)).run(),
+                               PairCase(0, -1, 8, 0, margins(8)).run()}) {
     EXPECT_EQ(answer.terms, (std::vector<double>{0, 0}));
     EXPECT_EQ(answer.num_pairs, (std::vector<int64_t>{0, 0}));
     for (float value : answer.grad) EXPECT_EQ(value, 0);
@@ -138,12 +181,12 @@ TEST(EmulatedMarginLoss, NoPairs) {
 }
 
 TEST(EmulatedMarginLoss, TermsAreTheSameWithoutGradient) {
-  MarginCase margin_case(90, -1, 12, 0);
+  PairCase margin_case(90, -1, 12, 0, margins(12));
   EXPECT_EQ(margin_case.run(false).terms, margin_case.run(true).terms);
 }
 
 TEST(EmulatedMarginLoss, NotANumberComesThrough) {
-  MarginCase margin_case(100, -1, 10, 0);
+  PairCase margin_case(100, -1, 10, 0, margins(10));
   margin_case.u()[703] = std::numeric_limits<float>::quiet_NaN();
   const Answer answer = margin_case.run();
   EXPECT_TRUE(std::isnan(answer.terms[0]));
