@@ -4,7 +4,7 @@ BUILD ?= build/cpp
 CMAKE_FLAGS ?=
 CXX_SOURCES = $(shell git ls-files 'csrc/*.cpp' 'csrc/*.hpp' 'csrc/*.h' 'csrc/*.cu' 'csrc/*.cuh')
 
-.PHONY: help install test cpp-test lint format typecheck bench bench-check check
+.PHONY: help install test cpp-test arm-test lint format typecheck bench bench-check check
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -13,14 +13,19 @@ install:  ## editable install with everything that development needs
 	$(PYTHON) -m pip install -c constraints.txt scikit-build-core pybind11 ninja
 	$(PYTHON) -m pip install -c constraints.txt --no-build-isolation -e '.[dev]'
 
-test:  ## Python tests and doctests
+test:  ## Python tests, docstring examples included
 	$(PYTHON) -m pytest tests
-	$(PYTHON) -m pytest --doctest-modules hashkernels
 
 cpp-test:  ## C++ tests under every instruction set of this machine (needs GoogleTest)
 	cmake -S . -B $(BUILD) -G Ninja -DHASHKERNELS_BUILD_PYTHON=OFF -DHASHKERNELS_BUILD_TESTS=ON -DHASHKERNELS_WERROR=ON $(CMAKE_FLAGS)
 	cmake --build $(BUILD)
 	ctest --test-dir $(BUILD) --output-on-failure
+
+arm-test:  ## C++ tests of the NEON kernels, cross-compiled and emulated (needs g++-aarch64-linux-gnu, qemu-user, libgtest-dev)
+	cmake -S . -B build/arm -G Ninja -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64-linux-gnu.cmake -DHASHKERNELS_CUDA=OFF \
+	  -DHASHKERNELS_BUILD_PYTHON=OFF -DHASHKERNELS_BUILD_TESTS=ON -DHASHKERNELS_WERROR=ON
+	cmake --build build/arm
+	ctest --test-dir build/arm --output-on-failure -E ForkedChild  # qemu-user itself aborts when a threaded program forks
 
 lint:  ## ruff and clang-format, without changing anything
 	$(PYTHON) -m ruff check .
