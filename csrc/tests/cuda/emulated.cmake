@@ -101,4 +101,4 @@ hashkernels_mutant(pairwise_without_barrier pairwise EmulatedMarginLoss*
                    "__syncthreads();  // the step is there" "")
 hashkernels_mutant(pairwise_with_a_divergent_barrier pairwise EmulatedMarginLoss*
                    "__syncthreads();  // slopes and values are there" "if (threadIdx.x < 128) __syncthreads();")
-hashkernels_mutant(pairwise_with_its_diagonal pairwise EmulatedMarginLoss* "j - i != to_diagonal" "j - i != kTile")
+hashkernels_mutant(pairwise_with_its_diagonal pairwise EmulatedMarginLoss* "j - i != to_diagonal" "j - i != to_diagonal + kTile")
