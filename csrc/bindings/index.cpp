@@ -33,13 +33,13 @@ void register_index(pybind11::module_& module) {
                   address<int64_t>(out_indices), threads);
     });
   });
-  module.def("sliced_range_count", [](uintptr_t queries, int64_t num_queries, int64_t query_stride, uintptr_t planes,
-                                      int64_t num_database, int num_bytes, int radius, uintptr_t out_counts,
-                                      int threads) {
-    const Codes q = codes(queries, num_queries, query_stride, num_bytes);
-    const SlicedCodes db{address<const uint64_t>(planes), num_database, num_bytes};
-    call([&] { return range_count(q, db, radius, address<int64_t>(out_counts), threads); });
-  });
+  module.def("sliced_range_count",
+             [](uintptr_t queries, int64_t num_queries, int64_t query_stride, uintptr_t planes, int64_t num_database,
+                int num_bytes, int radius, uintptr_t out_counts, int threads) {
+               const Codes q = codes(queries, num_queries, query_stride, num_bytes);
+               const SlicedCodes db{address<const uint64_t>(planes), num_database, num_bytes};
+               call([&] { return range_count(q, db, radius, address<int64_t>(out_counts), threads); });
+             });
   module.def("sliced_range_fill", [](uintptr_t queries, int64_t num_queries, int64_t query_stride, uintptr_t planes,
                                      int64_t num_database, int num_bytes, int radius, uintptr_t offsets,
                                      uintptr_t out_distances, uintptr_t out_indices, int threads) {

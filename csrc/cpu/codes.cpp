@@ -52,8 +52,16 @@ Status pack_codes(const Values& values, uint8_t* out, int64_t out_stride, bool l
                   bool* has_nan) noexcept {
   const Kernels& isa = kernels();
   const Format type = format(values.dtype);
-  PackRows all{static_cast<const uint8_t*>(values.data), type.width, type.is_unsigned, type.infinity, values.num_rows,
-               values.bits, values.row_stride, out, out_stride, little};
+  PackRows all{static_cast<const uint8_t*>(values.data),
+               type.width,
+               type.is_unsigned,
+               type.infinity,
+               values.num_rows,
+               values.bits,
+               values.row_stride,
+               out,
+               out_stride,
+               little};
   // Rows of whole bytes without gaps are one long row, whatever their length; cut it where 64 values make a word.
   constexpr int64_t kLongRow = 4096;
   const int64_t num_values = all.num_rows * all.bits;

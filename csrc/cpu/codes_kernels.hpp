@@ -10,9 +10,9 @@ namespace hashkernels {
 // type, and a flush-to-zero mode of the caller changes nothing.
 struct PackRows {
   const uint8_t* data;
-  int width;          // 1, 2, 4 or 8
-  bool is_unsigned;   // only with width 1
-  int64_t infinity;   // bits of +infinity; the largest integer for integer types, which have no NaN
+  int width;         // 1, 2, 4 or 8
+  bool is_unsigned;  // only with width 1
+  int64_t infinity;  // bits of +infinity; the largest integer for integer types, which have no NaN
   int64_t num_rows, bits, row_stride;
   uint8_t* out;
   int64_t out_stride;

@@ -59,36 +59,35 @@ Status slice_codes(const Codes& codes, int64_t first, uint64_t* planes, int num_
   const SlicedKernels& sliced = *kernels().sliced;
   const int num_bytes = codes.num_bytes;
   const int64_t last = first + codes.num_codes;
-  return for_each_block(
-      first / kBlockCodes, num_blocks(last), num_bytes, num_threads, [&](int64_t block, uint64_t* words) {
-        uint64_t* at = planes + block * plane_words(num_bytes);
-        const int64_t begin = block * kBlockCodes;
-        if (begin >= first) {
-          load_block(codes, begin - first, words);
-        } else {
-          sliced.unslice(at, 8 * num_bytes, words);
-          for (int64_t n = first; n < std::min(last, begin + kBlockCodes); ++n) {
-            read_code(codes.row(n - first), n - begin, num_bytes, words);
-          }
-        }
-        sliced.slice(words, 8 * num_bytes, at);
-      });
+  return for_each_block(first / kBlockCodes, num_blocks(last), num_bytes, num_threads,
+                        [&](int64_t block, uint64_t* words) {
+                          uint64_t* at = planes + block * plane_words(num_bytes);
+                          const int64_t begin = block * kBlockCodes;
+                          if (begin >= first) {
+                            load_block(codes, begin - first, words);
+                          } else {
+                            sliced.unslice(at, 8 * num_bytes, words);
+                            for (int64_t n = first; n < std::min(last, begin + kBlockCodes); ++n) {
+                              read_code(codes.row(n - first), n - begin, num_bytes, words);
+                            }
+                          }
+                          sliced.slice(words, 8 * num_bytes, at);
+                        });
 }
 
 Status unslice_codes(const SlicedCodes& codes, int64_t first, int64_t count, uint8_t* out, int64_t out_stride,
                      int num_threads) noexcept {
   if (count == 0) return Status::kOk;
   const SlicedKernels& sliced = *kernels().sliced;
-  return for_each_block(first / kBlockCodes, num_blocks(first + count), codes.num_bytes, num_threads,
-                        [&](int64_t block, uint64_t* words) {
-                          const int64_t begin = block * kBlockCodes;
-                          sliced.unslice(codes.planes + block * plane_words(codes.num_bytes), 8 * codes.num_bytes,
-                                         words);
-                          for (int64_t n = std::max(first, begin); n < std::min(first + count, begin + kBlockCodes);
-                               ++n) {
-                            write_code(words, n - begin, codes.num_bytes, out + (n - first) * out_stride);
-                          }
-                        });
+  return for_each_block(
+      first / kBlockCodes, num_blocks(first + count), codes.num_bytes, num_threads,
+      [&](int64_t block, uint64_t* words) {
+        const int64_t begin = block * kBlockCodes;
+        sliced.unslice(codes.planes + block * plane_words(codes.num_bytes), 8 * codes.num_bytes, words);
+        for (int64_t n = std::max(first, begin); n < std::min(first + count, begin + kBlockCodes); ++n) {
+          write_code(words, n - begin, codes.num_bytes, out + (n - first) * out_stride);
+        }
+      });
 }
 
 Status gather_codes(const SlicedCodes& codes, const int64_t* positions, int64_t count, uint8_t* out,

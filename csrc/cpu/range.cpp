@@ -168,16 +168,15 @@ Status fill(const Codes& queries, const Database& database, int radius, const in
   return parallel_for(divide_up(queries.num_codes, kEmitTask), num_threads, [&](int64_t task, int) {
     int64_t starts[kMaxBits + 2];
     for (int64_t q = task * kEmitTask; q < std::min((task + 1) * kEmitTask, queries.num_codes); ++q) {
-      emit(&finds[q * plan.num_parts], plan.num_parts, plan.blocks_per_part * kBlockCodes,
-           8 * database.codes.num_bytes, offsets[q], starts, distances, indices);
+      emit(&finds[q * plan.num_parts], plan.num_parts, plan.blocks_per_part * kBlockCodes, 8 * database.codes.num_bytes,
+           offsets[q], starts, distances, indices);
     }
   });
 }
 
 }  // namespace
 
-Status range_count(const Codes& queries, const Codes& database, int radius, int64_t* counts,
-                   int num_threads) noexcept {
+Status range_count(const Codes& queries, const Codes& database, int radius, int64_t* counts, int num_threads) noexcept {
   return count(queries, Database(database), radius, counts, num_threads);
 }
 

@@ -35,7 +35,7 @@ void write_picks(const SlicedShape& shape, const uint64_t* words, uint16_t* pick
       queue[i] = static_cast<uint8_t>(i < chunk_bits && index < 8 * shape.num_bytes ? bit(words, index) : 0);
     }
     for (int node = 0; node < nodes; ++node) {
-      const uint8_t *in = queue + 3 * node;
+      const uint8_t* in = queue + 3 * node;
       queue[chunk_bits + 1 + node] = in[0] ^ in[1] ^ in[2];
       picks[node] = static_cast<uint16_t>((8 * node + in[0] + 2 * in[1] + 4 * in[2]) * kEntryUnits);
     }
@@ -172,7 +172,7 @@ int TileScan::find() {
     bool any;
     if (method_ == ScanMethod::kPlanes) {
       any = isa_.sliced->scan_one(reader_.planes(), bounds(record) + shape_.num_bounds, bounds(record),
-                                 shape_.num_bytes, shape_.num_bounds, hits);
+                                  shape_.num_bytes, shape_.num_bounds, hits);
     } else {
       isa_.hamming_block(words_.data() + record * num_words_, reader_.words(), num_words_, distances);
       any = isa_.below(distances, thresholds_[record], hits);

@@ -130,9 +130,7 @@ class TileScan {
   void set_threshold(int64_t record, int threshold);
   void retire();
   // What the bit-sliced kernels read of a query: the bounds of its threshold, then picks (tables) or flips (planes).
-  uint64_t* bounds(int64_t record) {
-    return reinterpret_cast<uint64_t*>(records_.data() + record * record_bytes_);
-  }
+  uint64_t* bounds(int64_t record) { return reinterpret_cast<uint64_t*>(records_.data() + record * record_bytes_); }
 
   const Kernels& isa_;
   ScanMethod method_;

@@ -11,8 +11,8 @@ namespace hashkernels {
 inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 struct SearchPlan {
-  static constexpr int64_t kMaxTile = 1024;          // queries that share a block while it is in the cache
-  static constexpr int64_t kQueriesPerThread = 64;   // with fewer, threads share the database instead of the queries
+  static constexpr int64_t kMaxTile = 1024;         // queries that share a block while it is in the cache
+  static constexpr int64_t kQueriesPerThread = 64;  // with fewer, threads share the database instead of the queries
   static constexpr int64_t kMaxPartBlocks = (int64_t{1} << 31) / kBlockCodes;  // positions in a part fit 32 bits
 
   int64_t num_queries, num_blocks;
@@ -35,8 +35,8 @@ struct SearchPlan {
   int64_t num_tasks() const { return num_tiles * num_parts; }
   Task task(int64_t index) const {
     const int64_t part = index / num_tiles, tile = index % num_tiles;
-    return {part, tile * queries_per_tile, std::min((tile + 1) * queries_per_tile, num_queries),
-            part * blocks_per_part, std::min((part + 1) * blocks_per_part, num_blocks)};
+    return {part, tile * queries_per_tile, std::min((tile + 1) * queries_per_tile, num_queries), part * blocks_per_part,
+            std::min((part + 1) * blocks_per_part, num_blocks)};
   }
 };
 

@@ -130,8 +130,8 @@ int scan_narrow(const uint8_t* __restrict table, const uint8_t* __restrict recor
 }
 
 template <class Lanes, int kBytes>
-int scan_wide(const uint8_t* __restrict table, const uint8_t* __restrict records, int64_t record_bytes,
-              int num_records, int num_chunks, int num_bounds, uint64_t* __restrict hits, uint32_t* __restrict who) {
+int scan_wide(const uint8_t* __restrict table, const uint8_t* __restrict records, int64_t record_bytes, int num_records,
+              int num_chunks, int num_bounds, uint64_t* __restrict hits, uint32_t* __restrict who) {
   using Vector = typename Lanes::Vector;
   static constexpr const auto& kNetwork = kSumNetwork<kBytes>;
   constexpr SlicedShape kChunk{kBytes, 1, kBytes, 0};
@@ -189,7 +189,7 @@ void build_table(const uint64_t* planes, const SlicedShape& shape, uint8_t* tabl
       uint64_t* parity = parities + node * kHitWords;
       queue[chunk_bits + 1 + node] = parity;
       for (int part = 0; part < kParts<Lanes>; ++part) {
-          const Vector a = load<Lanes>(queue[3 * node] + part * kWordsOf<Lanes>);
+        const Vector a = load<Lanes>(queue[3 * node] + part * kWordsOf<Lanes>);
         const Vector b = load<Lanes>(queue[3 * node + 1] + part * kWordsOf<Lanes>);
         const Vector c = load<Lanes>(queue[3 * node + 2] + part * kWordsOf<Lanes>);
         const Vector versions[4] = {Lanes::majority(a, b, c), Lanes::majority(~a, b, c), Lanes::majority(a, ~b, c),
@@ -219,8 +219,7 @@ void build_table(const uint64_t* planes, const SlicedShape& shape, uint8_t* tabl
 //
 // Eight planes at a time; what exceeds the weights 1, 2 and 4 ripples up a counter of kHigh planes.
 template <class Lanes, int kHigh>
-bool scan_one_of(const uint64_t* planes, const uint64_t* flips, const uint64_t* bounds, int num_bytes,
-                 uint64_t* hits) {
+bool scan_one_of(const uint64_t* planes, const uint64_t* flips, const uint64_t* bounds, int num_bytes, uint64_t* hits) {
   using Vector = typename Lanes::Vector;
   Vector any = {};
   for (int part = 0; part < kParts<Lanes>; ++part) {

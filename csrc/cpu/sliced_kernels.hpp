@@ -50,8 +50,8 @@ struct SlicedKernels {
   SlicedScan (*scan)(const SlicedShape& shape);
   // One query without a table: flips[b] is all ones where bit b of the query is set; bounds as in a record. Returns
   // whether there is a hit.
-  bool (*scan_one)(const uint64_t* planes, const uint64_t* flips, const uint64_t* bounds, int num_bytes,
-                   int num_bounds, uint64_t* hits);
+  bool (*scan_one)(const uint64_t* planes, const uint64_t* flips, const uint64_t* bounds, int num_bytes, int num_bounds,
+                   uint64_t* hits);
 };
 
 extern const SlicedKernels kSlicedScalar, kSlicedAvx2, kSlicedAvx512;

@@ -50,8 +50,15 @@ void expect_packed(DType dtype, const std::vector<T>& specials, bool (*positive)
 
 TEST_P(PackCodes, Float32) {
   using Limits = std::numeric_limits<float>;
-  const std::vector<float> numbers{0.0f, -0.0f, 1.5f, -1.5f, Limits::denorm_min(), -Limits::denorm_min(),
-                                   Limits::infinity(), -Limits::infinity(), Limits::max()};
+  const std::vector<float> numbers{0.0f,
+                                   -0.0f,
+                                   1.5f,
+                                   -1.5f,
+                                   Limits::denorm_min(),
+                                   -Limits::denorm_min(),
+                                   Limits::infinity(),
+                                   -Limits::infinity(),
+                                   Limits::max()};
   const auto positive = [](float x) { return x > 0; };
   expect_packed<float>(DType::kFloat32, numbers, positive, false);
   expect_packed<float>(DType::kFloat32, {Limits::quiet_NaN(), -Limits::quiet_NaN(), 1.0f, -1.0f}, positive, true);
@@ -59,8 +66,8 @@ TEST_P(PackCodes, Float32) {
 
 TEST_P(PackCodes, Float64) {
   using Limits = std::numeric_limits<double>;
-  const std::vector<double> numbers{0.0, -0.0, 1e-300, -1e-300, Limits::denorm_min(), Limits::infinity(),
-                                    -Limits::infinity()};
+  const std::vector<double> numbers{
+      0.0, -0.0, 1e-300, -1e-300, Limits::denorm_min(), Limits::infinity(), -Limits::infinity()};
   const auto positive = [](double x) { return x > 0; };
   expect_packed<double>(DType::kFloat64, numbers, positive, false);
   expect_packed<double>(DType::kFloat64, {-Limits::quiet_NaN(), Limits::quiet_NaN(), 1.0, -1.0}, positive, true);

@@ -73,8 +73,8 @@ TEST_P(Counting, CountsEqualADoubleLoop) {
 TEST_P(Counting, EveryWidthThatIsSlicedEqualsADoubleLoop) {
   for (int bits = 8; bits <= 272; bits += 8) {
     const testing::RandomCodes queries(9, bits, 1), database(517, bits, 2);
-    expect_counts(queries.view(), database.view(), RandomLabels(9, bits / 8 % 3, 3),
-                  RandomLabels(517, bits / 8 % 3, 4), {1});
+    expect_counts(queries.view(), database.view(), RandomLabels(9, bits / 8 % 3, 3), RandomLabels(517, bits / 8 % 3, 4),
+                  {1});
   }
 }
 
@@ -101,7 +101,7 @@ TEST_P(Counting, MultiHotLabelsOfSeveralWords) {
   const testing::RandomCodes queries(35, 64, 1), database(1537, 64, 2);
   RandomLabels query_labels(35, 3, 3), database_labels(1537, 3, 4);
   for (int word = 0; word < 3; ++word) {
-    query_labels.values[word] = 0;              // of no class
+    query_labels.values[word] = 0;                 // of no class
     query_labels.values[3 + word] = ~uint64_t{0};  // of every class
     database_labels.values[1536 * 3 + word] = uint64_t{1} << 63;
   }

@@ -75,9 +75,9 @@ TEST_P(Index, SearchesAsOverTheCodesThemselves) {
           const uint8_t* filter = filtered ? allowed.data() : nullptr;
           std::vector<int32_t> expected_distances(num_queries * k), distances(num_queries * k, -7);
           std::vector<int64_t> expected_indices(num_queries * k), indices(num_queries * k, -7);
-          ASSERT_EQ(topk(queries.view(), database.view(), k, filter, expected_distances.data(),
-                         expected_indices.data(), 1),
-                    Status::kOk);
+          ASSERT_EQ(
+              topk(queries.view(), database.view(), k, filter, expected_distances.data(), expected_indices.data(), 1),
+              Status::kOk);
           ASSERT_EQ(topk(queries.view(), sliced, k, filter, distances.data(), indices.data(), 2), Status::kOk);
           ASSERT_EQ(distances, expected_distances) << bits;
           ASSERT_EQ(indices, expected_indices) << bits;

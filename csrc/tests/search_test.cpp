@@ -35,9 +35,8 @@ class TopK : public testing::ForEachIsa {
                   Status::kOk);
         for (int64_t q = 0; q < queries.num_codes; ++q) {
           for (int64_t i = 0; i < k; ++i) {
-            const auto expected = i < static_cast<int64_t>(rows[q].size())
-                                      ? rows[q][i]
-                                      : std::pair<int32_t, int64_t>(INT32_MAX, -1);
+            const auto expected =
+                i < static_cast<int64_t>(rows[q].size()) ? rows[q][i] : std::pair<int32_t, int64_t>(INT32_MAX, -1);
             ASSERT_EQ(distances[q * k + i], expected.first) << "q " << q << " i " << i << " k " << k;
             ASSERT_EQ(indices[q * k + i], expected.second) << "q " << q << " i " << i << " k " << k;
           }
