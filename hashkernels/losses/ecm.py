@@ -133,7 +133,9 @@ class ECMLoss(HashLoss):
         self.centers.votes.zero_()
 
     def _compute(self, batch: Batch) -> Terms:
-        quantization = self.quantization_weight * squared_sign_error(batch.u).sum()
+        quantization = batch.u.new_zeros(())
+        if self.quantization_weight:
+            quantization = self.quantization_weight * squared_sign_error(batch.u).sum()
         if self.centers is None:
             pairs = self._pair_terms(batch, self.negative_scale)
         else:
