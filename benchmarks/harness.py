@@ -48,8 +48,11 @@ class Case:
     title: str = field(init=False)
 
     def __post_init__(self) -> None:
-        size = ", ".join(f"{name} {value:,}" for name, value in self.full.items())
-        object.__setattr__(self, "title", f"{self.family}: {size}")
+        object.__setattr__(self, "title", self.title_at(self.full))
+
+    def title_at(self, size: Mapping[str, int]) -> str:
+        """The family and a size, for people."""
+        return f"{self.family}: " + ", ".join(f"{name} {value:,}" for name, value in size.items())
 
     def trial(self, *, quick: bool = False) -> Trial:
         """The case with its inputs, every result checked."""
@@ -122,7 +125,7 @@ def measure(case: Case, *, threads: int, seconds: float = 1.0, quick: bool = Fal
     medians = {name: statistics.median(values) for name, values in times.items()}
     size = case.quick if quick else case.full
     return Measurement(
-        case=case.title,
+        case=case.title_at(size),
         family=case.family,
         size=dict(size),
         threads=threads,

@@ -62,7 +62,7 @@ def cpu_kernel(name: str) -> Callable[..., Any] | None:
     kernel = getattr(_native, name, None)
     if kernel is None:
         if _native is None:
-            _warn_once(f"{_absence()}, torch answers many times slower: {_HOW_TO_BUILD}")
+            _warn_once(f"torch answers many times slower, since {_absence()}")
         else:
             _warn_once(f"the native extension has no {name}, torch answers many times slower: {_HOW_TO_BUILD}")
     return kernel
@@ -86,10 +86,10 @@ def _absence() -> str:
     folder = Path(__file__).parent
     if (folder.parent / "CMakeLists.txt").exists():
         return (
-            f"hashkernels was imported from its sources in {folder}, which hold no native extension (start Python in "
-            "another folder to get the installed package, or install with pip install --no-build-isolation -e .)"
+            f"hashkernels was imported from its sources in {folder}, which hold no native extension: start Python in "
+            "another folder to get the installed package, or install with pip install --no-build-isolation -e ."
         )
-    return "the native extension is not installed"
+    return f"the native extension is not installed: {_HOW_TO_BUILD}"
 
 
 def _warn_once(reason: str) -> None:

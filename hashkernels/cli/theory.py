@@ -59,6 +59,7 @@ def centers(
     names = tuple(_MAKERS) if construction is None else (check.check_choice("construction", construction, _MAKERS),)
     limits = _bounds(num_classes, bits)
     margin = bounds.ecm_margin(bits, num_classes)
+    check.check_real("time_limit", time_limit, 0)
     books, missing = _constructions(names, num_classes, bits, seed, time_limit)
     chosen = max(books, key=lambda name: books[name].min_distance)
     if output is not None:

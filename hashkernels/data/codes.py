@@ -21,19 +21,23 @@ FOUND_FORMATS = (".npz", ".csv")
 
 
 def load_codes(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
-    """Packed codes from .npy: uint8 [N, bytes] as they are; float, signed or bool [N, bits] packed by sign.
+    """Packed codes from .npy: uint8 [N, bytes] as they are; float, int8 or bool [N, bits] packed by sign.
+
+    Wider integers are refused: they are more often packed codes of the wrong dtype than signs.
 
     Raises:
-        ValueError: another shape, or a file that is no .npy.
-        TypeError: an unsigned dtype other than uint8, or no numbers.
+        ValueError: another shape, NaN, or a file that is no .npy.
+        TypeError: another dtype.
     """
     array = read_npy(path)
     if array.ndim != 2 or not array.shape[1]:
         raise ValueError(f"{path} must hold codes [N, bytes] or embeddings [N, bits], got shape {array.shape}")
     if array.dtype == np.uint8:
         return array
-    if array.dtype.kind not in "fib":
-        raise TypeError(f"{path} must hold uint8 codes or embeddings of numbers, got {array.dtype}")
+    if array.dtype.kind not in "fb" and array.dtype != np.int8:
+        raise TypeError(f"{path} must hold uint8 codes, or embeddings as floats, int8 or bool, got {array.dtype}")
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        raise ValueError(f"{path} must not contain NaN")
     return pack_codes(array)
 
 

@@ -82,9 +82,18 @@ def check_output_folder(path: str | os.PathLike[str], *, force: bool = False) ->
 
 
 def check_output_files(paths: Iterable[str | os.PathLike[str]], *, force: bool = False) -> None:
-    """Raise an ``OSError`` unless each of ``paths`` may be written: its folder exists, and it is new or ``force``."""
+    """Raise unless each of ``paths`` may be written: a file of its own in a folder that exists, new or ``force``.
+
+    Raises:
+        OSError: a path is a folder, lies in none, or exists without ``force``.
+        ValueError: two paths are the same.
+    """
+    seen: set[Path] = set()
     for path in paths:
         target = Path(path)
+        if target.resolve() in seen:
+            raise ValueError(f"outputs must be different files, got {target} twice")
+        seen.add(target.resolve())
         if target.is_dir():
             raise IsADirectoryError(f"{target} is a folder, expected the name of a file")
         if not target.parent.is_dir():

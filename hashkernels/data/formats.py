@@ -77,6 +77,9 @@ def read_cifar10_batch(path: str | os.PathLike[str]) -> tuple[NDArray[np.uint8],
 def read_npy(path: str | os.PathLike[str]) -> NDArray[Any]:
     """Read one array from .npy; an object array (which would have to be unpickled) raises ``ValueError``."""
     with _unreadable(path):
+        with open(path, "rb") as probe:
+            if probe.read(2) not in (b"\x93N", b"PK"):
+                raise ValueError("not an .npy file")
         array = np.load(path, allow_pickle=False)
         if isinstance(array, np.lib.npyio.NpzFile):
             array.close()

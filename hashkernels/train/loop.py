@@ -114,6 +114,7 @@ def fit(
                 for number, rows in enumerate(torch.randperm(num_items, generator=order).tensor_split(batches), 1):
                     items, labels = _batch(dataset, rows)
                     u = model(to_inputs(items.to(device)))
+                    _check_outputs(u, epoch, learning_rate)
                     labels = labels.to(device)
                     value = loss(u, labels, indices=rows.to(device))
                     optimiser.zero_grad(set_to_none=True)
@@ -212,6 +213,14 @@ def _optimiser(model: nn.Module, loss: nn.Module, learning_rate: float, weight_d
     if extra := list(loss.parameters()):
         groups.append({"params": extra, "weight_decay": 0.0})
     return torch.optim.AdamW(groups, lr=learning_rate)
+
+
+def _check_outputs(u: torch.Tensor, epoch: int, learning_rate: float) -> None:
+    if check.value_checks_enabled(u) and not bool(torch.isfinite(u).all()):
+        raise ValueError(
+            f"outputs of the model became infinite or NaN in epoch {epoch}: lower learning_rate, got "
+            f"{learning_rate:g}, or look for such values among the items"
+        )
 
 
 def _check_record(record: EpochRecord, num_classes: int, history: History, learning_rate: float) -> None:
