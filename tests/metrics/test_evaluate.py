@@ -223,13 +223,32 @@ def test_strided_codes(problem):
     assert as_json(report) == as_json(hk.evaluate(*case.arguments()))
 
 
-def test_real_hashes_with_synthetic_labels(usual):
+@pytest.mark.parametrize("threads", [1, 2])
+def test_real_hashes_against_every_order_of_ties(isa, threads, enumeration):
+    """One byte of PDQ hashes, so that a dozen of them have many ties; labels are made up."""
+    with np.load(HASHES) as file:
+        database, queries = file["haystack"][:12, :1], file["needles"][:20, :1]
+    labels, query_labels = np.arange(12) % 3, np.arange(20) % 3
+    distances = np.bitwise_count(queries ^ database.T)
+    for k in (1, 4, 12):
+        report = hk.evaluate(queries, database, query_labels, labels, k=k, denominator="min", threads=threads)
+        for query, found in enumerate(report.per_query.average_precision):
+            groups = [labels[distances[query] == distance] for distance in np.unique(distances[query])]
+            orders = enumeration([(len(group), int((group == query_labels[query]).sum())) for group in groups])
+            assert abs(found - float(orders.average_precision(k, "min").mean)) < 1e-12
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_real_hashes_with_synthetic_labels(isa, threads):
     """PDQ hashes of images; the label of a hash is made up: the number of its nearest needle."""
     with np.load(HASHES) as file:
         haystack, needles = file["haystack"], file["needles"]
     distances = np.unpackbits(needles[:, None] ^ haystack, axis=2).sum(-1, dtype=np.int64)
     labels = distances.argmin(axis=0)
-    reports = {ties: hk.evaluate(needles, haystack, np.arange(100), labels, bits=256, ties=ties) for ties in RULES}
+    reports = {
+        ties: hk.evaluate(needles, haystack, np.arange(100), labels, bits=256, ties=ties, threads=threads)
+        for ties in RULES
+    }
     relevance = labels == np.arange(100)[:, None]
     expected, in_order = [], []
     for row, hits in zip(distances, relevance, strict=True):
