@@ -27,13 +27,16 @@ class _WritableView:
 
 
 def to_tensor(name: str, value: Any) -> Tensor:
-    """A tensor as it is; a NumPy array as a CPU tensor over the same memory.
+    """A tensor as it is; a NumPy array, or anything that speaks DLPack, as a tensor over the same memory.
 
-    Only what torch cannot describe is copied: negative strides, foreign byte order, elements off their alignment.
+    Of a NumPy array only what torch cannot describe is copied: negative strides, foreign byte order, elements off their
+    alignment.
     """
     if isinstance(value, Tensor):
         return value
     if not isinstance(value, np.ndarray):
+        if hasattr(value, "__dlpack__"):
+            return torch.utils.dlpack.from_dlpack(value)
         raise TypeError(f"{name} must be a torch.Tensor or a numpy.ndarray, got {type(value).__name__}")
     if not value.dtype.isnative:
         value = value.astype(value.dtype.newbyteorder("="))

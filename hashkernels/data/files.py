@@ -1,46 +1,18 @@
-"""Writing files so that a reader never sees half of one: a temporary file beside the target, then a rename."""
+"""Outputs of commands: checked before the work, complete or not there after it."""
 
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-
-@contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a temporary file beside ``path`` for writing bytes, and rename it to ``path`` when the block ends well.
-
-    When the block raises, the temporary file is removed and what was at ``path`` stays as it was.
-
-    Example:
-        >>> import tempfile, pathlib
-        >>> target = pathlib.Path(tempfile.mkdtemp()) / "greeting.txt"
-        >>> with atomic_write(target) as file:
-        ...     _ = file.write(b"hello")
-        >>> target.read_bytes()
-        b'hello'
-    """
-    target = Path(path)
-    partial = _partial_name(target)
-    # "xb" (not mkstemp) so that the file gets the permissions that the umask asks for.
-    with open(partial, "xb") as file:
-        try:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        except BaseException:
-            file.close()
-            partial.unlink(missing_ok=True)
-            raise
-    os.replace(partial, target)
+from hashkernels._files import atomic_write, partial_name
 
 
 @contextmanager
@@ -56,7 +28,7 @@ def staged_folder(path: str | os.PathLike[str], *, force: bool = False) -> Itera
     target = Path(path)
     check_output_folder(target, force=force)
     target.parent.mkdir(parents=True, exist_ok=True)
-    staging = _partial_name(target)
+    staging = partial_name(target)
     staging.mkdir()
     try:
         yield staging
@@ -119,7 +91,3 @@ def save_text(path: str | os.PathLike[str], text: str) -> None:
     """Write text as UTF-8, atomically."""
     with atomic_write(path) as file:
         file.write(text.encode())
-
-
-def _partial_name(target: Path) -> Path:
-    return target.with_name(f".{target.name}.partial-{secrets.token_hex(4)}")

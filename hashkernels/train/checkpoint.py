@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from hashkernels import _validation as check
-from hashkernels.data.files import atomic_write
+from hashkernels._files import atomic_write
 from hashkernels.train.models import HashHead, HashModel, SmallConvNet, use_fast_layout
 
 FORMAT_VERSION = 1

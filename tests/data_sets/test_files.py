@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from hashkernels import pack_codes
+from hashkernels._files import atomic_write
 from hashkernels.data.codes import found_rows, load_codes, save_found
-from hashkernels.data.files import atomic_write, check_output_files, check_output_folder, save_npz, staged_folder
+from hashkernels.data.files import check_output_files, check_output_folder, save_npz, staged_folder
 from hashkernels.index import range_search, topk
 
 

@@ -1,0 +1,69 @@
+"""Files: written so that a reader never sees half of one, mapped so that a reader takes no memory of its own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a temporary file beside ``path`` for writing bytes, and rename it to ``path`` when the block ends well.
+
+    When the block raises, the temporary file is removed and what was at ``path`` stays as it was. Once the block has
+    ended, a loss of power leaves the new file.
+
+    Example:
+        >>> import tempfile, pathlib
+        >>> target = pathlib.Path(tempfile.mkdtemp()) / "greeting.txt"
+        >>> with atomic_write(target) as file:
+        ...     _ = file.write(b"hello")
+        >>> target.read_bytes()
+        b'hello'
+    """
+    target = Path(path)
+    partial = partial_name(target)
+    # "xb" (not mkstemp) so that the file gets the permissions that the umask asks for.
+    with open(partial, "xb") as file:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            file.close()
+            partial.unlink(missing_ok=True)
+            raise
+    os.replace(partial, target)
+    _sync_folder(target.parent)
+
+
+def map_file(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
+    """The bytes of a file, mapped read-only: processes that map one file share its memory.
+
+    Raises:
+        OSError: there is no such file, or it may not be read.
+    """
+    with open(path, "rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:  # which cannot be mapped
+            return np.empty(0, np.uint8)
+        return np.asarray(np.memmap(file, np.uint8, mode="r"))
+
+
+def partial_name(target: Path) -> Path:
+    """A name beside ``target`` for what is not finished."""
+    return target.with_name(f".{target.name}.partial-{secrets.token_hex(4)}")
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
