@@ -138,6 +138,30 @@ def sliced_range_count(
     out_counts: int,
     threads: int,
 ) -> None: ...
+def score_codes(
+    queries: int,
+    num_queries: int,
+    query_stride: int,
+    bits: int,
+    codes: int,
+    num_candidates: int,
+    little: bool,
+    out_scores: int,
+    threads: int,
+) -> None: ...
+def score_vectors(
+    queries: int,
+    num_queries: int,
+    query_stride: int,
+    num_values: int,
+    vectors: int,
+    int8: bool,
+    row_stride: int,
+    positions: int,
+    num_candidates: int,
+    out_scores: int,
+    threads: int,
+) -> None: ...
 def search_method(sliced: bool, num_queries: int, num_codes: int, threads: int) -> str: ...
 def retrieval_counts(
     queries: int,

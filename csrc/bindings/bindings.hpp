@@ -58,6 +58,7 @@ void register_cuda(pybind11::module_& module);
 void register_distance(pybind11::module_& module);
 void register_pairwise(pybind11::module_& module);
 void register_index(pybind11::module_& module);
+void register_rescore(pybind11::module_& module);
 void register_search(pybind11::module_& module);
 void register_system(pybind11::module_& module);
 

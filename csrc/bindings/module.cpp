@@ -11,5 +11,6 @@ PYBIND11_MODULE(_native, module) {
   bindings::register_distance(module);
   bindings::register_pairwise(module);
   bindings::register_index(module);
+  bindings::register_rescore(module);
   bindings::register_search(module);
 }

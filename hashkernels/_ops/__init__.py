@@ -21,6 +21,7 @@ from hashkernels._ops.index import (
     sliced_topk,
 )
 from hashkernels._ops.pairwise import PairLoss, cauchy_loss, likelihood_loss, margin_loss
+from hashkernels._ops.rescore import score_codes, score_vectors
 from hashkernels._ops.retrieval import index_order_precision, retrieval_counts
 from hashkernels._ops.search import hamming_distance, range_count, range_nearest, range_search, topk
 from hashkernels.reference import pair_cauchy, pair_likelihood  # the functions of a pair, differentiable by torch
@@ -45,6 +46,8 @@ __all__ = [
     "range_nearest",
     "range_search",
     "retrieval_counts",
+    "score_codes",
+    "score_vectors",
     "search_method",
     "set_num_threads",
     "slice_codes",

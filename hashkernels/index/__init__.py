@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from hashkernels.index.binary_index import BinaryIndex
+from hashkernels.index.jaccard import JaccardRangeResult, JaccardResult
+from hashkernels.index.pairs import Pairs
+from hashkernels.index.rescoring import RescoredResult
 from hashkernels.index.search import (
     LimitedRangeResult,
     RangeResult,
@@ -16,8 +19,12 @@ from hashkernels.index.sharded import ShardedIndex
 
 __all__ = [
     "BinaryIndex",
+    "JaccardRangeResult",
+    "JaccardResult",
     "LimitedRangeResult",
+    "Pairs",
     "RangeResult",
+    "RescoredResult",
     "SearchResult",
     "ShardedIndex",
     "hamming_distance",

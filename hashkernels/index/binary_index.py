@@ -13,7 +13,10 @@ from torch import Tensor
 from hashkernels._arrays import ArrayT, like, to_tensors
 from hashkernels._validation import check_bits, check_choice, check_codes, check_int, check_positions
 from hashkernels.index.ids import Ids, check_ids, ids_of, no_ids
+from hashkernels.index.jaccard import JaccardSearch
+from hashkernels.index.pairs import SelfJoin
 from hashkernels.index.persistence import Persistence
+from hashkernels.index.rescoring import RescoredResult, Rescoring
 from hashkernels.index.search import LimitedRangeResult, RangeResult, SearchResult, allowed_mask, range_result
 from hashkernels.index.storage import Storage, new_storage
 
@@ -27,7 +30,7 @@ class Snapshot(NamedTuple):
     ids: Ids | None  # None: positions
 
 
-class BinaryIndex(Persistence):
+class BinaryIndex(Persistence, SelfJoin, JaccardSearch):
     """Codes found by exact Hamming distance, in memory or in a mapped file, under positions or ids of your own.
 
     Without ids a code is known by its position, the order in which it was added; ``add_with_ids`` gives ids instead,
@@ -215,8 +218,21 @@ class BinaryIndex(Persistence):
         *,
         filter: ArrayT | None = None,
         threads: int | None = None,
+        rescore: None = None,
         explain: Literal[False] = False,
     ) -> SearchResult[ArrayT]: ...
+    @overload
+    def search(
+        self,
+        queries: ArrayT,
+        k: int,
+        *,
+        filter: ArrayT | None = None,
+        threads: int | None = None,
+        rescore: Any,
+        oversample: int = 4,
+        vectors: Any = None,
+    ) -> RescoredResult[ArrayT]: ...
     @overload
     def search(
         self,
@@ -234,8 +250,11 @@ class BinaryIndex(Persistence):
         *,
         filter: ArrayT | None = None,
         threads: int | None = None,
+        rescore: Any = None,
+        oversample: int = 4,
+        vectors: Any = None,
         explain: bool = False,
-    ) -> SearchResult[ArrayT] | str:
+    ) -> SearchResult[ArrayT] | RescoredResult[ArrayT] | str:
         """The k nearest codes of each query, by (distance, position), as ids; see ``hashkernels.topk``.
 
         Args:
@@ -244,13 +263,20 @@ class BinaryIndex(Persistence):
             filter: what may be found, of the same kind as ``queries``: bool [ntotal] by position, or ids in any order
                 (positions where the index has no ids). Default: all.
             threads: how many threads to use; default ``hashkernels.get_num_threads()``.
+            rescore: float [Q, D], the embeddings that the queries were packed from. The ``oversample`` * k nearest
+                codes are then put in order by their dot product with it, the highest first; among equals the code that
+                was added first comes first. The sums have one order, so the scores are the same bits everywhere.
+            oversample: how many times k codes are scored.
+            vectors: what is scored: float32 or int8 [rows, D], an array that may be mapped, whose row is the id of a
+                code. Default: the codes themselves, as -1 and +1, so that D is ``bits``.
             explain: check the arguments and say how the search would run, without running it.
 
         Returns:
             ``SearchResult(distances, indices)``, int32 and int64 [Q, k], of the same kind as ``queries``. Where the
-            filter leaves fewer than k, rows end in (2147483647, -1). With ``explain`` a str: "planes" (bit by bit, one
-            query at a time), "tables" (bit by bit, all queries on one table of sums a block), "rows" (popcounts of
-            packed codes) or "reference" (torch).
+            filter leaves fewer than k, rows end in (2147483647, -1). With ``rescore`` ``RescoredResult(scores,
+            indices)``, float32 and int64 [Q, k], whose rows then end in (-inf, -1). With ``explain`` a str: "planes"
+            (bit by bit, one query at a time), "tables" (bit by bit, all queries on one table of sums a block), "rows"
+            (popcounts of packed codes) or "reference" (torch).
 
         Raises:
             ValueError: the index is empty, ``k`` is out of range, ``filter`` names a code that is not there, or the
@@ -263,11 +289,17 @@ class BinaryIndex(Persistence):
         >>> index.search(np.array([[0b0100]], np.uint8), 1, filter=np.array([1, 2]))
         SearchResult(distances=array([[1]], dtype=int32), indices=array([[2]]))
         """
-        codes, state = self._checked_queries(queries)
+        codes, state, allowed = self._filtered(queries, filter)
         k = check_int("k", k, 1, state.storage.count)
-        allowed = _allowed(queries, filter, state)
         if explain:
             return state.storage.method(codes.shape[0], threads)
+        if rescore is not None:
+            scoring = Rescoring(rescore, oversample, vectors, self._bits, self._bitorder == "little", len(codes))
+            candidates = scoring.num_candidates(k, state.storage.count)
+            _, positions = state.storage.topk(codes, candidates, allowed, threads)
+            listed = state.storage.gather(positions.clamp(min=0).reshape(-1)).reshape(*positions.shape, -1)
+            scores, ids = scoring.best(positions, _ids_of(state, positions), listed, k, threads)
+            return RescoredResult(like(queries, scores), like(queries, ids))
         distances, positions = state.storage.topk(codes, k, allowed, threads)
         return SearchResult(like(queries, distances), like(queries, _ids_of(state, positions)))
 
@@ -318,9 +350,8 @@ class BinaryIndex(Persistence):
                 the codes do not fit.
             TypeError: ``queries`` is not uint8, or tensors and NumPy arrays are mixed.
         """
-        codes, state = self._checked_queries(queries)
+        codes, state, allowed = self._filtered(queries, filter)
         radius = check_int("radius", radius, 0, self._bits)
-        allowed = _allowed(queries, filter, state)
         if max_results is not None:
             max_results = check_int("max_results", max_results, 1)
         offsets, distances, positions, counts = state.storage.range_search(codes, radius, allowed, max_results, threads)
@@ -340,9 +371,8 @@ class BinaryIndex(Persistence):
         Raises:
             ValueError, TypeError: as ``range_search``.
         """
-        codes, state = self._checked_queries(queries)
+        codes, state, allowed = self._filtered(queries, filter)
         radius = check_int("radius", radius, 0, self._bits)
-        allowed = _allowed(queries, filter, state)
         return like(queries, state.storage.range_count(codes, radius, allowed, threads))
 
     @overload
@@ -387,6 +417,10 @@ class BinaryIndex(Persistence):
             raise ValueError("the index must hold at least one code to be searched, got none")
         (codes,) = to_tensors(queries=queries)
         return self._checked("queries", codes), state
+
+    def _filtered(self, queries: ArrayT, filter: ArrayT | None) -> tuple[Tensor, Snapshot, Tensor | None]:
+        codes, state = self._checked_queries(queries)
+        return codes, state, _allowed(queries, filter, state)
 
     def _checked(self, name: str, codes: Tensor) -> Tensor:
         return self._on_cpu(name, check_codes(name, codes, self._bits, self._bitorder))

@@ -15,6 +15,7 @@ from hashkernels.reference.pairwise import (
     pair_cauchy,
     pair_likelihood,
 )
+from hashkernels.reference.rescore import score_codes, score_vectors
 from hashkernels.reference.retrieval import index_order_precision, retrieval_counts
 from hashkernels.reference.search import hamming_distance, range_count, range_search, topk
 
@@ -33,6 +34,8 @@ __all__ = [
     "range_count",
     "range_search",
     "retrieval_counts",
+    "score_codes",
+    "score_vectors",
     "slice_codes",
     "topk",
     "unpack_codes",

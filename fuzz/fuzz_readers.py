@@ -1,0 +1,104 @@
+"""Feeds mutated files to every reader; whatever a file holds, a reader returns or raises ``ValueError``.
+
+    python fuzz/fuzz_readers.py --seconds 5             every reader in turn, as continuous integration does
+    python fuzz/fuzz_readers.py faiss --seconds 3600    one of them
+
+Needs atheris (pip install atheris). A failure is written to ``crash-*`` in the working folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import atheris
+
+with atheris.instrument_imports(include=["hashkernels.index"]):
+    import hashkernels as hk
+    from hashkernels.index import formats, native_file
+
+import numpy as np
+
+CODES = np.arange(10, dtype=np.uint8).reshape(5, 2)
+IDS = np.array([5, -2, 9, 2**40, 7])
+SETTINGS = native_file.Settings(16, "big", "int64")
+
+
+def write_native(path: Path) -> None:
+    index = hk.BinaryIndex(16)
+    index.add_with_ids(CODES, IDS)
+    index.save(path)
+    index.add_with_ids(CODES[:2], IDS[:2] + 1)
+    index.flush()
+
+
+def read_native(path: Path) -> None:
+    index = hk.BinaryIndex.load(path, verify="full")
+    if index.ntotal:
+        index.search(np.zeros((1, index.bytes_per_code), np.uint8), 1)
+
+
+READERS: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any]]] = {
+    "native": (write_native, read_native),
+    "faiss": (lambda path: formats.write_faiss(path, CODES, IDS), formats.read_faiss),
+    "u8bin": (lambda path: formats.write_u8bin(path, CODES), formats.read_u8bin),
+    "bvecs": (lambda path: formats.write_bvecs(path, CODES), formats.read_bvecs),
+    "ivecs": (lambda path: formats.write_ivecs(path, CODES), formats.read_ivecs),
+    "npy": (lambda path: formats.write_npy(path, CODES), formats.read_npy),
+    "hex": (lambda path: formats.write_hex(path, CODES), formats.read_hex),
+}
+
+
+def sealed(data: bytes) -> bytes:
+    """A native file whose records have the checksums of what they say, so that mutations get behind them."""
+    raw = bytearray(data)
+    for at in (0, 512, 1024, native_file.FIRST_SEGMENT):
+        if len(raw) >= at + 64:
+            raw[at + 60 : at + 64] = native_file.crc32c(bytes(raw[at : at + 60])).to_bytes(4, "little")
+    return bytes(raw)
+
+
+def fuzz(name: str, seconds: int) -> None:
+    """Fuzz one reader in this process, which ends with it."""
+    write, read = READERS[name]
+    with tempfile.TemporaryDirectory() as folder:
+        corpus, path = Path(folder) / "corpus", Path(folder) / "file"
+        corpus.mkdir()
+        write(corpus / "whole")
+        (corpus / "half").write_bytes((corpus / "whole").read_bytes()[: (corpus / "whole").stat().st_size // 2])
+
+        def once(data: bytes) -> None:
+            for content in (data, sealed(data)) if name == "native" else (data,):
+                path.write_bytes(content)
+                try:
+                    read(path)
+                except ValueError:
+                    continue
+
+        options = [sys.argv[0], str(corpus), f"-max_total_time={seconds}", "-max_len=8192", "-rss_limit_mb=2048"]
+        atheris.Setup(options, once)
+        atheris.Fuzz()
+
+
+def main() -> None:
+    """Fuzz the reader that is named, or each in a process of its own."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("reader", nargs="?", choices=READERS)
+    parser.add_argument("--seconds", type=int, default=5)
+    options = parser.parse_args()
+    if options.reader is not None:
+        fuzz(options.reader, options.seconds)
+        return
+    for name in READERS:
+        command = [sys.executable, __file__, name, "--seconds", str(options.seconds)]
+        if subprocess.run(command, check=False).returncode:
+            sys.exit(f"{name}: the reader failed, see crash-* for the file")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""index build, info, verify, search, convert."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import faiss
+import numpy as np
+import pytest
+
+import hashkernels as hk
+from hashkernels.cli.app import app
+from hashkernels.index import formats
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["hashkernels", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            app()
+        return int(stop.value.code or 0), *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def codes() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (50, 4), dtype=np.uint8)
+
+
+def test_an_index_is_built_told_of_verified_and_searched(run, tmp_path, codes):
+    np.save(tmp_path / "a.npy", codes)
+    np.save(tmp_path / "ids.npy", np.arange(50) * 7)
+    index = tmp_path / "a.hki"
+    status, out, _ = run("index", "build", tmp_path / "a.npy", index, "--ids", tmp_path / "ids.npy", "--json")
+    assert (status, json.loads(out)) == (0, {"output": str(index), "bits": 32, "codes": 50, "added": 50})
+    status, out, _ = run("index", "info", index, "--json")
+    told = json.loads(out)
+    assert (status, told["codes"], told["bits"], told["ids"], told["segments"]) == (0, 50, 32, "int64", 1)
+    assert told["bytes"] == index.stat().st_size
+    assert run("index", "verify", index)[:2] == (0, f"{index}: 50 codes, all as written\n")
+    status, out, _ = run("index", "search", index, tmp_path / "a.npy", "--k", 2, "--json")
+    expected = hk.topk(codes, codes, 2)
+    found = json.loads(out)["results"]
+    assert [row["indices"] for row in found] == (expected.indices * 7).tolist()
+    assert [row["distances"] for row in found] == expected.distances.tolist()
+    status, _, _ = run("index", "search", index, tmp_path / "a.npy", "--radius", 9, "--output", tmp_path / "near.npz")
+    within = hk.range_search(codes, codes, 9)
+    with np.load(tmp_path / "near.npz") as near:
+        np.testing.assert_array_equal(near["indices"], within.indices * 7)
+
+
+def test_codes_are_appended(run, tmp_path, codes):
+    formats.write_u8bin(tmp_path / "a.u8bin", codes[:20])
+    formats.write_hex(tmp_path / "b.hex", codes[20:])
+    assert run("index", "build", tmp_path / "a.u8bin", tmp_path / "a.hki")[0] == 0
+    assert run("index", "build", tmp_path / "b.hex", tmp_path / "a.hki", "--append")[0] == 0
+    np.testing.assert_array_equal(hk.BinaryIndex.load(tmp_path / "a.hki").reconstruct(np.arange(50)), codes)
+
+
+def test_embeddings_are_packed_by_sign(run, tmp_path):
+    embeddings = np.random.default_rng(0).normal(size=(9, 13))
+    np.save(tmp_path / "a.npy", embeddings)
+    assert run("index", "build", tmp_path / "a.npy", tmp_path / "a.hki")[0] == 0
+    index = hk.BinaryIndex.load(tmp_path / "a.hki")
+    assert index.bits == 13
+    np.testing.assert_array_equal(index.reconstruct(np.arange(9)), np.packbits(embeddings > 0, axis=1))
+
+
+@pytest.mark.parametrize("kind", ["hki", "faiss", "npy", "u8bin", "bvecs", "hex"])
+def test_any_format_becomes_any_other(run, tmp_path, codes, kind):
+    np.save(tmp_path / "a.npy", codes)
+    middle = tmp_path / f"b.{kind}"
+    assert run("index", "convert", tmp_path / "a.npy", middle)[0] == 0
+    assert run("index", "convert", middle, tmp_path / "c.npy")[0] == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "c.npy"), codes)
+    assert run("index", "convert", middle, tmp_path / "rows", "--to", "pgvector")[0] == 0
+    first = "".join(f"{byte:08b}" for byte in codes[0])
+    assert (tmp_path / "rows").read_text().startswith(f"0\t{first}\n1\t")
+
+
+def test_ids_go_along_with_faiss(run, tmp_path, codes):
+    theirs = faiss.IndexBinaryIDMap2(faiss.IndexBinaryFlat(32))
+    theirs.add_with_ids(codes, np.arange(50) + 100)
+    faiss.write_index_binary(theirs, str(tmp_path / "a.faiss"))
+    assert run("index", "convert", tmp_path / "a.faiss", tmp_path / "a.hki")[0] == 0
+    index = hk.BinaryIndex.load(tmp_path / "a.hki")
+    for got, expected in zip(index.search(codes, 5), theirs.search(codes, 5), strict=True):
+        np.testing.assert_array_equal(got, expected)
+    assert run("index", "convert", tmp_path / "a.hki", tmp_path / "b.faiss")[0] == 0
+    assert (tmp_path / "b.faiss").read_bytes() == (tmp_path / "a.faiss").read_bytes()
+    status, _, error = run("index", "convert", tmp_path / "a.hki", tmp_path / "b.npy")
+    assert (status, error) == (
+        2,
+        f"hashkernels: error: {tmp_path}/b.npy: .npy has no place for ids; hki, faiss and pgvector have\n",
+    )
+
+
+def test_bad_input_is_one_line_and_leaves_what_was_there(run, tmp_path, codes):
+    np.save(tmp_path / "a.npy", codes)
+    index = tmp_path / "a.hki"
+    assert run("index", "build", tmp_path / "a.npy", index)[0] == 0
+    before = index.read_bytes()
+    np.save(tmp_path / "narrow.npy", codes[:, :2])
+    np.save(tmp_path / "twice.npy", np.zeros(50, np.int64))
+    (tmp_path / "broken.hki").write_bytes(before[:-1])
+    damaged = bytearray(before)
+    damaged[1700] ^= 1
+    (tmp_path / "damaged.hki").write_bytes(damaged)
+    cases = [
+        (("build", tmp_path / "a.npy", index), "exists: pass --force"),
+        (("build", tmp_path / "narrow.npy", index, "--append"), "holds codes of 32 bits"),
+        (("build", tmp_path / "a.npy", tmp_path / "b.hki", "--ids", tmp_path / "twice.npy"), "ids must be unique"),
+        (("build", tmp_path / "a.npy", tmp_path / "b.hki", "--bits", 31), "pad bits"),
+        (("build", tmp_path / "a.xyz", tmp_path / "b.hki"), "must end in one of .hki"),
+        (("build", tmp_path / "missing.npy", tmp_path / "b.hki"), "missing.npy"),
+        (("info", tmp_path / "broken.hki"), "truncated?"),
+        (("verify", tmp_path / "damaged.hki"), "checksum of the codes"),
+        (("verify", tmp_path / "a.npy"), "not an index file of hashkernels"),
+        (("search", index, tmp_path / "narrow.npy"), "queries must have 4 bytes a code"),
+        (("search", index, tmp_path / "a.npy", "--k", 1, "--radius", 1), "exclude each other"),
+        (("convert", index, tmp_path / "b.xyz"), "must end in one of"),
+        (("convert", index, tmp_path / "b.npy", "--bits", 30), "bits must be in 32..32"),
+    ]
+    for arguments, message in cases:
+        status, out, error = run("index", *arguments)
+        assert (status, out) == (2, "")
+        assert error.startswith("hashkernels: error: ")
+        assert message in error
+        assert error.count("\n") == 1
+    assert index.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "a.hki",
+        "a.npy",
+        "broken.hki",
+        "damaged.hki",
+        "narrow.npy",
+        "twice.npy",
+    ]
