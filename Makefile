@@ -4,7 +4,9 @@ BUILD ?= build/cpp
 CMAKE_FLAGS ?=
 CXX_SOURCES = $(shell git ls-files 'csrc/*.cpp' 'csrc/*.hpp' 'csrc/*.h' 'csrc/*.cu' 'csrc/*.cuh')
 
-.PHONY: help install test cpp-test arm-test lint format typecheck bench bench-check check
+FUZZ_SECONDS ?= 5
+
+.PHONY: help install test fuzz cpp-test arm-test lint format typecheck bench bench-check check
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -15,6 +17,9 @@ install:  ## editable install with everything that development needs
 
 test:  ## Python tests, docstring examples included
 	$(PYTHON) -m pytest tests
+
+fuzz:  ## mutated files for every reader, FUZZ_SECONDS each (needs atheris)
+	$(PYTHON) fuzz/fuzz_readers.py --seconds $(FUZZ_SECONDS)
 
 cpp-test:  ## C++ tests under every instruction set of this machine (needs GoogleTest)
 	cmake -S . -B $(BUILD) -G Ninja -DHASHKERNELS_BUILD_PYTHON=OFF -DHASHKERNELS_BUILD_TESTS=ON -DHASHKERNELS_WERROR=ON $(CMAKE_FLAGS)

@@ -45,7 +45,7 @@ def same(a: hk.BinaryIndex, b: hk.BinaryIndex) -> None:
 
 @pytest.mark.parametrize("kind", FILES)
 @pytest.mark.parametrize("mmap", [True, False])
-@pytest.mark.parametrize(("count", "bits"), [(0, 8), (1, 5), (512, 8), (513, 65), (3000, 127)])
+@pytest.mark.parametrize(("count", "bits"), [(0, 8), (1, 5), (512, 8), (513, 65), (1100, 127)])
 def test_what_is_saved_is_loaded(tmp_path, isa, kind, mmap, count, bits):
     index = build(count, bits, FILES[kind])
     index.save(tmp_path / "a.hki")
@@ -197,6 +197,8 @@ def test_a_crash_during_an_append_leaves_what_was_acknowledged(tmp_path, moment)
         path.write_bytes(content)
         found = hk.BinaryIndex.load(path, verify="full")
         same(found, expected or (old if found.ntotal == 30 else new))
+        if len(content) % 32:  # what is done next is the same wherever it stopped
+            continue
         again = hk.BinaryIndex.load(path)
         again.add(make(90)[again.ntotal : 90])
         again.flush()
