@@ -10,7 +10,7 @@ import torch
 
 from hashkernels._arrays import ArrayT, like, to_tensors
 from hashkernels._validation import check_bits, check_codes, check_int, check_positions
-from hashkernels.index.search import RangeResult, SearchResult, allowed_mask
+from hashkernels.index.search import LimitedRangeResult, RangeResult, SearchResult, allowed_mask, range_result
 from hashkernels.index.storage import new_storage
 
 
@@ -139,24 +139,79 @@ class BinaryIndex:
             return self._storage.method(codes.shape[0], threads)
         return SearchResult(*(like(queries, part) for part in self._storage.topk(codes, k, allowed, threads)))
 
-    def range_search(self, queries: ArrayT, radius: int, *, threads: int | None = None) -> RangeResult[ArrayT]:
+    @overload
+    def range_search(
+        self,
+        queries: ArrayT,
+        radius: int,
+        *,
+        filter: ArrayT | None = None,
+        max_results: None = None,
+        threads: int | None = None,
+    ) -> RangeResult[ArrayT]: ...
+    @overload
+    def range_search(
+        self,
+        queries: ArrayT,
+        radius: int,
+        *,
+        filter: ArrayT | None = None,
+        max_results: int,
+        threads: int | None = None,
+    ) -> LimitedRangeResult[ArrayT]: ...
+    def range_search(
+        self,
+        queries: ArrayT,
+        radius: int,
+        *,
+        filter: ArrayT | None = None,
+        max_results: int | None = None,
+        threads: int | None = None,
+    ) -> RangeResult[ArrayT] | LimitedRangeResult[ArrayT]:
         """All codes within ``radius`` bits, inclusive, of each query; see ``hashkernels.range_search``.
 
         Args:
             queries: uint8 [Q, ceil(bits / 8)], a CPU tensor or a NumPy array, pad bits zero.
             radius: in 0..``bits``.
+            filter: the positions that may be found, as in ``search``. Default: all.
+            max_results: keep at most that many of each query, the nearest by (distance, position). Default: all.
             threads: how many threads to use; default ``hashkernels.get_num_threads()``.
 
         Returns:
-            ``RangeResult(offsets, distances, indices)`` of the same kind as ``queries``.
+            ``RangeResult(offsets, distances, indices)`` of the same kind as ``queries``; with ``max_results``
+            ``LimitedRangeResult``, whose ``counts`` say how many there are.
 
         Raises:
-            ValueError: the index is empty, ``radius`` is out of range, or the codes do not fit.
-            TypeError: ``queries`` is not uint8.
+            ValueError: the index is empty, ``radius``, ``max_results`` or a position of ``filter`` is out of range, or
+                the codes do not fit.
+            TypeError: ``queries`` is not uint8, or tensors and NumPy arrays are mixed.
         """
         codes = self._checked_queries(queries)
         radius = check_int("radius", radius, 0, self._bits)
-        return RangeResult(*(like(queries, part) for part in self._storage.range_search(codes, radius, threads)))
+        allowed = allowed_mask(queries, filter, self.ntotal)
+        if max_results is not None:
+            max_results = check_int("max_results", max_results, 1)
+        found = self._storage.range_search(codes, radius, allowed, max_results, threads)
+        return range_result(queries, found, max_results)
+
+    def range_count(
+        self, queries: ArrayT, radius: int, *, filter: ArrayT | None = None, threads: int | None = None
+    ) -> ArrayT:
+        """How many codes lie within ``radius`` bits, inclusive, of each query; see ``hashkernels.range_count``.
+
+        Args:
+            queries, radius, filter, threads: as in ``range_search``.
+
+        Returns:
+            int64 [Q], of the same kind as ``queries``.
+
+        Raises:
+            ValueError, TypeError: as ``range_search``.
+        """
+        codes = self._checked_queries(queries)
+        radius = check_int("radius", radius, 0, self._bits)
+        allowed = allowed_mask(queries, filter, self.ntotal)
+        return like(queries, self._storage.range_count(codes, radius, allowed, threads))
 
     @overload
     def reconstruct(self, positions: int) -> npt.NDArray[np.uint8]: ...
