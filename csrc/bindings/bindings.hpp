@@ -51,6 +51,7 @@ void by_size(int out_size, uintptr_t out, Kernel&& kernel) {
   }
 }
 
+void register_checksum(pybind11::module_& module);
 void register_counting(pybind11::module_& module);
 void register_codes(pybind11::module_& module);
 void register_cuda(pybind11::module_& module);

@@ -4,6 +4,7 @@ PYBIND11_MODULE(_native, module) {
   namespace bindings = hashkernels::bindings;
   module.doc() = "Kernels over plain addresses; hashkernels._ops checks every argument before it calls them.";
   bindings::register_system(module);
+  bindings::register_checksum(module);
   bindings::register_counting(module);
   bindings::register_codes(module);
   bindings::register_cuda(module);

@@ -1,4 +1,5 @@
 // The only place that says which kernel serves which instruction set.
+#include "checksum_kernels.hpp"
 #include "codes_kernels.hpp"
 #include "distance_kernels.hpp"
 #include "histogram_kernels.hpp"
@@ -23,6 +24,7 @@ constexpr Kernels kScalar{
     .relevant_bits = relevant_bits_scalar,
     .pairwise_f32 = pairwise_f32_scalar,
     .pairwise_f64 = pairwise_f64_scalar,
+    .crc32c_streams = crc32c_streams_scalar,
 };
 
 #ifdef HASHKERNELS_X86
@@ -40,6 +42,7 @@ constexpr Kernels kAvx2{
     .relevant_bits = relevant_bits_avx2,
     .pairwise_f32 = pairwise_f32_avx2,
     .pairwise_f64 = pairwise_f64_avx2,
+    .crc32c_streams = crc32c_streams_avx2,
 };
 constexpr Kernels kAvx512{
     .hamming_block = hamming_block_avx512,
@@ -55,6 +58,7 @@ constexpr Kernels kAvx512{
     .relevant_bits = relevant_bits_avx512,
     .pairwise_f32 = pairwise_f32_avx512,
     .pairwise_f64 = pairwise_f64_avx512,
+    .crc32c_streams = crc32c_streams_avx2,
 };
 constexpr Kernels kAvx512Vpopcnt{
     .hamming_block = hamming_block_avx512_vpopcnt,
@@ -70,6 +74,7 @@ constexpr Kernels kAvx512Vpopcnt{
     .relevant_bits = relevant_bits_avx512_vpopcnt,
     .pairwise_f32 = pairwise_f32_avx512,
     .pairwise_f64 = pairwise_f64_avx512,
+    .crc32c_streams = crc32c_streams_avx2,
 };
 #endif
 
@@ -88,6 +93,7 @@ constexpr Kernels kNeon{
     .relevant_bits = relevant_bits_neon,
     .pairwise_f32 = pairwise_f32_neon,
     .pairwise_f64 = pairwise_f64_neon,
+    .crc32c_streams = crc32c_streams_scalar,
 };
 #endif
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "checksum_kernels.hpp"
 #include "codes_kernels.hpp"
 #include "counting_kernels.hpp"
 #include "hashkernels/isa.h"
@@ -33,6 +34,7 @@ struct Kernels {
   RelevantBits relevant_bits;
   PairwiseKernel<float> pairwise_f32;
   PairwiseKernel<double> pairwise_f64;
+  Crc32cStreams crc32c_streams;
 };
 
 // The kernels of the active instruction set. Take the reference once per call, so that one call never mixes two sets.

@@ -8,6 +8,7 @@ Typed functions over tensors, one family a file. They trust their callers for th
 from __future__ import annotations
 
 from hashkernels._ops._library import get_num_threads, set_num_threads
+from hashkernels._ops.checksum import block_checksums
 from hashkernels._ops.codes import pack_codes, pack_labels, unpack_codes
 from hashkernels._ops.index import (
     BLOCK_CODES,
@@ -27,6 +28,7 @@ from hashkernels.reference import pair_cauchy, pair_likelihood  # the functions 
 __all__ = [
     "BLOCK_CODES",
     "PairLoss",
+    "block_checksums",
     "cauchy_loss",
     "gather_codes",
     "get_num_threads",

@@ -5,6 +5,7 @@ They take and return tensors of any device, build no matrix of all pairs, and ch
 
 from __future__ import annotations
 
+from hashkernels.reference.checksum import block_checksums
 from hashkernels.reference.codes import pack_codes, pack_labels, unpack_codes
 from hashkernels.reference.index import BLOCK_CODES, slice_codes, unslice_codes
 from hashkernels.reference.pairwise import (
@@ -19,6 +20,7 @@ from hashkernels.reference.search import hamming_distance, range_count, range_se
 
 __all__ = [
     "BLOCK_CODES",
+    "block_checksums",
     "cauchy_loss",
     "hamming_distance",
     "index_order_precision",
