@@ -368,10 +368,12 @@ def cuda_index_order_precision(
 def cuda_margin_loss_workspace(num_rows: int, num_columns: int, bits: int, with_grad: bool) -> int: ...
 def cuda_margin_loss(
     u: int,
+    row_dtype: str,
     num_rows: int,
     bits: int,
     row_stride: int,
     v: int,
+    column_dtype: str,
     num_columns: int,
     column_stride: int,
     row_labels: int,
@@ -381,6 +383,7 @@ def cuda_margin_loss(
     negative_margin: float,
     positive_scale: float,
     negative_scale: float,
+    split: bool,
     out_terms: int,
     out_counts: int,
     grad: int,
@@ -391,10 +394,12 @@ def cuda_margin_loss(
 def cuda_likelihood_loss_workspace(num_rows: int, num_columns: int, bits: int, with_grad: bool) -> int: ...
 def cuda_likelihood_loss(
     u: int,
+    row_dtype: str,
     num_rows: int,
     bits: int,
     row_stride: int,
     v: int,
+    column_dtype: str,
     num_columns: int,
     column_stride: int,
     row_labels: int,
@@ -404,6 +409,7 @@ def cuda_likelihood_loss(
     positive_scale: float,
     negative_scale: float,
     weighted: bool,
+    split: bool,
     out_terms: int,
     out_counts: int,
     grad: int,
@@ -414,10 +420,12 @@ def cuda_likelihood_loss(
 def cuda_cauchy_loss_workspace(num_rows: int, num_columns: int, bits: int, with_grad: bool) -> int: ...
 def cuda_cauchy_loss(
     u: int,
+    row_dtype: str,
     num_rows: int,
     bits: int,
     row_stride: int,
     v: int,
+    column_dtype: str,
     num_columns: int,
     column_stride: int,
     row_labels: int,
@@ -429,6 +437,7 @@ def cuda_cauchy_loss(
     positive_scale: float,
     negative_scale: float,
     weighted: bool,
+    split: bool,
     out_terms: int,
     out_counts: int,
     grad: int,

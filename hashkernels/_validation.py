@@ -188,12 +188,14 @@ def check_codes(
 
 
 def check_code_pair(queries: Any, database: Any, bits: int | None = None) -> int:
-    """Queries and a database of at least one code, of one width, on one device; returns the number of bits."""
+    """Queries and a database of at least one code, of one width; returns the number of bits. They are on one device, or
+    the database in host memory and the queries on a GPU."""
     check_codes("queries", queries, bits)
     check_codes("database", database, bits)
     if database.shape[1] != queries.shape[1]:
         raise ValueError(f"database must have {queries.shape[1]} bytes a code like queries, got {database.shape[1]}")
-    check_same_device("queries", queries, "database", database)
+    if not (queries.is_cuda and database.device.type == "cpu"):
+        check_same_device("queries", queries, "database", database)
     if database.shape[0] == 0:
         raise ValueError(f"database must hold at least one code, got shape {tuple(database.shape)}")
     return int(queries.shape[1]) * 8 if bits is None else bits

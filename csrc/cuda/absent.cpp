@@ -48,16 +48,16 @@ Status range_nearest(const Codes&, const Codes&, int, int64_t, int64_t*, int32_t
 }
 
 int64_t pairwise_loss_workspace(int64_t, int64_t, int64_t, bool) noexcept { return 0; }
-Status margin_loss(const Embeddings<float>&, const Embeddings<float>&, int64_t, Labels, Labels, const MarginLoss&,
-                   double*, int64_t*, float*, int64_t*, int, void*) noexcept {
+Status margin_loss(const PairInputs&, const MarginLoss&, PairPrecision, const PairOutputs&, int64_t*, int,
+                   void*) noexcept {
   return Status::kUnsupported;
 }
-Status likelihood_loss(const Embeddings<float>&, const Embeddings<float>&, int64_t, Labels, Labels,
-                       const LikelihoodLoss&, double*, int64_t*, float*, int64_t*, int, void*) noexcept {
+Status likelihood_loss(const PairInputs&, const LikelihoodLoss&, PairPrecision, const PairOutputs&, int64_t*, int,
+                       void*) noexcept {
   return Status::kUnsupported;
 }
-Status cauchy_loss(const Embeddings<float>&, const Embeddings<float>&, int64_t, Labels, Labels, const CauchyLoss&,
-                   double*, int64_t*, float*, int64_t*, int, void*) noexcept {
+Status cauchy_loss(const PairInputs&, const CauchyLoss&, PairPrecision, const PairOutputs&, int64_t*, int,
+                   void*) noexcept {
   return Status::kUnsupported;
 }
 

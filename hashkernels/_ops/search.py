@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hashkernels import _loader, _validation, reference
+from hashkernels._ops import streaming
 from hashkernels._ops._library import (
     code_rows,
     cuda_arguments,
@@ -26,7 +27,14 @@ DISTANCE_DTYPES = (torch.uint8, torch.int16, torch.int32)
 def hamming_distance(
     queries: Tensor, database: Tensor, dtype: torch.dtype = torch.int32, threads: int | None = None
 ) -> Tensor:
-    """Distances [Q, N] of uint8 codes [Q, W] and [N, W]; the caller sees to it that they fit ``dtype``."""
+    """Distances [Q, N] of uint8 codes [Q, W] and [N, W]; the caller sees to it that they fit ``dtype``.
+
+    In this and the searches below, a database in host memory streams to queries on a GPU.
+    """
+    if streaming.streams(queries, database):
+        return streaming.hamming_distance(
+            queries, database, lambda part: hamming_distance(queries, part, dtype, threads)
+        )
     distances: Tensor = _hamming_distance(queries, database, dtype, thread_argument(threads))
     return distances
 
@@ -36,6 +44,10 @@ def topk(
 ) -> tuple[Tensor, Tensor]:
     """The k least (distance, index) of each query: int32 and int64 [Q, k], padded with (INT32_MAX, -1) where fewer than
     k positions are ``allowed`` (bool [N])."""
+    if streaming.streams(queries, database):
+        return streaming.topk(
+            queries, database, k, allowed, lambda part, k, within: topk(queries, part, k, within, threads)
+        )
     result: tuple[Tensor, Tensor] = _topk(queries, database, k, allowed, thread_argument(threads))
     return result
 
@@ -44,6 +56,8 @@ def range_search(
     queries: Tensor, database: Tensor, radius: int, threads: int | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """All within ``radius``: offsets int64 [Q + 1], distances int32 and indices int64, by (distance, index) a query."""
+    if streaming.streams(queries, database):
+        return streaming.range_search(queries, database, lambda part: range_search(queries, part, radius, threads))
     result: tuple[Tensor, Tensor, Tensor] = _range_search(queries, database, radius, thread_argument(threads))
     return result
 
@@ -54,6 +68,10 @@ def range_nearest(
     """The ``max_results`` nearest within ``radius``: counts int64 [Q] of all that are, distances int32 and indices
     int64 [Q, max_results], padded with (INT32_MAX, -1). A row with ``counts > max_results`` is cut off. Of fixed size,
     so nothing waits for a CUDA device."""
+    if streaming.streams(queries, database):
+        return streaming.range_nearest(
+            queries, database, max_results, lambda part: range_nearest(queries, part, radius, max_results, threads)
+        )
     result: tuple[Tensor, Tensor, Tensor] = _range_nearest(
         queries, database, radius, max_results, thread_argument(threads)
     )

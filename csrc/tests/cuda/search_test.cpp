@@ -44,12 +44,17 @@ TEST(EmulatedTopK, SameAsCpuAtEveryWidth) {
   for (int bits : {1, 7, 8, 9, 16, 31, 32, 48, 63, 64, 65, 96, 127, 128, 129, 256, 264, 1023, 4096}) {
     const int64_t num_database = bits > 1000 ? 1100 : 2100;
     expect_same_topk(RandomCodes(5, bits, 1), RandomCodes(num_database, bits, 2), {1, 10, 1000}, {}, bits % 3);
+    expect_same_topk(RandomCodes(33, bits, 1), RandomCodes(num_database / 2, bits, 2), {10}, {}, bits % 3);
   }
 }
 
 TEST(EmulatedTopK, SameAsCpuOnAlignedCodes) {
   for (int bits : {32, 64, 128, 256}) {
-    expect_same_topk(RandomCodes(7, bits, 1), RandomCodes(1200, bits, 2), {1, 100}, {}, 0, 16);
+    for (int64_t num_database : {1, 127, 128, 129, 4100}) {
+      expect_same_topk(RandomCodes(3, bits, 1), RandomCodes(num_database, bits, 2), {1, (num_database + 2) / 3}, {}, 0,
+                       16);
+    }
+    expect_same_topk(RandomCodes(40, bits, 1), RandomCodes(1200, bits, 2), {1, 100}, {}, 0, 16);
   }
 }
 
@@ -177,6 +182,7 @@ TEST(EmulatedRangeSearch, SameAsCpuAtEveryWidthAndRadius) {
   for (int bits : {1, 8, 15, 64, 65, 200, 264, 1000}) {
     for (int radius : {0, 1, bits / 2 - 1, bits / 2, bits, bits + 100}) {
       if (radius >= 0) RangeCase(3, 1100, bits, radius).expect_same_results();
+      if (radius == bits / 2) RangeCase(35, 1100, bits, radius).expect_same_results();
     }
   }
 }
