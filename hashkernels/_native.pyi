@@ -59,6 +59,26 @@ def topk(
     out_indices: int,
     threads: int,
 ) -> None: ...
+
+class RangeFinds:
+    """What a radius search found; ``write`` copies it to distances int32 and indices int64."""
+
+    def ranges(self, num_queries: int, out_offsets: int, out_counts: int) -> None: ...
+    def write(self, out_distances: int, out_indices: int, threads: int) -> None: ...
+
+def range_search(
+    queries: int,
+    num_queries: int,
+    query_stride: int,
+    database: int,
+    num_database: int,
+    database_stride: int,
+    num_bytes: int,
+    radius: int,
+    max_results: int,
+    allowed: int,
+    threads: int,
+) -> RangeFinds: ...
 def range_count(
     queries: int,
     num_queries: int,
@@ -68,21 +88,8 @@ def range_count(
     database_stride: int,
     num_bytes: int,
     radius: int,
+    allowed: int,
     out_counts: int,
-    threads: int,
-) -> None: ...
-def range_fill(
-    queries: int,
-    num_queries: int,
-    query_stride: int,
-    database: int,
-    num_database: int,
-    database_stride: int,
-    num_bytes: int,
-    radius: int,
-    offsets: int,
-    out_distances: int,
-    out_indices: int,
     threads: int,
 ) -> None: ...
 def sliced_size(num_codes: int, num_bytes: int) -> int: ...
@@ -106,6 +113,18 @@ def sliced_topk(
     out_indices: int,
     threads: int,
 ) -> None: ...
+def sliced_range_search(
+    queries: int,
+    num_queries: int,
+    query_stride: int,
+    planes: int,
+    num_database: int,
+    num_bytes: int,
+    radius: int,
+    max_results: int,
+    allowed: int,
+    threads: int,
+) -> RangeFinds: ...
 def sliced_range_count(
     queries: int,
     num_queries: int,
@@ -114,20 +133,8 @@ def sliced_range_count(
     num_database: int,
     num_bytes: int,
     radius: int,
+    allowed: int,
     out_counts: int,
-    threads: int,
-) -> None: ...
-def sliced_range_fill(
-    queries: int,
-    num_queries: int,
-    query_stride: int,
-    planes: int,
-    num_database: int,
-    num_bytes: int,
-    radius: int,
-    offsets: int,
-    out_distances: int,
-    out_indices: int,
     threads: int,
 ) -> None: ...
 def search_method(sliced: bool, num_queries: int, num_codes: int, threads: int) -> str: ...
@@ -292,6 +299,7 @@ def cuda_range_count(
     database_stride: int,
     num_bytes: int,
     radius: int,
+    allowed: int,
     out_counts: int,
     workspace: int,
     device: int,
@@ -306,6 +314,7 @@ def cuda_range_fill(
     database_stride: int,
     num_bytes: int,
     radius: int,
+    allowed: int,
     offsets: int,
     out_distances: int,
     out_indices: int,
@@ -323,6 +332,7 @@ def cuda_range_nearest(
     num_bytes: int,
     radius: int,
     max_results: int,
+    allowed: int,
     out_counts: int,
     out_distances: int,
     out_indices: int,

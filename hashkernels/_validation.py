@@ -223,6 +223,19 @@ def check_positions(name: str, value: Any, count: int) -> torch.Tensor:
     return tensor
 
 
+def check_device(name: str, value: Any) -> torch.device:
+    """The CPU, or a GPU that torch sees, with its number."""
+    try:
+        device = torch.device(value)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"{name} must be cpu or a CUDA device, got {value!r}") from None
+    if device.type == "cpu":
+        return torch.device("cpu")
+    if device.type != "cuda" or (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"{name} must be cpu or one of {torch.cuda.device_count()} CUDA devices, got {str(device)!r}")
+    return device if device.index is not None else torch.device("cuda", torch.cuda.current_device())
+
+
 def check_same_device(first_name: str, first: torch.Tensor, name: str, other: torch.Tensor) -> None:
     """Both tensors on one device."""
     if first.device != other.device:

@@ -70,16 +70,17 @@ class Launchers:
         self.fill(workspace, 10 * count[1])
 
     def cuda_range_fill(self, *arguments: Any) -> None:
-        *fill, workspace = arguments
+        *fill, allowed, offsets, distances, indices, workspace = arguments
         assert (
             self.values(workspace, ctypes.c_int64, 10 * fill[1]).tolist() == [-1] * 10 * fill[1]
         )  # as counting left it
-        self.native.range_fill(*fill, 1)
+        shift = ctypes.c_int64.from_address(offsets).value
+        self.native.range_search(*fill, 0, allowed, 1).write(distances + 4 * shift, indices + 8 * shift, 1)
 
     def cuda_range_nearest(self, *arguments: Any) -> None:
-        *pair, radius, max_results, counts, distances, indices, workspace = arguments
-        self.native.range_count(*pair, radius, counts, 1)
-        self.native.topk(*pair, max_results, 0, distances, indices, 1)
+        *pair, radius, max_results, allowed, counts, distances, indices, workspace = arguments
+        self.native.range_count(*pair, radius, allowed, counts, 1)
+        self.native.topk(*pair, max_results, allowed, distances, indices, 1)
         size = pair[1] * max_results
         near = self.values(distances, ctypes.c_int32, size)
         self.values(indices, ctypes.c_int64, size)[near > radius] = -1
@@ -218,13 +219,19 @@ def test_search(launchers: Launchers, num_queries: int) -> None:
         expect_same(
             on_cuda("topk", queries, database, 12, allowed, 0), on_cpu("topk", queries, database, 12, allowed, 1)
         )
-    expect_same(on_cuda("range_search", queries, database, 18, 0), on_cpu("range_search", queries, database, 18, 1))
+    some = torch.arange(60) % 7 == 0
+    for restriction in ((None, None), (some, None), (None, 6), (some, 2)):
+        pair = (queries, database, 18, *restriction)
+        expect_same(on_cuda("range_search", *pair, 0), on_cpu("range_search", *pair, 1))
+    for allowed in (None, some):
+        pair = (queries, database, 18, allowed)
+        expect_same(on_cuda("range_count", *pair, 0), on_cpu("range_count", *pair, 1))
     expect_same(
         on_cuda("range_nearest", queries, database, 18, 6, 0), on_cpu("range_nearest", queries, database, 18, 6, 1)
     )
     parts = {0: 0, 1: 1, 11: 4}[num_queries]
-    for name in ("cuda_range_count", "cuda_range_fill", "cuda_range_nearest"):
-        assert launchers.calls.count(name) == parts
+    for name, calls in {"cuda_range_count": 4, "cuda_range_fill": 2, "cuda_range_nearest": 3}.items():
+        assert launchers.calls.count(name) == calls * parts
 
 
 @pytest.mark.parametrize("words", [False, True])

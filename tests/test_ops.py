@@ -54,7 +54,9 @@ def op_calls() -> dict[str, tuple[Any, tuple[Any, ...]]]:
         "hamming_distance": (ops.hamming_distance, (queries, database, torch.int16, 0)),
         "topk": (ops.topk, (queries, database, 4, None, 2)),
         "topk_filtered": (ops.topk, (queries, database, 4, torch.arange(20) > 16, 0)),
-        "range_search": (ops.range_search, (queries, database, 30, 0)),
+        "range_search": (ops.range_search, (queries, database, 30, None, None, 0)),
+        "range_search_limited": (ops.range_search, (queries, database, 40, torch.arange(20) > 3, 2, 0)),
+        "range_count": (ops.range_count, (queries, database, 40, torch.arange(20) > 3, 0)),
         "range_nearest": (ops.range_nearest, (queries, database, 30, 5, 0)),
         "retrieval_counts": (ops.retrieval_counts, (queries, database, ids[:3], ids, 0)),
         "retrieval_counts_words": (ops.retrieval_counts, (queries, database, words[:3], words, 0)),
@@ -78,7 +80,7 @@ def test_meta_and_fake_tensors_have_the_shapes_of_the_real_ones(name: str) -> No
     real = real if isinstance(real, tuple) else (real,)
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         fake_arguments = [mode.from_tensor(a) if isinstance(a, Tensor) else a for a in arguments]
-        if name == "range_search":
+        if name.startswith("range_search"):
             with pytest.raises(torch._subclasses.fake_tensor.DynamicOutputShapeException):
                 op(*fake_arguments)
             return
@@ -99,6 +101,8 @@ def test_public_functions_compile_into_one_graph(isa: str) -> None:
             hk.hamming_distance(queries, database, bits=70),
             *hk.topk(queries, database, 3, filter=mask),
             *hk.range_search(queries, database, 30),
+            *hk.range_search(queries, database, 40, filter=mask, max_results=2),
+            hk.range_count(queries, database, 40, filter=mask),
         )
 
     compiled = torch.compile(everything, fullgraph=True, backend="aot_eager")

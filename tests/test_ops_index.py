@@ -54,7 +54,9 @@ def calls() -> dict[str, tuple[Any, tuple[Any, ...]]]:
         "gather_codes": (ops.gather_codes, (planes, torch.tensor([599, 0, 3]))),
         "sliced_topk": (ops.sliced_topk, (queries, planes, 600, 4, None, 2)),
         "sliced_topk_filtered": (ops.sliced_topk, (queries, planes, 600, 4, mask, 0)),
-        "sliced_range_search": (ops.sliced_range_search, (queries, planes, 600, 30, 0)),
+        "sliced_range_search": (ops.sliced_range_search, (queries, planes, 600, 30, None, None, 0)),
+        "sliced_range_search_limited": (ops.sliced_range_search, (queries, planes, 600, 40, mask, 3, 0)),
+        "sliced_range_count": (ops.sliced_range_count, (queries, planes, 600, 40, mask, 0)),
     }
 
 

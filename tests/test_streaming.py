@@ -1,5 +1,5 @@
-"""A database that passes through the device in chunks gives what it gives at once. Tensors of the CPU play those of a GPU:
-the database given is taken for one that has to stream, its chunks for what has arrived."""
+"""A database that passes through the device in chunks gives what it gives at once. Tensors of the CPU play those of a
+GPU: the database given is taken for one that has to stream, its chunks for what has arrived."""
 
 from __future__ import annotations
 
@@ -45,7 +45,13 @@ def test_streamed_results_are_those_of_the_whole_database(stream: Callable[[Tens
         return [
             (_ops.hamming_distance(queries, database, torch.int16),),
             *(_ops.topk(queries, database, k, mask) for k in (1, 12, 60) for mask in (None, allowed)),
-            *(_ops.range_search(queries, database, radius) for radius in (0, 3, 24)),
+            *(
+                _ops.range_search(queries, database, radius, mask, limit)
+                for radius in (0, 3, 24)
+                for mask in (None, allowed)
+                for limit in (None, 1, 4)
+            ),
+            *((_ops.range_count(queries, database, 3, mask),) for mask in (None, allowed)),
             *(_ops.range_nearest(queries, database, 3, size) for size in (1, 5, 70)),
             _ops.retrieval_counts(queries, database, *labels),
         ]

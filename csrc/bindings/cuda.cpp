@@ -84,38 +84,41 @@ void register_search_on_cuda(pybind11::module_& module) {
     });
   });
   module.def("cuda_range_workspace", cuda::range_workspace);
-  module.def("cuda_range_count", [](uintptr_t queries, int64_t num_queries, int64_t query_stride, uintptr_t database,
-                                    int64_t num_database, int64_t database_stride, int num_bytes, int radius,
-                                    uintptr_t out_counts, uintptr_t workspace, int device, uintptr_t stream) {
+  module.def("cuda_range_count",
+             [](uintptr_t queries, int64_t num_queries, int64_t query_stride, uintptr_t database, int64_t num_database,
+                int64_t database_stride, int num_bytes, int radius, uintptr_t allowed, uintptr_t out_counts,
+                uintptr_t workspace, int device, uintptr_t stream) {
+               const Codes q = codes(queries, num_queries, query_stride, num_bytes);
+               const Codes db = codes(database, num_database, database_stride, num_bytes);
+               call([&] {
+                 return cuda::range_count(q, db, radius, address<const uint8_t>(allowed), address<int64_t>(out_counts),
+                                          address<int64_t>(workspace), device, address<void>(stream));
+               });
+             });
+  module.def("cuda_range_fill", [](uintptr_t queries, int64_t num_queries, int64_t query_stride, uintptr_t database,
+                                   int64_t num_database, int64_t database_stride, int num_bytes, int radius,
+                                   uintptr_t allowed, uintptr_t offsets, uintptr_t out_distances, uintptr_t out_indices,
+                                   uintptr_t workspace, int device, uintptr_t stream) {
     const Codes q = codes(queries, num_queries, query_stride, num_bytes);
     const Codes db = codes(database, num_database, database_stride, num_bytes);
     call([&] {
-      return cuda::range_count(q, db, radius, address<int64_t>(out_counts), address<int64_t>(workspace), device,
-                               address<void>(stream));
+      return cuda::range_fill(q, db, radius, address<const uint8_t>(allowed), address<const int64_t>(offsets),
+                              address<int32_t>(out_distances), address<int64_t>(out_indices),
+                              address<int64_t>(workspace), device, address<void>(stream));
     });
   });
-  module.def("cuda_range_fill",
-             [](uintptr_t queries, int64_t num_queries, int64_t query_stride, uintptr_t database, int64_t num_database,
-                int64_t database_stride, int num_bytes, int radius, uintptr_t offsets, uintptr_t out_distances,
-                uintptr_t out_indices, uintptr_t workspace, int device, uintptr_t stream) {
-               const Codes q = codes(queries, num_queries, query_stride, num_bytes);
-               const Codes db = codes(database, num_database, database_stride, num_bytes);
-               call([&] {
-                 return cuda::range_fill(q, db, radius, address<const int64_t>(offsets),
-                                         address<int32_t>(out_distances), address<int64_t>(out_indices),
-                                         address<int64_t>(workspace), device, address<void>(stream));
-               });
-             });
   module.def("cuda_range_nearest",
              [](uintptr_t queries, int64_t num_queries, int64_t query_stride, uintptr_t database, int64_t num_database,
-                int64_t database_stride, int num_bytes, int radius, int64_t max_results, uintptr_t out_counts,
-                uintptr_t out_distances, uintptr_t out_indices, uintptr_t workspace, int device, uintptr_t stream) {
+                int64_t database_stride, int num_bytes, int radius, int64_t max_results, uintptr_t allowed,
+                uintptr_t out_counts, uintptr_t out_distances, uintptr_t out_indices, uintptr_t workspace, int device,
+                uintptr_t stream) {
                const Codes q = codes(queries, num_queries, query_stride, num_bytes);
                const Codes db = codes(database, num_database, database_stride, num_bytes);
                call([&] {
-                 return cuda::range_nearest(q, db, radius, max_results, address<int64_t>(out_counts),
-                                            address<int32_t>(out_distances), address<int64_t>(out_indices),
-                                            address<int64_t>(workspace), device, address<void>(stream));
+                 return cuda::range_nearest(q, db, radius, max_results, address<const uint8_t>(allowed),
+                                            address<int64_t>(out_counts), address<int32_t>(out_distances),
+                                            address<int64_t>(out_indices), address<int64_t>(workspace), device,
+                                            address<void>(stream));
                });
              });
 }

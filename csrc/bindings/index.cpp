@@ -1,5 +1,7 @@
 #include "hashkernels/index.h"
 
+#include <memory>
+
 #include "bindings.hpp"
 
 namespace hashkernels::bindings {
@@ -33,21 +35,24 @@ void register_index(pybind11::module_& module) {
                   address<int64_t>(out_indices), threads);
     });
   });
-  module.def("sliced_range_count",
+  module.def("sliced_range_search",
              [](uintptr_t queries, int64_t num_queries, int64_t query_stride, uintptr_t planes, int64_t num_database,
-                int num_bytes, int radius, uintptr_t out_counts, int threads) {
+                int num_bytes, int radius, int64_t max_results, uintptr_t allowed, int threads) {
                const Codes q = codes(queries, num_queries, query_stride, num_bytes);
                const SlicedCodes db{address<const uint64_t>(planes), num_database, num_bytes};
-               call([&] { return range_count(q, db, radius, address<int64_t>(out_counts), threads); });
+               auto finds = std::make_unique<RangeFinds>();
+               call([&] {
+                 return range_search(q, db, radius, max_results, address<const uint8_t>(allowed), finds.get(), threads);
+               });
+               return finds;
              });
-  module.def("sliced_range_fill", [](uintptr_t queries, int64_t num_queries, int64_t query_stride, uintptr_t planes,
-                                     int64_t num_database, int num_bytes, int radius, uintptr_t offsets,
-                                     uintptr_t out_distances, uintptr_t out_indices, int threads) {
+  module.def("sliced_range_count", [](uintptr_t queries, int64_t num_queries, int64_t query_stride, uintptr_t planes,
+                                      int64_t num_database, int num_bytes, int radius, uintptr_t allowed,
+                                      uintptr_t out_counts, int threads) {
     const Codes q = codes(queries, num_queries, query_stride, num_bytes);
     const SlicedCodes db{address<const uint64_t>(planes), num_database, num_bytes};
     call([&] {
-      return range_fill(q, db, radius, address<const int64_t>(offsets), address<int32_t>(out_distances),
-                        address<int64_t>(out_indices), threads);
+      return range_count(q, db, radius, address<const uint8_t>(allowed), address<int64_t>(out_counts), threads);
     });
   });
   module.def("search_method", search_method);

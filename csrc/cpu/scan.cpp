@@ -183,6 +183,13 @@ int TileScan::find() {
   return found;
 }
 
+void TileScan::count(int64_t block, int64_t* totals) {
+  if (!reader_.load(block)) return;
+  const int num_entries = find();
+  isa_.count_hits({hits_.data(), who_.data(), num_entries, reader_.valid()}, counts_.data());
+  for (int i = 0; i < num_entries; ++i) totals[queries_[who_[i]]] += counts_[who_[i]];
+}
+
 // Bisection, all queries at once: fewer than k codes lie below `low`, at least k below the threshold.
 void TileScan::lower_thresholds(int64_t block, int64_t k) {
   if (!reader_.load(block) || reader_.num_valid() < k) return;

@@ -30,6 +30,12 @@ struct Database {
       : codes{nullptr, sliced.num_codes, 0, sliced.num_bytes}, planes(sliced.planes), allowed(may_be_found) {}
 };
 
+// For loops over blocks: now and then, whether to give up.
+inline bool stop_at(int64_t block) {
+  constexpr int64_t kBlocksPerCheck = 64;  // milliseconds at the most queries
+  return block % kBlocksPerCheck == 0 && stop_requested();
+}
+
 // The words of many queries, one after the other.
 class QueryWords {
  public:
@@ -94,6 +100,9 @@ class TileScan {
     lower_thresholds(block, k);
     for (int record = 0; record < num_records_; ++record) start(queries_[record], thresholds_[record]);
   }
+
+  // Adds the number of finds of one block to totals[query].
+  void count(int64_t block, int64_t* totals);
 
   // Hands every find of one block to sink.take(query, position, distance), for one query in the order of positions.
   // When take returns true, sink.threshold(query) is the new threshold; finds of this block may still lie at or beyond

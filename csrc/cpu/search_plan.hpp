@@ -22,9 +22,10 @@ struct SearchPlan {
       : num_queries(queries), num_blocks(hashkernels::num_blocks(num_codes)) {
     const int64_t threads = std::max(num_threads, 1);
     const bool split_queries = queries >= kQueriesPerThread * threads;
-    queries_per_tile = std::min(kMaxTile, split_queries ? divide_up(queries, threads) : queries);
+    queries_per_tile = std::max<int64_t>(1, std::min(kMaxTile, split_queries ? divide_up(queries, threads) : queries));
     num_tiles = divide_up(queries, queries_per_tile);
-    blocks_per_part = std::min(kMaxPartBlocks, split_queries ? num_blocks : divide_up(num_blocks, threads));
+    blocks_per_part =
+        std::max<int64_t>(1, std::min(kMaxPartBlocks, split_queries ? num_blocks : divide_up(num_blocks, threads)));
     num_parts = divide_up(num_blocks, blocks_per_part);
   }
 

@@ -11,9 +11,13 @@
 #include <new>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 namespace hashkernels {
 namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::milliseconds kCheckEvery{50};
 
 struct Job {
   Task task;
@@ -21,20 +25,46 @@ struct Job {
   int64_t num_tasks;
   int open_seats;   // helpers that may still join; guarded by the pool's mutex
   int next_worker;  // worker number of the next helper; guarded by the pool's mutex
-  int active = 0;   // helpers inside run(); guarded by the pool's mutex
+  InterruptCheck interrupt_check;
+  Clock::time_point next_check = Clock::now() + kCheckEvery;  // the caller's own
+  int active = 0;                                             // helpers inside run(); guarded by the pool's mutex
   std::atomic<int64_t> next{0};
+  std::atomic<bool> stopped{false};
 
   bool run_one(int worker) {
     const int64_t index = next.fetch_add(1, std::memory_order_relaxed);
     if (index >= num_tasks) return false;
+    Job* const outer = std::exchange(current, this);
+    const int outer_worker = std::exchange(current_worker, worker);
     task(context, index, worker);
+    current = outer;
+    current_worker = outer_worker;
     return true;
   }
+
+  // Only the caller, worker 0, may ask.
+  bool check(int worker) {
+    if (worker == 0 && interrupt_check != nullptr && !stopped.load(std::memory_order_relaxed) &&
+        Clock::now() >= next_check) {
+      if (interrupt_check()) {
+        stopped.store(true, std::memory_order_relaxed);
+        next.store(num_tasks, std::memory_order_relaxed);
+      }
+      next_check = Clock::now() + kCheckEvery;
+    }
+    return stopped.load(std::memory_order_relaxed);
+  }
+
+  static thread_local Job* current;  // whose task this thread is in
+  static thread_local int current_worker;
 };
+
+thread_local Job* Job::current = nullptr;
+thread_local int Job::current_worker = 0;
 
 class Pool {
  public:
-  Status run(Job& job, InterruptCheck interrupted) {
+  Status run(Job& job) {
     {
       std::lock_guard<std::mutex> lock(mutex_);
       // The seats are what is missing after the threads that exist; a system that has no more threads to give leaves
@@ -45,28 +75,15 @@ class Pool {
     }
     work_.notify_all();
 
-    Status status = Status::kOk;
-    auto next_check = Clock::now() + kCheckEvery;
-    while (job.run_one(0)) {
-      if (interrupted != nullptr && Clock::now() >= next_check) {
-        if (interrupted()) {
-          job.next.store(job.num_tasks, std::memory_order_relaxed);
-          status = Status::kInterrupted;
-        }
-        next_check = Clock::now() + kCheckEvery;
-      }
-    }
+    while (job.run_one(0)) job.check(0);
 
     std::unique_lock<std::mutex> lock(mutex_);
     jobs_.remove(&job);
     done_.wait(lock, [&] { return job.active == 0; });
-    return status;
+    return job.stopped.load(std::memory_order_relaxed) ? Status::kInterrupted : Status::kOk;
   }
 
  private:
-  using Clock = std::chrono::steady_clock;
-  static constexpr std::chrono::milliseconds kCheckEvery{50};
-
   bool start_thread() {
     try {
       std::thread(&Pool::work, this).detach();
@@ -125,9 +142,11 @@ Status parallel_for(int64_t num_tasks, int num_threads, Task task, void* context
   const int helpers = static_cast<int>(std::min<int64_t>(std::max(num_threads, 1), num_tasks) - 1);
   Pool* shared = pool();
   if (shared == nullptr) return Status::kOutOfMemory;
-  Job job{task, context, num_tasks, helpers, 1};
-  return shared->run(job, g_interrupt_check.load(std::memory_order_relaxed));
+  Job job{task, context, num_tasks, helpers, 1, g_interrupt_check.load(std::memory_order_relaxed)};
+  return shared->run(job);
 }
+
+bool stop_requested() noexcept { return Job::current != nullptr && Job::current->check(Job::current_worker); }
 
 void set_interrupt_check(InterruptCheck check) noexcept { g_interrupt_check.store(check, std::memory_order_relaxed); }
 

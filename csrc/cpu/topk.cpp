@@ -90,7 +90,7 @@ class TopkTask {
   // Returns how many codes may be found at all.
   int64_t scan(TileScan& tile, int64_t first_block, int64_t last_block) {
     int64_t num_codes = 0;
-    for (int64_t block = first_block; block < last_block && !tile.empty(); ++block) {
+    for (int64_t block = first_block; block < last_block && !tile.empty() && !stop_at(block); ++block) {
       sink_.first = static_cast<uint32_t>((block - first_block) * kBlockCodes);
       num_codes += tile.scan(block, sink_);
     }

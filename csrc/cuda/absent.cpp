@@ -36,14 +36,15 @@ Status topk(const Codes&, const Codes&, int64_t, const uint8_t*, int32_t*, int64
 }
 
 int64_t range_workspace(int64_t, int64_t, int, int) noexcept { return 0; }
-Status range_count(const Codes&, const Codes&, int, int64_t*, int64_t*, int, void*) noexcept {
+Status range_count(const Codes&, const Codes&, int, const uint8_t*, int64_t*, int64_t*, int, void*) noexcept {
   return Status::kUnsupported;
 }
-Status range_fill(const Codes&, const Codes&, int, const int64_t*, int32_t*, int64_t*, int64_t*, int, void*) noexcept {
+Status range_fill(const Codes&, const Codes&, int, const uint8_t*, const int64_t*, int32_t*, int64_t*, int64_t*, int,
+                  void*) noexcept {
   return Status::kUnsupported;
 }
-Status range_nearest(const Codes&, const Codes&, int, int64_t, int64_t*, int32_t*, int64_t*, int64_t*, int,
-                     void*) noexcept {
+Status range_nearest(const Codes&, const Codes&, int, int64_t, const uint8_t*, int64_t*, int32_t*, int64_t*, int64_t*,
+                     int, void*) noexcept {
   return Status::kUnsupported;
 }
 

@@ -103,10 +103,11 @@ __global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
   });
 }
 
-// Both passes by warps. The counters of a chunk are those of its 32 lanes together.
+// Both passes by warps. The counters of a chunk are those of its 32 lanes together. The least distance of a chunk tells
+// the second pass whether to read it again: of a large database it reads the few chunks that hold what is found.
 template <class Width>
 __global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
-    warp_count_kernel(const Search search, int64_t* __restrict__ places) {
+    warp_count_kernel(const Search search, int64_t* __restrict__ places, int64_t* __restrict__ nearest) {
   const WarpShare share(search.queries.num_codes, search.chunks, search.database.num_codes);
   if (!share.exists(search.chunks)) return;
   const Query<Width> query(search.queries, share.query);
@@ -121,24 +122,32 @@ __global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
   __syncwarp();  // the counters of all lanes are there
   places += search.first_place(share.query, share.chunk);
   const int first_column = static_cast<int>(threadIdx.x) - share.lane;
+  int least = kNoCode;
   for (int64_t bin = share.lane; bin < search.bins; bin += 32) {
     int64_t sum = 0;
     // Every lane in another bank.
     for (int i = 0; i < 32; ++i) sum += shared[bin * blockDim.x + first_column + (i + share.lane) % 32];
     places[bin * search.chunks.count] = sum;
+    if (sum > 0) least = min(least, static_cast<int>(bin));
   }
+#pragma unroll
+  for (int flip = 16; flip > 0; flip /= 2) least = min(least, __shfl_xor_sync(0xFFFFFFFF, least, flip));
+  if (share.lane == 0) nearest[share.query * search.chunks.count + share.chunk] = least;
 }
 
 template <class Width>
 __global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
-    warp_place_kernel(const Search search, int64_t* __restrict__ places, const int64_t* __restrict__ offsets,
-                      int64_t limit, int32_t* __restrict__ distances, int64_t* __restrict__ indices) {
+    warp_place_kernel(const Search search, int64_t* __restrict__ places, const int64_t* __restrict__ nearest,
+                      const int64_t* __restrict__ offsets, int64_t limit, int32_t* __restrict__ distances,
+                      int64_t* __restrict__ indices) {
   const WarpShare share(search.queries.num_codes, search.chunks, search.database.num_codes);
   if (!share.exists(search.chunks)) return;
-  const Query<Width> query(search.queries, share.query);
   places += search.first_place(share.query, share.chunk);
+  const int greatest = greatest_distance(search, places, limit);
+  if (nearest[share.query * search.chunks.count + share.chunk] > greatest) return;
+  const Query<Width> query(search.queries, share.query);
   const int64_t start = offsets == nullptr ? share.query * limit : offsets[share.query];
-  WarpPlacer placer(places, search.chunks.count, limit, greatest_distance(search, places, limit), share.lane);
+  WarpPlacer placer(places, search.chunks.count, limit, greatest, share.lane);
   for_each_lane_codes(query, search.database, share, [&](int64_t row, const int (&found)[kLaneCodes<Width>]) {
     uint32_t allowed = 0;
 #pragma unroll
@@ -172,9 +181,22 @@ Search plan(const Codes& queries, const Codes& database, const uint8_t* allowed,
   return {queries, database, allowed, bins, chunks_of(queries.num_codes, database.num_codes, bins)};
 }
 
+// The workspace: the places, by warps what is nearest in every chunk, and what the prefix sums want.
+struct Workspace {
+  Workspace(int64_t num_queries, int64_t bins, const Chunks& chunks)
+      : row_length(bins * chunks.count),
+        places(num_queries * row_length),
+        nearest(by_warps(num_queries, bins) ? num_queries * chunks.count : 0),
+        scan(scan_workspace(num_queries, row_length)) {}
+  explicit Workspace(const Search& search) : Workspace(search.queries.num_codes, search.bins, search.chunks) {}
+
+  int64_t row_length;
+  int64_t places, nearest, scan;  // values
+};
+
 int64_t workspace_values(int64_t num_queries, int64_t num_database, int64_t bins) {
-  const int64_t row_length = bins * chunks_of(num_queries, num_database, bins).count;
-  return num_queries * row_length + scan_workspace(num_queries, row_length);
+  const Workspace workspace(num_queries, bins, chunks_of(num_queries, num_database, bins));
+  return workspace.places + workspace.nearest + workspace.scan;
 }
 
 int64_t num_bins(int num_bytes, int radius) { return std::min<int64_t>(8 * int64_t{num_bytes}, radius) + 1; }
@@ -186,43 +208,45 @@ dim3 grid_of(const Search& search, int threads) {
 
 cudaError_t count(const Search& search, int64_t* places, void* stream) {
   const int threads = counting_threads(search.bins);
-  const auto launch_with = [&](auto kernel) {
-    return launch(kernel, grid_of(search, threads), threads, threads * search.bins * sizeof(uint32_t), stream, search,
-                  places);
-  };
   if (threads == 0) {
     return launch(count_kernel<Width<0, false>, false>, grid_of(search, Tuning::kMaxThreads), Tuning::kMaxThreads, 0,
                   stream, search, places);
   }
+  const dim3 grid = grid_of(search, threads);
+  const size_t shared_bytes = threads * search.bins * sizeof(uint32_t);
   if (by_warps(search.queries.num_codes, search.bins)) {
-    return by_warp_width(search.queries, search.database,
-                         [&](auto width) { return launch_with(warp_count_kernel<decltype(width)>); });
+    return by_warp_width(search.queries, search.database, [&](auto width) {
+      return launch(warp_count_kernel<decltype(width)>, grid, threads, shared_bytes, stream, search, places,
+                    places + Workspace(search).places);
+    });
   }
-  return by_width(search.queries, search.database,
-                  [&](auto width) { return launch_with(count_kernel<decltype(width), true>); });
+  return by_width(search.queries, search.database, [&](auto width) {
+    return launch(count_kernel<decltype(width), true>, grid, threads, shared_bytes, stream, search, places);
+  });
 }
 
 // Counts, and scans the counters; counts[query], unless null, receives the number of codes.
 cudaError_t find_places(const Search& search, int64_t* workspace, int64_t* counts, void* stream) {
   const cudaError_t error = count(search, workspace, stream);
   if (error != cudaSuccess) return error;
-  const int64_t row_length = search.bins * search.chunks.count;
-  return exclusive_scan(workspace, search.queries.num_codes, row_length, counts,
-                        workspace + search.queries.num_codes * row_length, stream);
+  const Workspace sizes(search);
+  return exclusive_scan(workspace, search.queries.num_codes, sizes.row_length, counts,
+                        workspace + sizes.places + sizes.nearest, stream);
 }
 
-cudaError_t place(const Search& search, int64_t* workspace, const int64_t* offsets, int64_t limit, int32_t* distances,
+cudaError_t place(const Search& search, int64_t* places, const int64_t* offsets, int64_t limit, int32_t* distances,
                   int64_t* indices, void* stream) {
-  const auto launch_with = [&](auto kernel) {
-    return launch(kernel, grid_of(search, Tuning::kMaxThreads), Tuning::kMaxThreads, 0, stream, search, workspace,
-                  offsets, limit, distances, indices);
-  };
+  const dim3 grid = grid_of(search, Tuning::kMaxThreads);
   if (by_warps(search.queries.num_codes, search.bins)) {
-    return by_warp_width(search.queries, search.database,
-                         [&](auto width) { return launch_with(warp_place_kernel<decltype(width)>); });
+    return by_warp_width(search.queries, search.database, [&](auto width) {
+      return launch(warp_place_kernel<decltype(width)>, grid, Tuning::kMaxThreads, 0, stream, search, places,
+                    places + Workspace(search).places, offsets, limit, distances, indices);
+    });
   }
-  return by_width(search.queries, search.database,
-                  [&](auto width) { return launch_with(place_kernel<decltype(width)>); });
+  return by_width(search.queries, search.database, [&](auto width) {
+    return launch(place_kernel<decltype(width)>, grid, Tuning::kMaxThreads, 0, stream, search, places, offsets, limit,
+                  distances, indices);
+  });
 }
 
 cudaError_t pad(int64_t count, int32_t* distances, int64_t* indices, void* stream) {
@@ -253,33 +277,35 @@ int64_t range_workspace(int64_t num_queries, int64_t num_database, int num_bytes
   return workspace_values(num_queries, num_database, num_bins(num_bytes, radius));
 }
 
-Status range_count(const Codes& queries, const Codes& database, int radius, int64_t* counts, int64_t* workspace,
-                   int device, void* stream) noexcept {
+Status range_count(const Codes& queries, const Codes& database, int radius, const uint8_t* allowed, int64_t* counts,
+                   int64_t* workspace, int device, void* stream) noexcept {
   constexpr const char* kName = "range_count";
   if (queries.num_codes == 0) return Status::kOk;
   const DeviceGuard guard(device);
   if (guard.error() != cudaSuccess) return report(kName, guard.error());
-  const Search search = plan(queries, database, nullptr, num_bins(queries.num_bytes, radius));
+  const Search search = plan(queries, database, allowed, num_bins(queries.num_bytes, radius));
   return report(kName, find_places(search, workspace, counts, stream));
 }
 
-Status range_fill(const Codes& queries, const Codes& database, int radius, const int64_t* offsets, int32_t* distances,
-                  int64_t* indices, int64_t* workspace, int device, void* stream) noexcept {
+Status range_fill(const Codes& queries, const Codes& database, int radius, const uint8_t* allowed,
+                  const int64_t* offsets, int32_t* distances, int64_t* indices, int64_t* workspace, int device,
+                  void* stream) noexcept {
   constexpr const char* kName = "range_fill";
   if (queries.num_codes == 0) return Status::kOk;
   const DeviceGuard guard(device);
   if (guard.error() != cudaSuccess) return report(kName, guard.error());
-  const Search search = plan(queries, database, nullptr, num_bins(queries.num_bytes, radius));
+  const Search search = plan(queries, database, allowed, num_bins(queries.num_bytes, radius));
   return report(kName, place(search, workspace, offsets, INT64_MAX, distances, indices, stream));
 }
 
-Status range_nearest(const Codes& queries, const Codes& database, int radius, int64_t max_results, int64_t* counts,
-                     int32_t* distances, int64_t* indices, int64_t* workspace, int device, void* stream) noexcept {
+Status range_nearest(const Codes& queries, const Codes& database, int radius, int64_t max_results,
+                     const uint8_t* allowed, int64_t* counts, int32_t* distances, int64_t* indices, int64_t* workspace,
+                     int device, void* stream) noexcept {
   constexpr const char* kName = "range_nearest";
   if (queries.num_codes == 0) return Status::kOk;
   const DeviceGuard guard(device);
   if (guard.error() != cudaSuccess) return report(kName, guard.error());
-  const Search search = plan(queries, database, nullptr, num_bins(queries.num_bytes, radius));
+  const Search search = plan(queries, database, allowed, num_bins(queries.num_bytes, radius));
   cudaError_t error = pad(queries.num_codes * max_results, distances, indices, stream);
   if (error == cudaSuccess) error = find_places(search, workspace, counts, stream);
   if (error == cudaSuccess) error = place(search, workspace, nullptr, max_results, distances, indices, stream);

@@ -85,18 +85,19 @@ TEST_P(Index, SearchesAsOverTheCodesThemselves) {
       }
       const int radius = bits / 2;
       std::vector<int64_t> expected_counts(num_queries), counts(num_queries, -7);
-      ASSERT_EQ(range_count(queries.view(), database.view(), radius, expected_counts.data(), 1), Status::kOk);
-      ASSERT_EQ(range_count(queries.view(), sliced, radius, counts.data(), 2), Status::kOk);
+      ASSERT_EQ(range_count(queries.view(), database.view(), radius, allowed.data(), expected_counts.data(), 1),
+                Status::kOk);
+      ASSERT_EQ(range_count(queries.view(), sliced, radius, allowed.data(), counts.data(), 2), Status::kOk);
       ASSERT_EQ(counts, expected_counts);
-      std::vector<int64_t> offsets{0};
-      for (int64_t count : counts) offsets.push_back(offsets.back() + count);
-      std::vector<int32_t> expected_distances(offsets.back()), distances(offsets.back(), -7);
-      std::vector<int64_t> expected_indices(offsets.back()), indices(offsets.back(), -7);
-      ASSERT_EQ(range_fill(queries.view(), database.view(), radius, offsets.data(), expected_distances.data(),
-                           expected_indices.data(), 1),
-                Status::kOk);
-      ASSERT_EQ(range_fill(queries.view(), sliced, radius, offsets.data(), distances.data(), indices.data(), 2),
-                Status::kOk);
+      RangeFinds expected, found;
+      ASSERT_EQ(range_search(queries.view(), database.view(), radius, 90, allowed.data(), &expected, 1), Status::kOk);
+      ASSERT_EQ(range_search(queries.view(), sliced, radius, 90, allowed.data(), &found, 2), Status::kOk);
+      const int64_t total = expected.offsets()[num_queries];
+      ASSERT_EQ(found.offsets()[num_queries], total);
+      std::vector<int32_t> expected_distances(total), distances(total, -7);
+      std::vector<int64_t> expected_indices(total), indices(total, -7);
+      ASSERT_EQ(expected.write(expected_distances.data(), expected_indices.data(), 1), Status::kOk);
+      ASSERT_EQ(found.write(distances.data(), indices.data(), 2), Status::kOk);
       ASSERT_EQ(distances, expected_distances);
       ASSERT_EQ(indices, expected_indices);
     }

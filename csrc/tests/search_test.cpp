@@ -134,26 +134,36 @@ TEST_P(TopK, ReadsRowsInAnyOrder) {
 
 class RangeSearch : public testing::ForEachIsa {
  protected:
-  static void expect_exact(const Codes& queries, const Codes& database, int radius) {
+  static void expect_exact(const Codes& queries, const Codes& database, int radius,
+                           const std::vector<uint8_t>& allowed = {}) {
+    const uint8_t* filter = allowed.empty() ? nullptr : allowed.data();
+    std::vector<Row> rows;
+    for (int64_t q = 0; q < queries.num_codes; ++q) {
+      rows.push_back(sorted_row(queries, q, database, allowed));
+      while (!rows[q].empty() && rows[q].back().first > radius) rows[q].pop_back();
+    }
     for (int threads : {1, 3}) {
       std::vector<int64_t> counts(queries.num_codes, -7);
-      ASSERT_EQ(range_count(queries, database, radius, counts.data(), threads), Status::kOk);
-      std::vector<int64_t> offsets{0};
-      for (int64_t count : counts) offsets.push_back(offsets.back() + count);
-      std::vector<int32_t> distances(offsets.back() + 1, -7);
-      std::vector<int64_t> indices(offsets.back() + 1, -7);
-      ASSERT_EQ(range_fill(queries, database, radius, offsets.data(), distances.data(), indices.data(), threads),
-                Status::kOk);
-      for (int64_t q = 0; q < queries.num_codes; ++q) {
-        Row row = sorted_row(queries, q, database, {});
-        while (!row.empty() && row.back().first > radius) row.pop_back();
-        ASSERT_EQ(counts[q], static_cast<int64_t>(row.size())) << radius;
-        for (int64_t i = 0; i < counts[q]; ++i) {
-          ASSERT_EQ(distances[offsets[q] + i], row[i].first);
-          ASSERT_EQ(indices[offsets[q] + i], row[i].second);
+      ASSERT_EQ(range_count(queries, database, radius, filter, counts.data(), threads), Status::kOk);
+      for (int64_t max_results : {0, 1, 20, 400}) {
+        RangeFinds finds;
+        ASSERT_EQ(range_search(queries, database, radius, max_results, filter, &finds, threads), Status::kOk);
+        const int64_t* offsets = finds.offsets();
+        std::vector<int32_t> distances(offsets[queries.num_codes] + 1, -7);
+        std::vector<int64_t> indices(offsets[queries.num_codes] + 1, -7);
+        ASSERT_EQ(finds.write(distances.data(), indices.data(), threads), Status::kOk);
+        for (int64_t q = 0; q < queries.num_codes; ++q) {
+          const int64_t within = static_cast<int64_t>(rows[q].size());
+          ASSERT_EQ(counts[q], within) << radius;
+          ASSERT_EQ(finds.counts()[q], within) << radius;
+          ASSERT_EQ(offsets[q + 1] - offsets[q], max_results == 0 ? within : std::min(within, max_results));
+          for (int64_t i = 0; i < offsets[q + 1] - offsets[q]; ++i) {
+            ASSERT_EQ(distances[offsets[q] + i], rows[q][i].first);
+            ASSERT_EQ(indices[offsets[q] + i], rows[q][i].second);
+          }
         }
+        ASSERT_EQ(distances.back(), -7);
       }
-      ASSERT_EQ(distances.back(), -7);
     }
   }
 };
@@ -170,6 +180,13 @@ TEST_P(RangeSearch, EqualsASortAtEveryWidthAndRadius) {
 TEST_P(RangeSearch, EqualsASortForManyQueries) {
   const testing::RandomCodes queries(150, 64, 17), database(1100, 64, 18);
   for (int radius : {20, 27, 64}) expect_exact(queries.view(), database.view(), radius);
+}
+
+TEST_P(RangeSearch, FindsOnlyWhatIsAllowed) {
+  const testing::RandomCodes queries(20, 64, 21), database(1100, 64, 22);
+  std::vector<uint8_t> allowed(1100);
+  for (size_t n = 0; n < allowed.size(); ++n) allowed[n] = n % 5 == 0 ? 9 : 0;
+  for (int radius : {20, 30, 64}) expect_exact(queries.view(), database.view(), radius, allowed);
 }
 
 TEST_P(RangeSearch, FindsEveryEqualCode) {

@@ -15,18 +15,27 @@ from hashkernels._ops.index import (
     has_sliced_search,
     search_method,
     slice_codes,
+    sliced_range_count,
     sliced_range_search,
     sliced_topk,
 )
 from hashkernels._ops.pairwise import PairLoss, cauchy_loss, likelihood_loss, margin_loss
 from hashkernels._ops.retrieval import index_order_precision, retrieval_counts
-from hashkernels._ops.search import hamming_distance, range_nearest, range_search, topk
+from hashkernels._ops.search import (
+    device_search_method,
+    hamming_distance,
+    range_count,
+    range_nearest,
+    range_search,
+    topk,
+)
 from hashkernels.reference import pair_cauchy, pair_likelihood  # the functions of a pair, differentiable by torch
 
 __all__ = [
     "BLOCK_CODES",
     "PairLoss",
     "cauchy_loss",
+    "device_search_method",
     "gather_codes",
     "get_num_threads",
     "hamming_distance",
@@ -38,12 +47,14 @@ __all__ = [
     "pack_labels",
     "pair_cauchy",
     "pair_likelihood",
+    "range_count",
     "range_nearest",
     "range_search",
     "retrieval_counts",
     "search_method",
     "set_num_threads",
     "slice_codes",
+    "sliced_range_count",
     "sliced_range_search",
     "sliced_topk",
     "topk",

@@ -7,7 +7,16 @@ from torch import Tensor
 
 from hashkernels import _loader, _validation, reference
 from hashkernels._ops._library import define, row_stride, rows, thread_argument, thread_count
-from hashkernels._ops.search import call_range_search, call_topk, check_topk, empty_topk, fake_ranges
+from hashkernels._ops.search import (
+    address,
+    call_range_search,
+    call_topk,
+    check_range,
+    check_topk,
+    empty_topk,
+    fake_ranges,
+    range_count_fake,
+)
 
 BLOCK_CODES = reference.BLOCK_CODES
 
@@ -38,13 +47,32 @@ def sliced_topk(
 
 
 def sliced_range_search(
-    queries: Tensor, planes: Tensor, count: int, radius: int, threads: int | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
+    queries: Tensor,
+    planes: Tensor,
+    count: int,
+    radius: int,
+    allowed: Tensor | None = None,
+    max_results: int | None = None,
+    threads: int | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """``range_search`` over the codes at positions 0..count-1."""
-    result: tuple[Tensor, Tensor, Tensor] = _sliced_range_search(
-        queries, planes, count, radius, thread_argument(threads)
+    result: tuple[Tensor, Tensor, Tensor, Tensor] = _sliced_range_search(
+        queries, planes, count, radius, allowed, max_results, thread_argument(threads)
     )
     return result
+
+
+def sliced_range_count(
+    queries: Tensor,
+    planes: Tensor,
+    count: int,
+    radius: int,
+    allowed: Tensor | None = None,
+    threads: int | None = None,
+) -> Tensor:
+    """``range_count`` over the codes at positions 0..count-1."""
+    counts: Tensor = _sliced_range_count(queries, planes, count, radius, allowed, thread_argument(threads))
+    return counts
 
 
 def search_method(sliced: bool, num_queries: int, num_codes: int, threads: int | None = None) -> str:
@@ -134,19 +162,48 @@ def _sliced_topk_fake(
 
 
 def _sliced_range_search_cpu(
-    queries: Tensor, planes: Tensor, count: int, radius: int, threads: int
-) -> tuple[Tensor, Tensor, Tensor]:
+    queries: Tensor,
+    planes: Tensor,
+    count: int,
+    radius: int,
+    allowed: Tensor | None,
+    max_results: int | None,
+    threads: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     queries = _code_rows("queries", queries, planes, count)
-    counter, filler = _loader.cpu_kernel("sliced_range_count"), _loader.cpu_kernel("sliced_range_fill")
-    if counter is None or filler is None:
-        return reference.range_search(queries, reference.unslice_codes(planes)[:count], radius)
-    return call_range_search(counter, filler, _pair_arguments(queries, planes, count), queries, radius, threads)
+    allowed = check_range(queries, count, radius, allowed, max_results)
+    kernel = _loader.cpu_kernel("sliced_range_search")
+    if kernel is None:
+        return reference.range_search(queries, reference.unslice_codes(planes)[:count], radius, allowed, max_results)
+    return call_range_search(
+        kernel, _pair_arguments(queries, planes, count), queries, radius, allowed, max_results, threads
+    )
 
 
 def _sliced_range_search_fake(
-    queries: Tensor, planes: Tensor, count: int, radius: int, threads: int
-) -> tuple[Tensor, Tensor, Tensor]:
+    queries: Tensor,
+    planes: Tensor,
+    count: int,
+    radius: int,
+    allowed: Tensor | None,
+    max_results: int | None,
+    threads: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return fake_ranges(queries)
+
+
+def _sliced_range_count_cpu(
+    queries: Tensor, planes: Tensor, count: int, radius: int, allowed: Tensor | None, threads: int
+) -> Tensor:
+    queries = _code_rows("queries", queries, planes, count)
+    allowed = check_range(queries, count, radius, allowed)
+    kernel = _loader.cpu_kernel("sliced_range_count")
+    if kernel is None:
+        return reference.range_count(queries, reference.unslice_codes(planes)[:count], radius, allowed)
+    counts = range_count_fake(queries)
+    arguments = _pair_arguments(queries, planes, count)
+    kernel(*arguments, radius, address(allowed), counts.data_ptr(), thread_count(threads))
+    return counts
 
 
 _slice_codes = define(
@@ -164,8 +221,14 @@ _sliced_topk = define(
     fake=_sliced_topk_fake,
 )
 _sliced_range_search = define(
-    "sliced_range_search(Tensor queries, Tensor planes, SymInt count, int radius, int threads)"
-    " -> (Tensor, Tensor, Tensor)",
+    "sliced_range_search(Tensor queries, Tensor planes, SymInt count, int radius, Tensor? allowed, SymInt? max_results,"
+    " int threads) -> (Tensor, Tensor, Tensor, Tensor)",
     cpu=_sliced_range_search_cpu,
     fake=_sliced_range_search_fake,
+)
+_sliced_range_count = define(
+    "sliced_range_count(Tensor queries, Tensor planes, SymInt count, int radius, Tensor? allowed, int threads)"
+    " -> Tensor",
+    cpu=_sliced_range_count_cpu,
+    fake=range_count_fake,
 )

@@ -59,8 +59,8 @@ def margin_loss(
 
     ``u`` is [N, bits]; ``bank`` [M, bits], with its labels, takes the place of v and gets no gradient; without it v is
     u, the pairs i = j are left out, and the gradient runs through both sides. A set without pairs adds 0. Labels come
-    from ``pack_labels``. The half types are computed in float32, and the gradient comes back in their own; a CUDA kernel
-    reads them as they are. There is no second derivative: asking for one raises ``RuntimeError``.
+    from ``pack_labels``. The half types are computed in float32, and the gradient comes back in their own; a CUDA
+    kernel reads them as they are. There is no second derivative: asking for one raises ``RuntimeError``.
 
     ``precision`` says how a CUDA kernel multiplies float32 by float32: "float32" as they are, "split" on the tensor
     cores, each number as the sum of two bfloat16, which keeps 16 of its 24 bits (terms and gradient within 2^-15 of

@@ -26,8 +26,8 @@ def retrieval_counts(
 ) -> tuple[Tensor, Tensor]:
     """How many items (total) and how many relevant ones lie at each distance: two int64 [Q, 8 W + 1].
 
-    Labels come from ``pack_labels``: class ids int64 [N], or words int64 [N, W'] of multi-hot labels. A database in host
-    memory, whose labels may be there too, streams to queries on a GPU.
+    Labels come from ``pack_labels``: class ids int64 [N], or words int64 [N, W'] of multi-hot labels. A database in
+    host memory, whose labels may be there too, streams to queries on a GPU.
     """
     if streaming.streams(queries, database):
         return streaming.retrieval_counts(

@@ -24,6 +24,11 @@ from hashkernels._ops._library import (
 DISTANCE_DTYPES = (torch.uint8, torch.int16, torch.int32)
 
 
+def device_search_method() -> str:
+    """How codes on a GPU are searched: "cuda", or "reference" where no kernel is built."""
+    return _loader.REFERENCE if _loader.cuda_kernel("cuda_topk") is None else "cuda"
+
+
 def hamming_distance(
     queries: Tensor, database: Tensor, dtype: torch.dtype = torch.int32, threads: int | None = None
 ) -> Tensor:
@@ -53,13 +58,39 @@ def topk(
 
 
 def range_search(
-    queries: Tensor, database: Tensor, radius: int, threads: int | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """All within ``radius``: offsets int64 [Q + 1], distances int32 and indices int64, by (distance, index) a query."""
+    queries: Tensor,
+    database: Tensor,
+    radius: int,
+    allowed: Tensor | None = None,
+    max_results: int | None = None,
+    threads: int | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """All within ``radius``, or the ``max_results`` nearest of them: offsets int64 [Q + 1], distances int32 and indices
+    int64, by (distance, index) a query, and counts int64 [Q] of all that are within. ``allowed`` as in ``topk``."""
     if streaming.streams(queries, database):
-        return streaming.range_search(queries, database, lambda part: range_search(queries, part, radius, threads))
-    result: tuple[Tensor, Tensor, Tensor] = _range_search(queries, database, radius, thread_argument(threads))
+        return streaming.range_search(
+            queries,
+            database,
+            allowed,
+            max_results,
+            lambda part, within: range_search(queries, part, radius, within, max_results, threads),
+        )
+    result: tuple[Tensor, Tensor, Tensor, Tensor] = _range_search(
+        queries, database, radius, allowed, max_results, thread_argument(threads)
+    )
     return result
+
+
+def range_count(
+    queries: Tensor, database: Tensor, radius: int, allowed: Tensor | None = None, threads: int | None = None
+) -> Tensor:
+    """How many codes lie within ``radius`` of each query, int64 [Q]. ``allowed`` as in ``topk``."""
+    if streaming.streams(queries, database):
+        return streaming.range_count(
+            queries, database, allowed, lambda part, within: range_count(queries, part, radius, within, threads)
+        )
+    counts: Tensor = _range_count(queries, database, radius, allowed, thread_argument(threads))
+    return counts
 
 
 def range_nearest(
@@ -112,6 +143,11 @@ def check_topk(queries: Tensor, num_database: int, k: int, allowed: Tensor | Non
     """``allowed`` as the pointer contract wants it."""
     if not 1 <= k <= num_database:
         raise ValueError(f"k must be in 1..{num_database}, got {k}")
+    return check_allowed(queries, num_database, allowed)
+
+
+def check_allowed(queries: Tensor, num_database: int, allowed: Tensor | None) -> Tensor | None:
+    """A mask of the database as the pointer contract wants it."""
     if allowed is None:
         return None
     if allowed.dtype != torch.bool or allowed.shape != (num_database,):
@@ -128,7 +164,7 @@ def call_topk(
     kernel(
         *pair,
         k,
-        0 if allowed is None else allowed.data_ptr(),
+        address(allowed),
         distances.data_ptr(),
         indices.data_ptr(),
         thread_count(threads),
@@ -163,7 +199,7 @@ def _topk_cuda(
         kernel(
             *pair_arguments(queries[part], database),
             k,
-            0 if allowed is None else allowed.data_ptr(),
+            address(allowed),
             distances[part].data_ptr(),
             indices[part].data_ptr(),
             space.data_ptr(),
@@ -184,40 +220,71 @@ def empty_topk(queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return queries.new_empty(shape, dtype=torch.int32), queries.new_empty(shape, dtype=torch.int64)
 
 
+def address(tensor: Tensor | None) -> int:
+    """Where the elements lie; 0 stands for none."""
+    return 0 if tensor is None else tensor.data_ptr()
+
+
 def call_range_search(
-    count: Callable[..., Any],
-    fill: Callable[..., Any],
+    kernel: Callable[..., Any],
     pair: tuple[int, ...],
     queries: Tensor,
     radius: int,
+    allowed: Tensor | None,
+    max_results: int | None,
     threads: int,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The results of two CPU kernels whose leading arguments are ``pair``."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The results of a CPU kernel whose leading arguments are ``pair``."""
+    finds = kernel(*pair, radius, max_results or 0, address(allowed), thread_count(threads))
     counts = queries.new_empty(queries.shape[0], dtype=torch.int64)
-    count(*pair, radius, counts.data_ptr(), thread_count(threads))
-    offsets = queries.new_zeros(queries.shape[0] + 1, dtype=torch.int64)
-    torch.cumsum(counts, 0, out=offsets[1:])
-    total = int(offsets[-1])
-    distances = queries.new_empty(total, dtype=torch.int32)
-    indices = queries.new_empty(total, dtype=torch.int64)
-    fill(*pair, radius, offsets.data_ptr(), distances.data_ptr(), indices.data_ptr(), thread_count(threads))
-    return offsets, distances, indices
+    offsets = queries.new_empty(queries.shape[0] + 1, dtype=torch.int64)
+    finds.ranges(queries.shape[0], offsets.data_ptr(), counts.data_ptr())
+    distances, indices = empty_ranges(queries, int(offsets[-1]))
+    finds.write(distances.data_ptr(), indices.data_ptr(), thread_count(threads))
+    return offsets, distances, indices, counts
 
 
-def _range_search_cpu(queries: Tensor, database: Tensor, radius: int, threads: int) -> tuple[Tensor, Tensor, Tensor]:
+def empty_ranges(queries: Tensor, total: int | torch.SymInt) -> tuple[Tensor, Tensor]:
+    """Room for the distances and indices of a range search."""
+    return queries.new_empty(total, dtype=torch.int32), queries.new_empty(total, dtype=torch.int64)
+
+
+def check_range(
+    queries: Tensor, num_database: int, radius: int, allowed: Tensor | None, max_results: int | None = None
+) -> Tensor | None:
+    """Refuses what a kernel cannot search within; returns ``allowed`` as it reads it."""
+    _validation.check_int("radius", radius, 0)
+    if max_results is not None:
+        _validation.check_int("max_results", max_results, 1)
+    return check_allowed(queries, num_database, allowed)
+
+
+def _range_search_cpu(
+    queries: Tensor, database: Tensor, radius: int, allowed: Tensor | None, max_results: int | None, threads: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     queries, database = code_rows(queries, database)
-    count, fill = _loader.cpu_kernel("range_count"), _loader.cpu_kernel("range_fill")
-    if count is None or fill is None:
-        return reference.range_search(queries, database, radius)
-    return call_range_search(count, fill, pair_arguments(queries, database), queries, radius, threads)
+    allowed = check_range(queries, database.shape[0], radius, allowed, max_results)
+    kernel = _loader.cpu_kernel("range_search")
+    if kernel is None:
+        return reference.range_search(queries, database, radius, allowed, max_results)
+    return call_range_search(kernel, pair_arguments(queries, database), queries, radius, allowed, max_results, threads)
 
 
-def _range_search_cuda(queries: Tensor, database: Tensor, radius: int, threads: int) -> tuple[Tensor, Tensor, Tensor]:
+def _range_search_cuda(
+    queries: Tensor, database: Tensor, radius: int, allowed: Tensor | None, max_results: int | None, threads: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     queries, database = code_rows(queries, database)
+    allowed = check_range(queries, database.shape[0], radius, allowed, max_results)
     count, fill = _loader.cuda_kernel("cuda_range_count"), _loader.cuda_kernel("cuda_range_fill")
     sizes = _loader.cuda_kernel("cuda_range_workspace")
     if count is None or fill is None or sizes is None or database.shape[0] == 0:
-        return reference.range_search(queries, database, radius)
+        return reference.range_search(queries, database, radius, allowed, max_results)
+    if max_results is not None:
+        # Rows of a fixed size hold no more than what is wanted, however much is near.
+        max_results = min(max_results, database.shape[0])
+        counts, near_distances, near_indices = _nearest_on_cuda(queries, database, radius, max_results, allowed)
+        found = near_indices >= 0
+        return _offsets(counts.clamp(max=max_results)), near_distances[found], near_indices[found], counts
     # Every part keeps its workspace from counting to filling; only the size of the result is waited for.
     device = cuda_arguments(queries)
     counts = queries.new_empty(queries.shape[0], dtype=torch.int64)
@@ -225,53 +292,91 @@ def _range_search_cuda(queries: Tensor, database: Tensor, radius: int, threads: 
     spaces = []
     for part in parts:
         space = workspace(queries, sizes(part.stop - part.start, database.shape[0], database.shape[1], radius))
-        count(*pair_arguments(queries[part], database), radius, counts[part].data_ptr(), space.data_ptr(), *device)
+        pair = pair_arguments(queries[part], database)
+        count(*pair, radius, address(allowed), counts[part].data_ptr(), space.data_ptr(), *device)
         spaces.append(space)
-    offsets = queries.new_zeros(queries.shape[0] + 1, dtype=torch.int64)
-    torch.cumsum(counts, 0, out=offsets[1:])
-    total = int(offsets[-1])
-    distances = queries.new_empty(total, dtype=torch.int32)
-    indices = queries.new_empty(total, dtype=torch.int64)
+    offsets = _offsets(counts)
+    distances, indices = empty_ranges(queries, int(offsets[-1]))
     for part, space in zip(parts, spaces, strict=True):
         fill(
             *pair_arguments(queries[part], database),
             radius,
+            address(allowed),
             offsets[part].data_ptr(),
             distances.data_ptr(),
             indices.data_ptr(),
             space.data_ptr(),
             *device,
         )
-    return offsets, distances, indices
+    return offsets, distances, indices, counts
 
 
-def _range_search_fake(queries: Tensor, database: Tensor, radius: int, threads: int) -> tuple[Tensor, Tensor, Tensor]:
+def _offsets(counts: Tensor) -> Tensor:
+    return torch.cat((counts.new_zeros(1), counts.cumsum(0)))
+
+
+def _range_search_fake(
+    queries: Tensor, database: Tensor, radius: int, allowed: Tensor | None, max_results: int | None, threads: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return fake_ranges(queries)
 
 
-def fake_ranges(queries: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def fake_ranges(queries: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What a range search returns, its size unknown."""
-    total = torch.library.get_ctx().new_dynamic_size()
-    return (
-        queries.new_empty(queries.shape[0] + 1, dtype=torch.int64),
-        queries.new_empty(total, dtype=torch.int32),
-        queries.new_empty(total, dtype=torch.int64),
-    )
+    offsets = queries.new_empty(queries.shape[0] + 1, dtype=torch.int64)
+    counts = queries.new_empty(queries.shape[0], dtype=torch.int64)
+    return offsets, *empty_ranges(queries, torch.library.get_ctx().new_dynamic_size()), counts
+
+
+def _range_count_cpu(queries: Tensor, database: Tensor, radius: int, allowed: Tensor | None, threads: int) -> Tensor:
+    queries, database = code_rows(queries, database)
+    allowed = check_range(queries, database.shape[0], radius, allowed)
+    kernel = _loader.cpu_kernel("range_count")
+    if kernel is None:
+        return reference.range_count(queries, database, radius, allowed)
+    counts = range_count_fake(queries)
+    kernel(*pair_arguments(queries, database), radius, address(allowed), counts.data_ptr(), thread_count(threads))
+    return counts
+
+
+def _range_count_cuda(queries: Tensor, database: Tensor, radius: int, allowed: Tensor | None, threads: int) -> Tensor:
+    queries, database = code_rows(queries, database)
+    allowed = check_range(queries, database.shape[0], radius, allowed)
+    count, sizes = _loader.cuda_kernel("cuda_range_count"), _loader.cuda_kernel("cuda_range_workspace")
+    if count is None or sizes is None or database.shape[0] == 0:
+        return reference.range_count(queries, database, radius, allowed)
+
+    def num_values(num_queries: int) -> int:
+        return int(sizes(num_queries, database.shape[0], database.shape[1], radius))
+
+    counts = range_count_fake(queries)
+    for part in query_parts(queries.shape[0], num_values):
+        space = workspace(queries, num_values(part.stop - part.start))
+        pair = pair_arguments(queries[part], database)
+        count(*pair, radius, address(allowed), counts[part].data_ptr(), space.data_ptr(), *cuda_arguments(queries))
+    return counts
+
+
+def range_count_fake(queries: Tensor, *_: Any) -> Tensor:
+    """Room for the counts of a range search."""
+    return queries.new_empty(queries.shape[0], dtype=torch.int64)
 
 
 def _range_nearest_cpu(
     queries: Tensor, database: Tensor, radius: int, max_results: int, threads: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    offsets, found_distances, found_indices = _range_search(queries, database, radius, threads)
-    counts = offsets.diff()
+    if max_results == 0:
+        counts = _range_count(queries, database, radius, None, threads)
+        return counts, *_range_nearest_fake(queries, database, radius, max_results, threads)[1:]
+    offsets, found_distances, found_indices, counts = _range_search(
+        queries, database, radius, None, max_results, threads
+    )
     _, distances, indices = _range_nearest_fake(queries, database, radius, max_results, threads)
     distances.fill_(torch.iinfo(torch.int32).max)
     indices.fill_(-1)
-    query = torch.repeat_interleave(counts)
-    place = torch.arange(len(query), device=queries.device) - offsets[query]
-    kept = place < max_results
-    distances[query[kept], place[kept]] = found_distances[kept]
-    indices[query[kept], place[kept]] = found_indices[kept]
+    filled = torch.arange(max_results, device=queries.device) < offsets.diff()[:, None]
+    distances[filled] = found_distances
+    indices[filled] = found_indices
     return counts, distances, indices
 
 
@@ -279,20 +384,29 @@ def _range_nearest_cuda(
     queries: Tensor, database: Tensor, radius: int, max_results: int, threads: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     queries, database = code_rows(queries, database)
-    kernel, sizes = _loader.cuda_kernel("cuda_range_nearest"), _loader.cuda_kernel("cuda_range_workspace")
-    if kernel is None or sizes is None or database.shape[0] == 0 or max_results == 0:
+    if _loader.cuda_kernel("cuda_range_nearest") is None or database.shape[0] == 0 or max_results == 0:
         return _range_nearest_cpu(queries, database, radius, max_results, threads)
+    return _nearest_on_cuda(queries, database, radius, max_results, None)
+
+
+def _nearest_on_cuda(
+    queries: Tensor, database: Tensor, radius: int, max_results: int, allowed: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    kernel, sizes = _loader.cuda_kernel("cuda_range_nearest"), _loader.cuda_kernel("cuda_range_workspace")
+    assert kernel is not None
+    assert sizes is not None
 
     def num_values(num_queries: int) -> int:
         return int(sizes(num_queries, database.shape[0], database.shape[1], radius))
 
-    counts, distances, indices = _range_nearest_fake(queries, database, radius, max_results, threads)
+    counts, distances, indices = _range_nearest_fake(queries, database, radius, max_results, 0)
     for part in query_parts(queries.shape[0], num_values):
         space = workspace(queries, num_values(part.stop - part.start))
         kernel(
             *pair_arguments(queries[part], database),
             radius,
             max_results,
+            address(allowed),
             counts[part].data_ptr(),
             distances[part].data_ptr(),
             indices[part].data_ptr(),
@@ -326,10 +440,17 @@ _topk = define(
     fake=_topk_fake,
 )
 _range_search = define(
-    "range_search(Tensor queries, Tensor database, int radius, int threads) -> (Tensor, Tensor, Tensor)",
+    "range_search(Tensor queries, Tensor database, int radius, Tensor? allowed, SymInt? max_results, int threads)"
+    " -> (Tensor, Tensor, Tensor, Tensor)",
     cpu=_range_search_cpu,
     cuda=_range_search_cuda,
     fake=_range_search_fake,
+)
+_range_count = define(
+    "range_count(Tensor queries, Tensor database, int radius, Tensor? allowed, int threads) -> Tensor",
+    cpu=_range_count_cpu,
+    cuda=_range_count_cuda,
+    fake=range_count_fake,
 )
 _range_nearest = define(
     "range_nearest(Tensor queries, Tensor database, int radius, SymInt max_results, int threads)"

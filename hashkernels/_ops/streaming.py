@@ -13,9 +13,9 @@ from torch import Tensor
 
 CHUNK_BYTES = 1 << 28  # two of them are on the device at a time
 
-# Distances and indices [Q, n] of the nearest, or offsets [Q + 1], distances and indices of all within a radius.
+# Distances and indices [Q, n] of the nearest; offsets, distances, indices and counts of a range search.
 Nearest = tuple[Tensor, Tensor]
-Ranges = tuple[Tensor, Tensor, Tensor]
+Ranges = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def streams(queries: Tensor, database: Tensor) -> bool:
@@ -37,29 +37,47 @@ def topk(
 ) -> Nearest:
     """The k nearest by ``search(chunk, k, allowed)``."""
     found: Nearest | None = None
-    for first, part in chunks(database, queries.device):
-        within = None if allowed is None else allowed[first : first + len(part)].to(queries.device)
+    for first, part, within in _chunks_and_masks(queries, database, allowed):
         found = _nearest_of(found, search(part, min(k, len(part)), within), first, k)
     assert found is not None
     return found
 
 
-def range_search(queries: Tensor, database: Tensor, search: Callable[[Tensor], Ranges]) -> Ranges:
-    """All within the radius of ``search(chunk)``."""
-    counts, keys, distances, indices = [], [], [], []
-    step = 8 * queries.shape[1] + 1
-    for first, part in chunks(database, queries.device):
-        offsets, near, at = search(part)
-        counts.append(offsets.diff())
-        query = torch.repeat_interleave(counts[-1], output_size=len(near))
-        keys.append(query * step + near)
+def range_search(
+    queries: Tensor,
+    database: Tensor,
+    allowed: Tensor | None,
+    max_results: int | None,
+    search: Callable[[Tensor, Tensor | None], Ranges],
+) -> Ranges:
+    """All within the radius, or the ``max_results`` nearest, of ``search(chunk, allowed)``."""
+    total = torch.zeros(len(queries), dtype=torch.int64, device=queries.device)
+    rows, distances, indices = [], [], []
+    for first, part, within in _chunks_and_masks(queries, database, allowed):
+        offsets, near, at, counts = search(part, within)
+        total += counts
+        rows.append(torch.repeat_interleave(offsets.diff(), output_size=len(near)))
         distances.append(near)
         indices.append(at + first)
     # Chunks come in the order of the index, so a stable sort leaves equal distances in it.
-    order = torch.cat(keys).sort(stable=True).indices
-    offsets = torch.zeros(len(queries) + 1, dtype=torch.int64, device=queries.device)
-    torch.cumsum(torch.stack(counts).sum(dim=0), 0, out=offsets[1:])
-    return offsets, torch.cat(distances)[order], torch.cat(indices)[order]
+    query, near, at = torch.cat(rows), torch.cat(distances), torch.cat(indices)
+    order = (query * (8 * queries.shape[1] + 1) + near).sort(stable=True).indices
+    query, near, at = query[order], near[order], at[order]
+    offsets = _offsets(torch.bincount(query, minlength=len(queries)))
+    if max_results is None:
+        return offsets, near, at, total
+    kept = torch.arange(len(query), device=query.device) - offsets[query] < max_results
+    return _offsets(total.clamp(max=max_results)), near[kept], at[kept], total
+
+
+def range_count(
+    queries: Tensor, database: Tensor, allowed: Tensor | None, count: Callable[[Tensor, Tensor | None], Tensor]
+) -> Tensor:
+    """The sum over all chunks of ``count(chunk, allowed)``."""
+    total = torch.zeros(len(queries), dtype=torch.int64, device=queries.device)
+    for _, part, within in _chunks_and_masks(queries, database, allowed):
+        total += count(part, within)
+    return total
 
 
 def range_nearest(
@@ -86,6 +104,18 @@ def retrieval_counts(
     ]
     total, relevant = (torch.stack(parts).sum(dim=0) for parts in zip(*sums, strict=True))
     return total, relevant
+
+
+def _offsets(counts: Tensor) -> Tensor:
+    return torch.cat((counts.new_zeros(1), counts.cumsum(0)))
+
+
+def _chunks_and_masks(
+    queries: Tensor, database: Tensor, allowed: Tensor | None
+) -> Iterator[tuple[int, Tensor, Tensor | None]]:
+    """The chunks, each with what is allowed of it."""
+    for first, part in chunks(database, queries.device):
+        yield first, part, None if allowed is None else allowed[first : first + len(part)].to(queries.device)
 
 
 def _nearest_of(found: Nearest | None, more: Nearest, first: int, k: int) -> Nearest:

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 
 from hashkernels._arrays import ArrayT, like, to_tensors
-from hashkernels._validation import check_bits, check_codes, check_int, check_positions
-from hashkernels.index.search import RangeResult, SearchResult, allowed_mask
+from hashkernels._validation import check_bits, check_codes, check_device, check_int, check_positions
+from hashkernels.index.search import LimitedRangeResult, RangeResult, SearchResult, allowed_mask, range_result
 from hashkernels.index.storage import new_storage
 
 
@@ -25,6 +25,11 @@ class BinaryIndex:
 
     Args:
         bits: the length of a code, in 1..4096.
+        device: "cpu", or a GPU such as "cuda" or "cuda:1", in whose memory the codes then stay, packed. Such an index
+            takes tensors of its device beside CPU tensors and NumPy arrays; results are where the queries were.
+
+    Raises:
+        ValueError: ``bits`` is out of range, or torch sees no such device.
 
     >>> import numpy as np
     >>> index = BinaryIndex(8)
@@ -33,14 +38,20 @@ class BinaryIndex:
     SearchResult(distances=array([[1, 1]], dtype=int32), indices=array([[0, 2]]))
     """
 
-    def __init__(self, bits: int) -> None:
+    def __init__(self, bits: int, *, device: str | torch.device = "cpu") -> None:
         self._bits = check_bits(bits)
-        self._storage = new_storage(self.bytes_per_code)
+        self._device = check_device("device", device)
+        self._storage = new_storage(self.bytes_per_code, self._device)
 
     @property
     def bits(self) -> int:
         """The length of a code."""
         return self._bits
+
+    @property
+    def device(self) -> torch.device:
+        """Where the codes are."""
+        return self._device
 
     @property
     def ntotal(self) -> int:
@@ -139,24 +150,79 @@ class BinaryIndex:
             return self._storage.method(codes.shape[0], threads)
         return SearchResult(*(like(queries, part) for part in self._storage.topk(codes, k, allowed, threads)))
 
-    def range_search(self, queries: ArrayT, radius: int, *, threads: int | None = None) -> RangeResult[ArrayT]:
+    @overload
+    def range_search(
+        self,
+        queries: ArrayT,
+        radius: int,
+        *,
+        filter: ArrayT | None = None,
+        max_results: None = None,
+        threads: int | None = None,
+    ) -> RangeResult[ArrayT]: ...
+    @overload
+    def range_search(
+        self,
+        queries: ArrayT,
+        radius: int,
+        *,
+        filter: ArrayT | None = None,
+        max_results: int,
+        threads: int | None = None,
+    ) -> LimitedRangeResult[ArrayT]: ...
+    def range_search(
+        self,
+        queries: ArrayT,
+        radius: int,
+        *,
+        filter: ArrayT | None = None,
+        max_results: int | None = None,
+        threads: int | None = None,
+    ) -> RangeResult[ArrayT] | LimitedRangeResult[ArrayT]:
         """All codes within ``radius`` bits, inclusive, of each query; see ``hashkernels.range_search``.
 
         Args:
             queries: uint8 [Q, ceil(bits / 8)], a CPU tensor or a NumPy array, pad bits zero.
             radius: in 0..``bits``.
+            filter: the positions that may be found, as in ``search``. Default: all.
+            max_results: keep at most that many of each query, the nearest by (distance, position). Default: all.
             threads: how many threads to use; default ``hashkernels.get_num_threads()``.
 
         Returns:
-            ``RangeResult(offsets, distances, indices)`` of the same kind as ``queries``.
+            ``RangeResult(offsets, distances, indices)`` of the same kind as ``queries``; with ``max_results``
+            ``LimitedRangeResult``, whose ``counts`` say how many there are.
 
         Raises:
-            ValueError: the index is empty, ``radius`` is out of range, or the codes do not fit.
-            TypeError: ``queries`` is not uint8.
+            ValueError: the index is empty, ``radius``, ``max_results`` or a position of ``filter`` is out of range, or
+                the codes do not fit.
+            TypeError: ``queries`` is not uint8, or tensors and NumPy arrays are mixed.
         """
         codes = self._checked_queries(queries)
         radius = check_int("radius", radius, 0, self._bits)
-        return RangeResult(*(like(queries, part) for part in self._storage.range_search(codes, radius, threads)))
+        allowed = allowed_mask(queries, filter, self.ntotal)
+        if max_results is not None:
+            max_results = check_int("max_results", max_results, 1)
+        found = self._storage.range_search(codes, radius, allowed, max_results, threads)
+        return range_result(queries, found, max_results)
+
+    def range_count(
+        self, queries: ArrayT, radius: int, *, filter: ArrayT | None = None, threads: int | None = None
+    ) -> ArrayT:
+        """How many codes lie within ``radius`` bits, inclusive, of each query; see ``hashkernels.range_count``.
+
+        Args:
+            queries, radius, filter, threads: as in ``range_search``.
+
+        Returns:
+            int64 [Q], of the same kind as ``queries``.
+
+        Raises:
+            ValueError, TypeError: as ``range_search``.
+        """
+        codes = self._checked_queries(queries)
+        radius = check_int("radius", radius, 0, self._bits)
+        allowed = allowed_mask(queries, filter, self.ntotal)
+        return like(queries, self._storage.range_count(codes, radius, allowed, threads))
 
     @overload
     def reconstruct(self, positions: int) -> npt.NDArray[np.uint8]: ...
@@ -182,7 +248,7 @@ class BinaryIndex:
             return self._storage.gather(torch.tensor([position], device="cpu"))[0].numpy()
         (chosen,) = to_tensors(positions=positions)
         check_positions("positions", chosen, self.ntotal)
-        found = self._storage.gather(self._on_cpu("positions", chosen).long())
+        found = self._storage.gather(self._within_reach("positions", chosen).long())
         return found.numpy() if isinstance(positions, np.ndarray) else found
 
     def _checked_queries(self, queries: ArrayT) -> torch.Tensor:
@@ -192,9 +258,10 @@ class BinaryIndex:
         return self._checked("queries", codes)
 
     def _checked(self, name: str, codes: torch.Tensor) -> torch.Tensor:
-        return self._on_cpu(name, check_codes(name, codes, self._bits))
+        return self._within_reach(name, check_codes(name, codes, self._bits))
 
-    def _on_cpu(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
-        if tensor.device.type != "cpu":
-            raise ValueError(f"{name} must be on cpu like the index, got {tensor.device}")
+    def _within_reach(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.device.type != "cpu" and tensor.device != self._device:
+            places = "cpu" if self._device.type == "cpu" else f"cpu or {self._device}"
+            raise ValueError(f"{name} must be on {places} like the index, got {tensor.device}")
         return tensor

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Generic, Literal, NamedTuple
+from typing import Generic, Literal, NamedTuple, overload
 
 import torch
 from torch import Tensor
@@ -27,6 +27,16 @@ class RangeResult(NamedTuple, Generic[ArrayT]):
     offsets: ArrayT  # int64 [Q + 1]
     distances: ArrayT  # int32 [offsets[-1]]
     indices: ArrayT  # int64 [offsets[-1]]
+
+
+class LimitedRangeResult(NamedTuple, Generic[ArrayT]):
+    """The nearest codes within a radius, and how many there are: row q was cut where ``counts[q]`` is larger than
+    ``offsets[q + 1] - offsets[q]``."""
+
+    offsets: ArrayT  # int64 [Q + 1]
+    distances: ArrayT  # int32 [offsets[-1]]
+    indices: ArrayT  # int64 [offsets[-1]]
+    counts: ArrayT  # int64 [Q]
 
 
 def hamming_distance(
@@ -112,14 +122,38 @@ def topk(
     return SearchResult(like(queries, distances), like(queries, indices))
 
 
+@overload
 def range_search(
     queries: ArrayT,
     database: ArrayT,
     radius: int,
     *,
     bits: int | None = None,
+    filter: ArrayT | None = None,
+    max_results: None = None,
     threads: int | None = None,
-) -> RangeResult[ArrayT]:
+) -> RangeResult[ArrayT]: ...
+@overload
+def range_search(
+    queries: ArrayT,
+    database: ArrayT,
+    radius: int,
+    *,
+    bits: int | None = None,
+    filter: ArrayT | None = None,
+    max_results: int,
+    threads: int | None = None,
+) -> LimitedRangeResult[ArrayT]: ...
+def range_search(
+    queries: ArrayT,
+    database: ArrayT,
+    radius: int,
+    *,
+    bits: int | None = None,
+    filter: ArrayT | None = None,
+    max_results: int | None = None,
+    threads: int | None = None,
+) -> RangeResult[ArrayT] | LimitedRangeResult[ArrayT]:
     """All database codes within a Hamming distance of ``radius``, inclusive, of each query.
 
     Args:
@@ -128,25 +162,83 @@ def range_search(
         radius: in bits, in 0..``bits``.
         bits: the length of a code; given, the pad bits are checked to be zero (on a GPU only after
             ``hashkernels.validate(True)``). Default: all, 8 W.
+        filter: the positions that may be found, as in ``topk``. Default: all.
+        max_results: keep at most that many of each query, the nearest by (distance, index), so that one cluster of
+            equal codes cannot fill the memory. At least 1. Default: keep all.
         threads: how many threads to use; default ``hashkernels.get_num_threads()``.
 
     Returns:
         ``RangeResult(offsets, distances, indices)``: int64 [Q + 1], int32 and int64 [total], of the same kind and on
         the same device as ``queries``. Query q found ``indices[offsets[q]:offsets[q + 1]]``, by (distance, index).
+        With ``max_results`` ``LimitedRangeResult(offsets, distances, indices, counts)``: ``counts``, int64 [Q], says
+        how many lie within the radius, so query q was cut where ``counts[q] > max_results``.
 
     Raises:
-        ValueError: widths or devices differ, pad bits are set, the database is empty, ``radius`` is out of range.
-        TypeError: codes are not uint8, or one argument is a tensor and the other a NumPy array.
+        ValueError: widths or devices differ, pad bits are set, the database is empty, ``radius``, ``max_results`` or a
+            position of ``filter`` is out of range.
+        TypeError: codes are not uint8, or tensors and NumPy arrays are mixed.
 
     >>> import numpy as np
     >>> database = np.array([[0b0110], [0b1011], [0b0000], [0b1000]], np.uint8)
     >>> range_search(np.array([[0b1010], [0b0111]], np.uint8), database, 1)
     RangeResult(offsets=array([0, 2, 3]), distances=array([1, 1, 1], dtype=int32), indices=array([1, 3, 0]))
+    >>> range_search(np.array([[0b1010], [0b0111]], np.uint8), database, 1, max_results=1).counts
+    array([2, 1])
     """
+    query_codes, database_codes, radius = _range_arguments(queries, database, radius, bits)
+    allowed = allowed_mask(queries, filter, database_codes.shape[0])
+    if max_results is not None:
+        max_results = check_int("max_results", max_results, 1)
+    found = _ops.range_search(query_codes, database_codes, radius, allowed, max_results, threads)
+    return range_result(queries, found, max_results)
+
+
+def range_count(
+    queries: ArrayT,
+    database: ArrayT,
+    radius: int,
+    *,
+    bits: int | None = None,
+    filter: ArrayT | None = None,
+    threads: int | None = None,
+) -> ArrayT:
+    """How many database codes lie within a Hamming distance of ``radius``, inclusive, of each query.
+
+    What ``range_search`` would find is only counted: the memory does not depend on it.
+
+    Args:
+        queries, database, radius, bits, filter, threads: as in ``range_search``.
+
+    Returns:
+        int64 [Q], of the same kind and on the same device as ``queries``.
+
+    Raises:
+        ValueError, TypeError: as ``range_search``.
+
+    >>> import numpy as np
+    >>> database = np.array([[0b0110], [0b1011], [0b0000], [0b1000]], np.uint8)
+    >>> range_count(np.array([[0b1010], [0b0111]], np.uint8), database, 1)
+    array([2, 1])
+    """
+    query_codes, database_codes, radius = _range_arguments(queries, database, radius, bits)
+    allowed = allowed_mask(queries, filter, database_codes.shape[0])
+    return like(queries, _ops.range_count(query_codes, database_codes, radius, allowed, threads))
+
+
+def range_result(
+    queries: ArrayT, found: tuple[Tensor, Tensor, Tensor, Tensor], max_results: int | None
+) -> RangeResult[ArrayT] | LimitedRangeResult[ArrayT]:
+    """What a range op returned in the kind of ``queries``."""
+    offsets, distances, indices, counts = (like(queries, part) for part in found)
+    if max_results is None:
+        return RangeResult(offsets, distances, indices)
+    return LimitedRangeResult(offsets, distances, indices, counts)
+
+
+def _range_arguments(queries: ArrayT, database: ArrayT, radius: int, bits: int | None) -> tuple[Tensor, Tensor, int]:
     query_codes, database_codes = to_tensors(queries=queries, database=database)
     num_bits = check_code_pair(query_codes, database_codes, bits)
-    found = _ops.range_search(query_codes, database_codes, check_int("radius", radius, 0, num_bits), threads)
-    return RangeResult(*(like(queries, part) for part in found))
+    return query_codes, database_codes, check_int("radius", radius, 0, num_bits)
 
 
 def allowed_mask(queries: ArrayT, filter: ArrayT | None, num_database: int) -> Tensor | None:

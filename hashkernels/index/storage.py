@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from hashkernels import _ops
+from hashkernels.index.device_storage import DeviceStorage
 
 
 class Storage(Protocol):
-    """The codes of an index, numbered in the order in which they were added. Arguments are checked CPU tensors."""
+    """The codes of an index, numbered in the order in which they were added. Arguments are checked tensors
+    from the CPU, or from the device of the index, and results are where the first of them was."""
 
     count: int
 
@@ -21,8 +23,13 @@ class Storage(Protocol):
     def topk(self, queries: Tensor, k: int, allowed: Tensor | None, threads: int | None) -> tuple[Tensor, Tensor]:
         """Distances int32 [Q, k] and positions int64 [Q, k]."""
 
-    def range_search(self, queries: Tensor, radius: int, threads: int | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Offsets int64 [Q + 1], distances int32 and positions int64."""
+    def range_search(
+        self, queries: Tensor, radius: int, allowed: Tensor | None, max_results: int | None, threads: int | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Offsets int64 [Q + 1], distances int32, positions int64 and counts int64 [Q]."""
+
+    def range_count(self, queries: Tensor, radius: int, allowed: Tensor | None, threads: int | None) -> Tensor:
+        """Counts int64 [Q]."""
 
     def gather(self, positions: Tensor) -> Tensor:
         """A copy of the codes at positions int64 [n], uint8 [n, W]."""
@@ -31,8 +38,10 @@ class Storage(Protocol):
         """How a search of that many queries would run, as ``_ops.search_method`` names it."""
 
 
-def new_storage(num_bytes: int) -> Storage:
-    """An empty storage of the kind that is searched fastest here."""
+def new_storage(num_bytes: int, device: torch.device) -> Storage:
+    """An empty storage of the kind that is searched fastest there."""
+    if device.type != "cpu":
+        return DeviceStorage(num_bytes, device)
     return SlicedStorage(num_bytes) if _ops.has_sliced_search() else PackedStorage(num_bytes)
 
 
@@ -53,8 +62,13 @@ class SlicedStorage:
     def topk(self, queries: Tensor, k: int, allowed: Tensor | None, threads: int | None) -> tuple[Tensor, Tensor]:
         return _ops.sliced_topk(queries, self._planes, self.count, k, allowed, threads)
 
-    def range_search(self, queries: Tensor, radius: int, threads: int | None) -> tuple[Tensor, Tensor, Tensor]:
-        return _ops.sliced_range_search(queries, self._planes, self.count, radius, threads)
+    def range_search(
+        self, queries: Tensor, radius: int, allowed: Tensor | None, max_results: int | None, threads: int | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return _ops.sliced_range_search(queries, self._planes, self.count, radius, allowed, max_results, threads)
+
+    def range_count(self, queries: Tensor, radius: int, allowed: Tensor | None, threads: int | None) -> Tensor:
+        return _ops.sliced_range_count(queries, self._planes, self.count, radius, allowed, threads)
 
     def gather(self, positions: Tensor) -> Tensor:
         return _ops.gather_codes(self._planes, positions)
@@ -79,8 +93,13 @@ class PackedStorage:
     def topk(self, queries: Tensor, k: int, allowed: Tensor | None, threads: int | None) -> tuple[Tensor, Tensor]:
         return _ops.topk(queries, self._rows[: self.count], k, allowed, threads)
 
-    def range_search(self, queries: Tensor, radius: int, threads: int | None) -> tuple[Tensor, Tensor, Tensor]:
-        return _ops.range_search(queries, self._rows[: self.count], radius, threads)
+    def range_search(
+        self, queries: Tensor, radius: int, allowed: Tensor | None, max_results: int | None, threads: int | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return _ops.range_search(queries, self._rows[: self.count], radius, allowed, max_results, threads)
+
+    def range_count(self, queries: Tensor, radius: int, allowed: Tensor | None, threads: int | None) -> Tensor:
+        return _ops.range_count(queries, self._rows[: self.count], radius, allowed, threads)
 
     def gather(self, positions: Tensor) -> Tensor:
         return self._rows[positions]

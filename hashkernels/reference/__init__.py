@@ -15,7 +15,7 @@ from hashkernels.reference.pairwise import (
     pair_likelihood,
 )
 from hashkernels.reference.retrieval import index_order_precision, retrieval_counts
-from hashkernels.reference.search import hamming_distance, range_search, topk
+from hashkernels.reference.search import hamming_distance, range_count, range_search, topk
 
 __all__ = [
     "BLOCK_CODES",
@@ -28,6 +28,7 @@ __all__ = [
     "pack_labels",
     "pair_cauchy",
     "pair_likelihood",
+    "range_count",
     "range_search",
     "retrieval_counts",
     "slice_codes",

@@ -44,25 +44,46 @@ def topk(queries: Tensor, database: Tensor, k: int, allowed: Tensor | None) -> t
     return distances, indices
 
 
-def range_search(queries: Tensor, database: Tensor, radius: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Everything within ``radius``: offsets int64 [Q + 1], then int32 and int64 rows by (distance, index)."""
+def range_search(
+    queries: Tensor, database: Tensor, radius: int, allowed: Tensor | None, max_results: int | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Everything within ``radius``, at most the ``max_results`` nearest of a query: offsets int64 [Q + 1], int32 and
+    int64 rows by (distance, index), and counts int64 [Q] of all that is within."""
     num_queries, num_database = queries.shape[0], database.shape[0]
-    counts = torch.zeros(num_queries + 1, dtype=torch.int64, device=queries.device)
+    counts = torch.zeros(num_queries, dtype=torch.int64, device=queries.device)
     found_distances = [torch.empty(0, dtype=torch.int32, device=queries.device)]
     found_indices = [torch.empty(0, dtype=torch.int64, device=queries.device)]
     for rows in row_blocks(queries):
         keys = []
         for columns, block in distance_blocks(queries[rows], database):
-            row, column = torch.nonzero(block <= radius, as_tuple=True)
+            row, column = torch.nonzero(_within(block, columns, radius, allowed), as_tuple=True)
             keys.append((row * (radius + 1) + block[row, column]) * num_database + column + columns.start)
         ordered = torch.cat(keys).sort().values
         row_and_distance = ordered // num_database
-        counts[rows.start + 1 : rows.stop + 1] = torch.bincount(
-            row_and_distance // (radius + 1), minlength=rows.stop - rows.start
-        )
+        row = row_and_distance // (radius + 1)
+        counts[rows] = torch.bincount(row, minlength=rows.stop - rows.start)
+        if max_results is not None:
+            rank = torch.arange(len(row), device=row.device) - (counts[rows].cumsum(0) - counts[rows])[row]
+            ordered, row_and_distance = ordered[rank < max_results], row_and_distance[rank < max_results]
         found_distances.append((row_and_distance % (radius + 1)).to(torch.int32))
         found_indices.append(ordered % num_database)
-    return counts.cumsum(0), torch.cat(found_distances), torch.cat(found_indices)
+    kept = counts if max_results is None else counts.clamp(max=max_results)
+    offsets = torch.cat((kept.new_zeros(1), kept.cumsum(0)))
+    return offsets, torch.cat(found_distances), torch.cat(found_indices), counts
+
+
+def range_count(queries: Tensor, database: Tensor, radius: int, allowed: Tensor | None) -> Tensor:
+    """How many codes lie within ``radius``, int64 [Q]."""
+    counts = torch.zeros(queries.shape[0], dtype=torch.int64, device=queries.device)
+    for rows in row_blocks(queries):
+        for columns, block in distance_blocks(queries[rows], database):
+            counts[rows] += _within(block, columns, radius, allowed).sum(1)
+    return counts
+
+
+def _within(block: Tensor, columns: slice, radius: int, allowed: Tensor | None) -> Tensor:
+    near = block <= radius
+    return near if allowed is None else near & allowed[columns]
 
 
 def row_blocks(queries: Tensor) -> Iterator[slice]:

@@ -52,6 +52,15 @@ def check_against_popcounts(
     np.testing.assert_array_equal(within.offsets, [0, *(ordered <= radius).sum(1).cumsum()])
     np.testing.assert_array_equal(within.distances, ordered[ordered <= radius])
     np.testing.assert_array_equal(within.indices, order[ordered <= radius])
+    kept = (ordered <= radius) & mask[order]
+    counts = kept.sum(1)
+    np.testing.assert_array_equal(index.range_count(queries, radius, filter=mask, threads=threads), counts)
+    kept &= kept.cumsum(1) <= k
+    limited = index.range_search(queries, radius, filter=mask, max_results=k, threads=threads)
+    np.testing.assert_array_equal(limited.counts, counts)
+    np.testing.assert_array_equal(limited.offsets, [0, *kept.sum(1).cumsum()])
+    np.testing.assert_array_equal(limited.distances, ordered[kept])
+    np.testing.assert_array_equal(limited.indices, order[kept])
 
 
 def test_search_over_what_was_added_in_parts(isa: str, index: hk.BinaryIndex, codes: np.ndarray) -> None:
@@ -227,6 +236,8 @@ def test_an_empty_index_says_so() -> None:
         index.search(query, 1)
     with pytest.raises(ValueError, match="the index must hold at least one code to be searched, got none"):
         index.range_search(query, 1)
+    with pytest.raises(ValueError, match="the index must hold at least one code to be searched, got none"):
+        index.range_count(query, 1)
     with pytest.raises(ValueError, match="positions must name one of the codes of the index, which holds none"):
         index.reconstruct(0)
 
@@ -246,6 +257,8 @@ def test_arguments_are_checked(index: hk.BinaryIndex) -> None:
         index.search(np.zeros((1, 9), np.uint8), 301)
     with pytest.raises(ValueError, match=r"radius must be in 0\.\.65, got 66"):
         index.range_search(np.zeros((1, 9), np.uint8), 66)
+    with pytest.raises(ValueError, match="max_results must be at least 1, got 0"):
+        index.range_search(np.zeros((1, 9), np.uint8), 6, max_results=0)
     with pytest.raises(ValueError, match=r"positions must be in 0\.\.299, got 300"):
         index.reconstruct(300)
     with pytest.raises(ValueError, match=r"positions must be in 0\.\.299, got -1"):

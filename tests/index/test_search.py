@@ -137,6 +137,44 @@ def test_topk_under_a_filter(isa: str, bits: int, share: float, threads: int) ->
         np.testing.assert_array_equal(result.indices, order)
 
 
+@given(
+    num_database=st.integers(1, 700),
+    spread=st.sampled_from([0.0, 0.05, 0.5]),
+    share=st.sampled_from([None, 0.0, 0.3]),
+    max_results=st.sampled_from([1, 2, 7, 40, 5000]),
+    radius=st.integers(0, 40),
+)
+def test_range_search_under_limits(
+    isa: str, num_database: int, spread: float, share: float | None, max_results: int, radius: int
+) -> None:
+    case = Case(random_codes(20, 40, 1, spread), random_codes(num_database, 40, 2, spread))
+    mask = None if share is None else np.random.default_rng(3).random(num_database) < share
+    inside = case.ordered <= radius
+    if mask is not None:
+        inside &= mask[case.order]
+    counts = inside.sum(1)
+    kept = inside & (inside.cumsum(1) <= max_results)
+    pair = (case.queries, case.database, radius)
+    found = hk.range_search(*pair, filter=mask, max_results=max_results)
+    assert [part.dtype for part in found] == [np.int64, np.int32, np.int64, np.int64]
+    np.testing.assert_array_equal(found.offsets, [0, *kept.sum(1).cumsum()])
+    np.testing.assert_array_equal(found.distances, case.ordered[kept])
+    np.testing.assert_array_equal(found.indices, case.order[kept])
+    np.testing.assert_array_equal(found.counts, counts)
+    np.testing.assert_array_equal(hk.range_count(*pair, filter=mask), counts)
+    everything = hk.range_search(*pair, filter=mask)
+    assert len(everything) == 3
+    np.testing.assert_array_equal(everything.indices, case.order[inside])
+
+
+def test_a_limit_keeps_little_of_a_large_cluster(isa: str, threads: int) -> None:
+    database = np.zeros((20_000, 8), np.uint8)
+    database[:19_000, 0] = 1
+    found = hk.range_search(database[-20:], database, 1, max_results=1500, threads=threads)
+    assert (found.counts == 20_000).all()
+    assert (found.indices.reshape(20, 1500) == [*range(19_000, 20_000), *range(500)]).all()
+
+
 def test_strided_and_unaligned_codes(isa: str) -> None:
     wide = np.random.default_rng(0).integers(0, 256, (300, 67), dtype=np.uint8)
     for database in (
@@ -185,6 +223,7 @@ def test_no_queries(isa: str) -> None:
     assert hk.topk(queries, database, 3).indices.shape == (0, 3)
     result = hk.range_search(queries, database, 3)
     assert (result.offsets.tolist(), result.indices.tolist()) == ([0], [])
+    assert hk.range_count(queries, database, 3).shape == (0,)
 
 
 def test_nothing_within_the_radius(isa: str) -> None:
@@ -228,7 +267,12 @@ CODES = np.zeros((4, 2), np.uint8)
 def test_every_search_names_what_is_wrong_with_the_codes(
     queries: np.ndarray, database: np.ndarray, error: type[Exception], message: str
 ) -> None:
-    for search in (hk.hamming_distance, lambda q, d: hk.topk(q, d, 1), lambda q, d: hk.range_search(q, d, 1)):
+    for search in (
+        hk.hamming_distance,
+        lambda q, d: hk.topk(q, d, 1),
+        lambda q, d: hk.range_search(q, d, 1),
+        lambda q, d: hk.range_count(q, d, 1),
+    ):
         with pytest.raises(error, match=message):
             search(queries, database)
 
@@ -270,6 +314,15 @@ def test_k_out_of_range(k: int, shown: str) -> None:
 def test_radius_out_of_range(radius: int) -> None:
     with pytest.raises(ValueError, match=rf"^radius must be in 0\.\.11, got {radius}$"):
         hk.range_search(CODES, CODES, radius, bits=11)
+    with pytest.raises(ValueError, match=rf"^radius must be in 0\.\.11, got {radius}$"):
+        hk.range_count(CODES, CODES, radius, bits=11)
+
+
+def test_max_results_is_checked() -> None:
+    with pytest.raises(ValueError, match="max_results must be at least 1, got 0"):
+        hk.range_search(CODES, CODES, 1, max_results=0)
+    with pytest.raises(TypeError, match="max_results must be an int, got float"):
+        hk.range_search(CODES, CODES, 1, max_results=2.0)
 
 
 @pytest.mark.parametrize(
@@ -287,6 +340,10 @@ def test_radius_out_of_range(radius: int) -> None:
 def test_filter_is_checked(allowed: object, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         hk.topk(CODES, CODES, 1, filter=allowed)
+    with pytest.raises(error, match=message):
+        hk.range_search(CODES, CODES, 1, filter=allowed)
+    with pytest.raises(error, match=message):
+        hk.range_count(CODES, CODES, 1, filter=allowed)
 
 
 def test_integers_of_numpy_are_integers_and_floats_are_not() -> None:

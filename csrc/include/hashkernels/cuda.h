@@ -51,19 +51,21 @@ int64_t topk_workspace(int64_t num_queries, int64_t num_database, int num_bytes)
 Status topk(const Codes& queries, const Codes& database, int64_t k, const uint8_t* allowed, int32_t* distances,
             int64_t* indices, int64_t* workspace, int device, void* stream) noexcept;
 
-// range_fill uses up what range_count left in the workspace, for the same queries, database and radius; between the two
+// range_fill uses up what range_count left in the workspace, for the same arguments; between the two
 // the caller turns counts into offsets.
 int64_t range_workspace(int64_t num_queries, int64_t num_database, int num_bytes, int radius) noexcept;
-Status range_count(const Codes& queries, const Codes& database, int radius, int64_t* counts, int64_t* workspace,
-                   int device, void* stream) noexcept;
-Status range_fill(const Codes& queries, const Codes& database, int radius, const int64_t* offsets, int32_t* distances,
-                  int64_t* indices, int64_t* workspace, int device, void* stream) noexcept;
+Status range_count(const Codes& queries, const Codes& database, int radius, const uint8_t* allowed, int64_t* counts,
+                   int64_t* workspace, int device, void* stream) noexcept;
+Status range_fill(const Codes& queries, const Codes& database, int radius, const uint8_t* allowed,
+                  const int64_t* offsets, int32_t* distances, int64_t* indices, int64_t* workspace, int device,
+                  void* stream) noexcept;
 
 // The form of fixed size: the max_results nearest codes within `radius` of query q at distances[q * max_results ...],
 // ordered by (distance, index) and padded with (INT32_MAX, -1). counts[q] is how many there are in all: a row with
 // counts[q] > max_results is not complete.
-Status range_nearest(const Codes& queries, const Codes& database, int radius, int64_t max_results, int64_t* counts,
-                     int32_t* distances, int64_t* indices, int64_t* workspace, int device, void* stream) noexcept;
+Status range_nearest(const Codes& queries, const Codes& database, int radius, int64_t max_results,
+                     const uint8_t* allowed, int64_t* counts, int32_t* distances, int64_t* indices, int64_t* workspace,
+                     int device, void* stream) noexcept;
 
 // Embeddings of kFloat32, kFloat16 or kBFloat16; row r starts at data + r * stride (stride in elements).
 struct PairRows {

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "hashkernels/codes.h"
+#include "hashkernels/search.h"
 #include "hashkernels/status.h"
 
 namespace hashkernels {
@@ -37,10 +38,10 @@ Status gather_codes(const SlicedCodes& codes, const int64_t* positions, int64_t 
 // As in search.h, with the same results.
 Status topk(const Codes& queries, const SlicedCodes& database, int64_t k, const uint8_t* allowed, int32_t* distances,
             int64_t* indices, int num_threads) noexcept;
-Status range_count(const Codes& queries, const SlicedCodes& database, int radius, int64_t* counts,
-                   int num_threads) noexcept;
-Status range_fill(const Codes& queries, const SlicedCodes& database, int radius, const int64_t* offsets,
-                  int32_t* distances, int64_t* indices, int num_threads) noexcept;
+Status range_search(const Codes& queries, const SlicedCodes& database, int radius, int64_t max_results,
+                    const uint8_t* allowed, RangeFinds* finds, int num_threads) noexcept;
+Status range_count(const Codes& queries, const SlicedCodes& database, int radius, const uint8_t* allowed,
+                   int64_t* counts, int num_threads) noexcept;
 
 // How a search of num_queries queries runs: "rows" (popcounts, no preparation), "planes" (bit-sliced, one query at a
 // time) or "tables" (bit-sliced, all queries on one carry table a block). `sliced`: over SlicedCodes, else over Codes.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "hashkernels/codes.h"
 #include "hashkernels/status.h"
@@ -14,12 +15,29 @@ namespace hashkernels {
 Status topk(const Codes& queries, const Codes& database, int64_t k, const uint8_t* allowed, int32_t* distances,
             int64_t* indices, int num_threads) noexcept;
 
-// counts[q] = number of database codes within `radius` (inclusive) of query q.
-Status range_count(const Codes& queries, const Codes& database, int radius, int64_t* counts, int num_threads) noexcept;
+// What a radius search found, held until the caller has made room for it: nothing is searched twice.
+class RangeFinds {
+ public:
+  RangeFinds() noexcept;
+  ~RangeFinds();
 
-// Writes the codes within `radius` of query q at offsets[q] .. offsets[q + 1]; offsets hold the running sum of
-// range_count.
-Status range_fill(const Codes& queries, const Codes& database, int radius, const int64_t* offsets, int32_t* distances,
-                  int64_t* indices, int num_threads) noexcept;
+  // After a search that returned kOk. The results of query q are at offsets()[q] .. offsets()[q + 1]; counts()[q] is
+  // how many codes lie within the radius, those that max_results cut off included.
+  const int64_t* offsets() const noexcept;
+  const int64_t* counts() const noexcept;
+  Status write(int32_t* distances, int64_t* indices, int num_threads) const noexcept;
+
+  struct State;
+  std::unique_ptr<State> state;  // for kernels
+};
+
+// All database codes within `radius` (inclusive) of each query; of these the max_results nearest, unless that is 0.
+// `allowed` as above.
+Status range_search(const Codes& queries, const Codes& database, int radius, int64_t max_results,
+                    const uint8_t* allowed, RangeFinds* finds, int num_threads) noexcept;
+
+// counts[q] = how many those are.
+Status range_count(const Codes& queries, const Codes& database, int radius, const uint8_t* allowed, int64_t* counts,
+                   int num_threads) noexcept;
 
 }  // namespace hashkernels

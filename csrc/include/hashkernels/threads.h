@@ -19,6 +19,10 @@ using Task = void (*)(void* context, int64_t index, int worker);
 // interrupt check of the calling thread fired: the remaining tasks were skipped.
 Status parallel_for(int64_t num_tasks, int num_threads, Task task, void* context) noexcept;
 
+// For tasks that take long: whether the parallel_for that runs the calling task is to return kInterrupted, and the task
+// may return early.
+bool stop_requested() noexcept;
+
 // Called now and then on the calling thread during parallel_for; true means stop. Null (the default) never stops.
 using InterruptCheck = bool (*)();
 void set_interrupt_check(InterruptCheck check) noexcept;

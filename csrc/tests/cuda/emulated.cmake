@@ -107,6 +107,7 @@ hashkernels_mutant(warps_with_a_wrong_lane_mask search EmulatedTopK*
                    "(1u << lane_) - 1" "(2u << lane_) - 1" warp_search.cuh)
 hashkernels_mutant(warps_with_a_longer_tail search EmulatedTopK* "row + i < last" "row + i <= last" warp_search.cuh)
 hashkernels_mutant(warps_with_a_place_too_many search EmulatedTopK* "to < limit_" "to <= limit_" warp_search.cuh)
+hashkernels_mutant(warps_that_skip_a_chunk_too_many search EmulatedTopK* "> greatest) return" ">= greatest) return")
 hashkernels_mutant(search_without_its_last_distance search EmulatedTopK* "distance > greatest" "distance >= greatest")
 hashkernels_mutant(index_order_with_a_late_cutoff index_order EmulatedIndexOrder*
                    "rank > cutoffs_.values[cut]" "rank > cutoffs_.values[cut] + 1")

@@ -1,0 +1,104 @@
+#include "finds.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+
+#include "search_plan.hpp"
+
+namespace hashkernels {
+
+Finds::~Finds() {
+  std::free(positions_);
+  std::free(distances_);
+}
+
+bool Finds::make_room(int64_t max_results) {
+  if (max_results == 0 || size_ < 2 * max_results) return grow();
+  compact(max_results);
+  return true;
+}
+
+bool Finds::grow() {
+  const int64_t roomier = std::max<int64_t>(16, 2 * capacity_);
+  void* positions = std::realloc(positions_, sizeof(uint32_t) * roomier);
+  if (positions == nullptr) return false;
+  positions_ = static_cast<uint32_t*>(positions);
+  void* distances = std::realloc(distances_, sizeof(uint16_t) * roomier);
+  if (distances == nullptr) return false;
+  distances_ = static_cast<uint16_t*>(distances);
+  capacity_ = roomier;
+  return true;
+}
+
+void Finds::compact(int64_t max_results) {
+  int64_t counts[kMaxBits + 1] = {};
+  for (int64_t i = 0; i < size_; ++i) ++counts[distances_[i]];
+  int64_t ties = max_results;
+  for (limit_ = 0; counts[limit_] < ties; ++limit_) ties -= counts[limit_];
+  int64_t kept = 0;
+  for (int64_t i = 0; i < size_; ++i) {
+    const bool keep = distances_[i] < limit_ || (distances_[i] == limit_ && ties-- > 0);
+    positions_[kept] = positions_[i];
+    distances_[kept] = distances_[i];
+    kept += keep;
+  }
+  size_ = kept;
+}
+
+RangeFinds::State::State(int64_t queries, int64_t parts, int64_t part_codes, int distance, int64_t results)
+    : num_queries(queries),
+      num_parts(parts),
+      codes_per_part(part_codes),
+      max_distance(distance),
+      max_results(results),
+      offsets(queries + 1),
+      counts(queries),
+      finds_(new (std::nothrow) Finds[queries * parts]) {}
+
+RangeFinds::State::~State() { delete[] finds_; }
+
+void RangeFinds::State::finish() {
+  offsets[0] = 0;
+  for (int64_t q = 0; q < num_queries; ++q) {
+    counts[q] = 0;
+    for (int64_t p = 0; p < num_parts; ++p) counts[q] += at(q, p).num_met();
+    offsets[q + 1] = offsets[q] + (max_results == 0 ? counts[q] : std::min(counts[q], max_results));
+  }
+}
+
+// Sorts by counting, part after part.
+void RangeFinds::State::write_query(int64_t query, int64_t* starts, int32_t* distances, int64_t* indices) {
+  std::fill(starts, starts + max_distance + 2, 0);
+  for (int64_t p = 0; p < num_parts; ++p) {
+    for (int64_t i = 0; i < at(query, p).size(); ++i) ++starts[at(query, p).distance(i) + 1];
+  }
+  starts[0] = offsets[query];
+  for (int d = 0; d <= max_distance; ++d) starts[d + 1] += starts[d];
+  for (int64_t p = 0; p < num_parts; ++p) {
+    const Finds& finds = at(query, p);
+    for (int64_t i = 0; i < finds.size(); ++i) {
+      const int64_t rank = starts[finds.distance(i)]++;
+      if (rank >= offsets[query + 1]) continue;
+      distances[rank] = finds.distance(i);
+      indices[rank] = p * codes_per_part + finds.position(i);
+    }
+  }
+}
+
+RangeFinds::RangeFinds() noexcept = default;
+RangeFinds::~RangeFinds() = default;
+
+const int64_t* RangeFinds::offsets() const noexcept { return state->offsets.data(); }
+const int64_t* RangeFinds::counts() const noexcept { return state->counts.data(); }
+
+Status RangeFinds::write(int32_t* distances, int64_t* indices, int num_threads) const noexcept {
+  constexpr int64_t kQueriesPerTask = 16;
+  return parallel_for(divide_up(state->num_queries, kQueriesPerTask), num_threads, [&](int64_t task, int) {
+    int64_t starts[kMaxBits + 2];
+    const int64_t last = std::min((task + 1) * kQueriesPerTask, state->num_queries);
+    for (int64_t q = task * kQueriesPerTask; q < last; ++q) state->write_query(q, starts, distances, indices);
+  });
+}
+
+}  // namespace hashkernels

@@ -1,0 +1,68 @@
+// What a radius search keeps until the caller has made room for its result.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+#include "hashkernels/search.h"
+#include "parallel.hpp"
+
+namespace hashkernels {
+
+// The finds of one query in one part of the database, added in the order of their positions. Owns its memory.
+class Finds {
+ public:
+  Finds() = default;
+  Finds(const Finds&) = delete;
+  Finds& operator=(const Finds&) = delete;
+  ~Finds();
+
+  // Where only the `max_results` nearest are wanted (0: all), what can no longer be among them is dropped, but counted.
+  // False where there is no more memory.
+  bool add(uint32_t position, int distance, int64_t max_results) {
+    ++num_met_;
+    if (distance >= limit_) return true;
+    if (size_ == capacity_ && !make_room(max_results)) return false;
+    positions_[size_] = position;
+    distances_[size_] = static_cast<uint16_t>(distance);
+    ++size_;
+    return true;
+  }
+
+  int64_t num_met() const { return num_met_; }
+  int64_t size() const { return size_; }
+  uint32_t position(int64_t i) const { return positions_[i]; }
+  int distance(int64_t i) const { return distances_[i]; }
+
+ private:
+  bool make_room(int64_t max_results);
+  bool grow();
+  void compact(int64_t max_results);
+
+  uint32_t* positions_ = nullptr;
+  uint16_t* distances_ = nullptr;
+  int64_t size_ = 0, capacity_ = 0, num_met_ = 0;
+  int limit_ = std::numeric_limits<int>::max();  // at this distance or beyond, enough were met before
+};
+
+struct RangeFinds::State {
+  State(int64_t num_queries, int64_t num_parts, int64_t codes_per_part, int max_distance, int64_t max_results);
+  ~State();
+  explicit operator bool() const { return finds_ && offsets && counts; }
+
+  Finds& at(int64_t query, int64_t part) { return finds_[query * num_parts + part]; }
+  // Once all finds are in: sets the offsets and counts.
+  void finish();
+  // Ordered by (distance, position), to the query's place in the result. `starts`: kMaxBits + 2 values to work with.
+  void write_query(int64_t query, int64_t* starts, int32_t* distances, int64_t* indices);
+
+  const int64_t num_queries, num_parts, codes_per_part;
+  const int max_distance;
+  const int64_t max_results;
+  Buffer<int64_t> offsets, counts;
+
+ private:
+  Finds* finds_;
+};
+
+}  // namespace hashkernels
