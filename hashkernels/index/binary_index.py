@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from hashkernels._arrays import ArrayT, like, to_tensors
-from hashkernels._validation import check_bits, check_codes, check_int, check_positions
+from hashkernels._validation import check_bits, check_codes, check_device, check_int, check_positions
 from hashkernels.index.search import LimitedRangeResult, RangeResult, SearchResult, allowed_mask, range_result
 from hashkernels.index.storage import new_storage
 
@@ -25,6 +25,11 @@ class BinaryIndex:
 
     Args:
         bits: the length of a code, in 1..4096.
+        device: "cpu", or a GPU such as "cuda" or "cuda:1", in whose memory the codes then stay, packed. Such an index
+            takes tensors of its device beside CPU tensors and NumPy arrays; results are where the queries were.
+
+    Raises:
+        ValueError: ``bits`` is out of range, or torch sees no such device.
 
     >>> import numpy as np
     >>> index = BinaryIndex(8)
@@ -33,14 +38,20 @@ class BinaryIndex:
     SearchResult(distances=array([[1, 1]], dtype=int32), indices=array([[0, 2]]))
     """
 
-    def __init__(self, bits: int) -> None:
+    def __init__(self, bits: int, *, device: str | torch.device = "cpu") -> None:
         self._bits = check_bits(bits)
-        self._storage = new_storage(self.bytes_per_code)
+        self._device = check_device("device", device)
+        self._storage = new_storage(self.bytes_per_code, self._device)
 
     @property
     def bits(self) -> int:
         """The length of a code."""
         return self._bits
+
+    @property
+    def device(self) -> torch.device:
+        """Where the codes are."""
+        return self._device
 
     @property
     def ntotal(self) -> int:
@@ -237,7 +248,7 @@ class BinaryIndex:
             return self._storage.gather(torch.tensor([position], device="cpu"))[0].numpy()
         (chosen,) = to_tensors(positions=positions)
         check_positions("positions", chosen, self.ntotal)
-        found = self._storage.gather(self._on_cpu("positions", chosen).long())
+        found = self._storage.gather(self._within_reach("positions", chosen).long())
         return found.numpy() if isinstance(positions, np.ndarray) else found
 
     def _checked_queries(self, queries: ArrayT) -> torch.Tensor:
@@ -247,9 +258,10 @@ class BinaryIndex:
         return self._checked("queries", codes)
 
     def _checked(self, name: str, codes: torch.Tensor) -> torch.Tensor:
-        return self._on_cpu(name, check_codes(name, codes, self._bits))
+        return self._within_reach(name, check_codes(name, codes, self._bits))
 
-    def _on_cpu(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
-        if tensor.device.type != "cpu":
-            raise ValueError(f"{name} must be on cpu like the index, got {tensor.device}")
+    def _within_reach(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.device.type != "cpu" and tensor.device != self._device:
+            places = "cpu" if self._device.type == "cpu" else f"cpu or {self._device}"
+            raise ValueError(f"{name} must be on {places} like the index, got {tensor.device}")
         return tensor

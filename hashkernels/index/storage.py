@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from hashkernels import _ops
+from hashkernels.index.device_storage import DeviceStorage
 
 
 class Storage(Protocol):
-    """The codes of an index, numbered in the order in which they were added. Arguments are checked CPU tensors."""
+    """The codes of an index, numbered in the order in which they were added. Arguments are checked tensors
+    from the CPU, or from the device of the index, and results are where the first of them was."""
 
     count: int
 
@@ -36,8 +38,10 @@ class Storage(Protocol):
         """How a search of that many queries would run, as ``_ops.search_method`` names it."""
 
 
-def new_storage(num_bytes: int) -> Storage:
-    """An empty storage of the kind that is searched fastest here."""
+def new_storage(num_bytes: int, device: torch.device) -> Storage:
+    """An empty storage of the kind that is searched fastest there."""
+    if device.type != "cpu":
+        return DeviceStorage(num_bytes, device)
     return SlicedStorage(num_bytes) if _ops.has_sliced_search() else PackedStorage(num_bytes)
 
 

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 
 #include "../emulator.hpp"
+#include "../matrix.hpp"
 
 #define __global__
 #define __device__
@@ -52,12 +54,14 @@ struct alignas(16) float4 {
   float x, y, z, w;
 };
 
+inline float __uint_as_float(uint32_t x) { return std::bit_cast<float>(x); }
 inline int __popc(uint32_t x) { return std::popcount(x); }
 inline uint32_t __brev(uint32_t x) {
   uint32_t reversed = 0;
   for (int i = 0; i < 32; ++i) reversed |= (x >> i & 1) << (31 - i);
   return reversed;
 }
+inline int __ffs(uint32_t x) { return x == 0 ? 0 : std::countr_zero(x) + 1; }
 inline int __clzll(int64_t x) { return std::countl_zero(static_cast<uint64_t>(x)); }
 template <class T>
 T __ldg(const T* address) {
