@@ -21,7 +21,7 @@ class CSQLoss(HashLoss):
 
         mean softplus(-scale * t * u)  +  quantization_weight * mean (|tanh(scale / 2 * u)| - 1)^2
 
-    Both means run over samples and bits. With ``scale = 2`` the first is the binary cross-entropy of
+    Both means run over samples and bits; the first has nothing to add for a sample without a class. With ``scale = 2`` the first is the binary cross-entropy of
     ``(tanh(u) + 1) / 2`` against ``(t + 1) / 2``, in a form that neither overflows nor needs clamped logarithms.
 
     Args:
@@ -55,6 +55,10 @@ class CSQLoss(HashLoss):
 
     uses_references = False
     _settings = ("quantization_weight", "scale", "seed")
+    presets = {
+        "resnet": {"quantization_weight": 0.05},
+        "alexnet": {"quantization_weight": lambda bits: 0.0001 if bits >= 64 else 0.001},
+    }
     centers: Tensor
     tie_break: Tensor
 
@@ -81,7 +85,7 @@ class CSQLoss(HashLoss):
 
     def _compute(self, batch: Batch) -> Terms:
         target = target_codes(self.centers, self.tie_break, batch.labels, batch.u.dtype)
-        center = functional.softplus(-self.scale * target * batch.u)
+        center = torch.where(target != 0, functional.softplus(-self.scale * target * batch.u), 0)
         code = torch.tanh(batch.u * (self.scale / 2))
         return Terms.sum_of(
             center=mean(center),

@@ -61,6 +61,14 @@ class DCHLoss(PairwiseLoss):
     """
 
     _settings = ("gamma", "quantization_weight", "distance", "balance", "quantization", "max_cosine", "self_pairs")
+    presets = {
+        "authors": {
+            "distance": "squared_euclidean",
+            "balance": "positives",
+            "quantization": "squared",
+            "quantization_weight": 0.0,
+        }
+    }
 
     def __init__(
         self,

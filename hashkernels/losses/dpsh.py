@@ -42,6 +42,14 @@ class DPSHLoss(PairLikelihoodLoss):
     """
 
     _settings = ("quantization_weight", "reduction", "self_pairs", "skip_unfilled")
+    # eta = 10 with a bank of 5,000 items, in the terms of the mean.
+    presets = {
+        "cifar10": {
+            "quantization_weight": lambda bits: 10 * bits / 5000,
+            "self_pairs": True,
+            "skip_unfilled": False,
+        }
+    }
 
     def __init__(
         self,

@@ -55,6 +55,10 @@ class DSDHLoss(PairLikelihoodLoss):
     """
 
     _settings = ("quantization_weight", "mu", "nu", "eta", "sweeps", "update_every", "self_pairs", "skip_unfilled")
+    presets = {
+        "cifar10": {"mu": 0.01, "nu": 1.0, "eta": 0.01},
+        "imagenet100": {"mu": 5.0, "nu": 5.0, "eta": 2.0},
+    }
     bank: Bank
     codes: Tensor
     classifier: Tensor

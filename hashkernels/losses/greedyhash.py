@@ -46,6 +46,7 @@ class GreedyHashLoss(HashLoss):
 
     uses_references = False
     _settings = ("quantization_weight", "estimator")
+    presets = {"cifar10": {"quantization_weight": 0.1}, "imagenet100": {"quantization_weight": 1.0}}
 
     def __init__(
         self, bits: int, num_classes: int, *, quantization_weight: float = 0.1, estimator: str = "identity"

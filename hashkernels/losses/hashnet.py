@@ -58,6 +58,10 @@ class HashNetLoss(PairLikelihoodLoss):
     """
 
     _settings = ("alpha", "gamma", "interval", "weighting", "positive_weight", "overlap", "self_pairs")
+    presets = {
+        name: {"weighting": "positive", "positive_weight": weight, "overlap": False}
+        for name, weight in (("imagenet100", 100.0), ("nuswide81", 5.0), ("coco", 1.0))
+    }
     steps: Tensor
 
     def __init__(

@@ -42,6 +42,7 @@ class MIHashLoss(HistogramLoss):
     """
 
     _settings = ("num_bins", "slope", "reduction")
+    presets = {"cifar10": {"slope": 1.0}, "imagenet100": {"slope": 10.0}}
 
     def __init__(
         self, bits: int, num_classes: int, *, num_bins: int | None = None, slope: float = 1.0, reduction: str = "mean"

@@ -46,6 +46,10 @@ class TALRLoss(HistogramLoss):
     """
 
     _settings = ("criterion", "num_bins", "slope", "reduction")
+    presets = {
+        "cifar10": {"num_bins": lambda bits: bits // 2 if bits >= 32 else bits},
+        "imagenet100": {"num_bins": 16, "slope": 10.0},
+    }
 
     def __init__(
         self,
