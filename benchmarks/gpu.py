@@ -26,13 +26,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hashkernels.benchmarks.gpu_ceilings import measure_ceilings
+from hashkernels.benchmarks.gpu_checks import CHECKS, random_codes
+from hashkernels.benchmarks.gpu_resnet import resnet50
 from torch import Tensor
 
 import hashkernels as hk
 from hashkernels import _ops, reference
-from hashkernels.benchmarks.gpu_ceilings import measure_ceilings
-from hashkernels.benchmarks.gpu_checks import CHECKS, random_codes
-from hashkernels.benchmarks.gpu_resnet import resnet50
 
 Run = Callable[[], Any]
 

@@ -3,7 +3,7 @@
 # times them, and leaves all of it under benchmarks/results/, in under ten minutes. Needs no network, but nvcc and, in
 # the environment of $PYTHON, torch with CUDA, pytest, hypothesis, scikit-build-core, pybind11, cmake and ninja.
 #
-#   PYTHON=python3 benchmarks/run_gpu.sh [name of the results]
+#   PYTHON=python3 benchmarks/run_gpu.sh [folder for the results]
 #
 # A step that fails or takes too long does not stop the later ones; the exit status is 1 if any did.
 set -uo pipefail
@@ -18,7 +18,7 @@ if [[ -z $compute_capability ]]; then
   echo "nvidia-smi sees no GPU" >&2
   exit 1
 fi
-results=benchmarks/results/${1:-$gpu_name-$(date -u +%Y%m%d-%H%M%S)}
+results=${1:-benchmarks/results/$gpu_name-$(date -u +%Y%m%d-%H%M%S)}
 mkdir -p "$results"
 status=0
 

@@ -28,14 +28,14 @@ struct Weights {
   Weights(const Loss& loss, PairMean pair_mean)
       : positive_scale(loss.positive_scale), negative_scale(loss.negative_scale), mean(pair_mean) {}
 
-  // Of the relevant pairs, or of the others, where there are so many of both.
-  __device__ double of(bool relevant, int64_t positive_pairs, int64_t negative_pairs) const {
-    const double scale = relevant ? positive_scale : negative_scale;
+  __device__ double scale(bool relevant) const { return relevant ? positive_scale : negative_scale; }
+
+  // What the scaled losses of the relevant pairs, or of the others, are divided by; 0 where they add nothing.
+  __device__ double divisor(bool relevant, int64_t positive_pairs, int64_t negative_pairs) const {
     const int64_t count = relevant ? positive_pairs : negative_pairs;
-    if (count == 0 || scale == 0) return 0;
-    const double all =
-        positive_scale * static_cast<double>(positive_pairs) + negative_scale * static_cast<double>(negative_pairs);
-    return scale / (mean == PairMean::kEachKind ? static_cast<double>(count) : all);
+    if (count == 0 || scale(relevant) == 0) return 0;
+    if (mean == PairMean::kEachKind) return static_cast<double>(count);
+    return positive_scale * static_cast<double>(positive_pairs) + negative_scale * static_cast<double>(negative_pairs);
   }
 
   double positive_scale, negative_scale;
@@ -68,9 +68,11 @@ struct PairPass {
 
   // What the slope of a pair is multiplied by. The batch against itself meets every pair twice.
   __device__ float weight(bool relevant) const {
-    const double sides = pairs.itself ? 2.0 : 1.0;
+    const float sides = pairs.itself ? 2.0f : 1.0f;
     const int64_t positive = *positive_pairs;
-    return static_cast<float>(sides * weights.of(relevant, positive, pairs.all - positive));
+    const double scale = weights.scale(relevant);
+    const double divisor = weights.divisor(relevant, positive, pairs.all - positive);
+    return divisor == 0 ? 0.0f : __fdividef(sides * static_cast<float>(scale), static_cast<float>(divisor));
   }
 
   // Adds up what the threads of a block have, in an order of its own, and stores it.

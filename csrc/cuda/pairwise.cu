@@ -68,7 +68,9 @@ __global__ void __launch_bounds__(kThreads)
     double sum = 0;
     for (int t = 0; t < kThreads; ++t) sum += shared.sums[threadIdx.x][t];
     const int64_t positive = num_pairs[0];
-    terms[threadIdx.x] = weights.of(threadIdx.x == 0, positive, all - positive) * sum;
+    const bool relevant = threadIdx.x == 0;
+    const double divisor = weights.divisor(relevant, positive, all - positive);
+    terms[threadIdx.x] = (divisor == 0 ? 0 : weights.scale(relevant) / divisor) * sum;
     if (threadIdx.x == 1) num_pairs[1] = all - positive;
   }
 }

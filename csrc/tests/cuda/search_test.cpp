@@ -17,7 +17,8 @@ struct Results {
 };
 
 void expect_same_topk(const RandomCodes& host_queries, const RandomCodes& host_database, const std::vector<int64_t>& ks,
-                      const std::vector<uint8_t>& allowed = {}, int64_t extra_stride = 0, size_t alignment = 1) {
+                      const std::vector<uint8_t>& allowed = {}, int64_t extra_stride = 0, size_t alignment = 1,
+                      uint64_t schedules = kSchedules) {
   const Codes queries = host_queries.view(), database = host_database.view();
   DeviceCodes device_queries(queries, extra_stride, alignment), device_database(database, extra_stride, alignment);
   emulator::DeviceArray<uint8_t> device_allowed(allowed);
@@ -27,17 +28,19 @@ void expect_same_topk(const RandomCodes& host_queries, const RandomCodes& host_d
     ASSERT_EQ(topk(queries, database, k, allowed.empty() ? nullptr : allowed.data(), expected.distances.data(),
                    expected.indices.data(), 1),
               Status::kOk);
-    for_each_schedule([&] {
-      emulator::DeviceArray<int32_t> distances(size);
-      emulator::DeviceArray<int64_t> indices(size);
-      emulator::DeviceArray<int64_t> workspace(
-          cuda::topk_workspace(queries.num_codes, database.num_codes, queries.num_bytes));
-      ASSERT_EQ(cuda::topk(device_queries.view(), device_database.view(), k,
-                           allowed.empty() ? nullptr : device_allowed.data(), distances.data(), indices.data(),
-                           workspace.data(), 0, nullptr),
-                Status::kOk);
-      ASSERT_EQ((Results{distances.host(), indices.host()}), expected) << "k " << k << ", " << queries.num_bytes;
-    });
+    for_each_schedule(
+        [&] {
+          emulator::DeviceArray<int32_t> distances(size);
+          emulator::DeviceArray<int64_t> indices(size);
+          emulator::DeviceArray<int64_t> workspace(
+              cuda::topk_workspace(queries.num_codes, database.num_codes, queries.num_bytes));
+          ASSERT_EQ(cuda::topk(device_queries.view(), device_database.view(), k,
+                               allowed.empty() ? nullptr : device_allowed.data(), distances.data(), indices.data(),
+                               workspace.data(), 0, nullptr),
+                    Status::kOk);
+          ASSERT_EQ((Results{distances.host(), indices.host()}), expected) << "k " << k << ", " << queries.num_bytes;
+        },
+        schedules);
   }
 }
 
@@ -85,9 +88,10 @@ TEST(EmulatedTopK, OnlyAllowedCodesAndPaddingBehindThem) {
 
 // Enough (distance, chunk) counters a query for the prefix sums to run over several segments.
 TEST(EmulatedTopK, ManyChunks) {
-  const RandomCodes queries(2, 256, 13), database(40000, 256, 14);
-  ASSERT_GT(cuda::topk_workspace(2, 40000, 32), 2 * 257 * 64);
-  expect_same_topk(queries, database, {50});
+  const RandomCodes queries(33, 256, 13), database(34000, 256, 14);
+  ASSERT_GT(cuda::topk_workspace(33, 34000, 32), 33 * 257 * 64);
+  expect_same_topk(queries, database, {50}, {}, 0, 1, 2);
+  expect_same_topk(RandomCodes(2, 64, 13), RandomCodes(40000, 64, 14), {50}, {}, 0, 16);
 }
 
 TEST(EmulatedTopK, RowsInAnyOrder) {
