@@ -75,7 +75,8 @@ def method_recipe(name: str) -> Recipe:
     if not with_posterior:
         return recipe
     paper = f"{recipe.paper}; {_LBHASH}" if recipe.paper else _LBHASH
-    return recipe._replace(name=name, title=f"{recipe.title}_D", paper=paper)
+    title, comma, variant = recipe.title.partition(",")
+    return recipe._replace(name=name, title=f"{title}_D{comma}{variant}", paper=paper)
 
 
 def method_title(name: str) -> str:
