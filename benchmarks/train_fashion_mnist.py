@@ -120,7 +120,9 @@ def main() -> None:
     changes = {name: value for name, value in changes.items() if value is not None}
     done = {key(record) for record in read_runs(options.output)}
     for run in plan(options.experiment or list(names), options.seeds):
-        if options.setting and str(run.setting) not in options.setting or options.bits and run.bits not in options.bits:
+        if (options.setting and str(run.setting) not in options.setting) or (
+            options.bits and run.bits not in options.bits
+        ):
             continue
         training = run.training() | changes
         settings = {**run._asdict(), "options": run.options(), "training": training, "held_out": options.held_out}

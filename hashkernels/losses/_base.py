@@ -13,6 +13,8 @@ from hashkernels._validation import check_bits, check_choice, check_embeddings, 
 from hashkernels.losses._labels import canonical_labels, same_form
 from hashkernels.losses._precision import full_precision
 
+Presets = Mapping[str, Mapping[str, Any | Callable[[int], Any]]]  # options by name; a function takes the code length
+
 
 class Batch(NamedTuple):
     """Checked arguments of a loss: embeddings float32 or float64, labels ``int64 [N]`` or ``bool [N, num_classes]``."""
@@ -54,7 +56,7 @@ class HashLoss(nn.Module):
 
     last_terms: dict[str, Tensor]
     uses_references: ClassVar[bool] = True
-    presets: ClassVar[Mapping[str, Mapping[str, Any | Callable[[int], Any]]]] = {}
+    presets: ClassVar[Presets] = {}
     _settings: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, bits: int, num_classes: int) -> None:

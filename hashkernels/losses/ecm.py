@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
 from hashkernels import _ops
 from hashkernels._validation import check_choice, check_real
 from hashkernels.centers import bounds
-from hashkernels.losses._base import Batch, HashLoss, Terms
+from hashkernels.losses._base import Batch, HashLoss, Presets, Terms
 from hashkernels.losses._class_centers import UPDATES, ClassCenters
 from hashkernels.losses._codes import squared_sign_error
 from hashkernels.losses._fused import against
@@ -93,7 +93,10 @@ class ECMLoss(HashLoss):
     """
 
     _settings = ("margin", "alpha", "quantization_weight", "normalizer", "classwise")
-    presets = {"cifar10": {"quantization_weight": 0.002}, "imagenet100": {"quantization_weight": 0.01}}
+    presets: ClassVar[Presets] = {
+        "cifar10": {"quantization_weight": 0.002},
+        "imagenet100": {"quantization_weight": 0.01},
+    }
     centers: ClassCenters | None
 
     def __init__(

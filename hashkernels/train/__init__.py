@@ -6,7 +6,15 @@ from hashkernels.train.checkpoint import Checkpoint, load_checkpoint, save_check
 from hashkernels.train.history import EpochRecord, History, Progress
 from hashkernels.train.loop import embed, encode, fit
 from hashkernels.train.models import HashHead, HashModel, SmallConvNet, build_model
-from hashkernels.train.recipes import Recipe, build_loss, method_names, method_recipe, method_title, register
+from hashkernels.train.recipes import (
+    Recipe,
+    build_loss,
+    method_names,
+    method_recipe,
+    method_settings,
+    method_title,
+    register,
+)
 
 __all__ = [
     "Checkpoint",
@@ -25,6 +33,7 @@ __all__ = [
     "load_checkpoint",
     "method_names",
     "method_recipe",
+    "method_settings",
     "method_title",
     "register",
     "save_checkpoint",

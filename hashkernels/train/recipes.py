@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ from hashkernels.surrogate import SurrogateLoss
 
 SURROGATE_SUFFIX = "_d"
 _LBHASH = "Zhu et al., NeurIPS 2022"
+_OF_THE_TASK = ("centers", "num_train", "seed")
+_ECM = "Xu, Wang and Kitani, BMVC 2018"
 
 
 class Recipe(NamedTuple):
@@ -72,7 +75,8 @@ def method_recipe(name: str) -> Recipe:
     if not with_posterior:
         return recipe
     paper = f"{recipe.paper}; {_LBHASH}" if recipe.paper else _LBHASH
-    return recipe._replace(name=name, title=f"{recipe.title}_D", paper=paper)
+    title, comma, variant = recipe.title.partition(",")
+    return recipe._replace(name=name, title=f"{title}_D{comma}{variant}", paper=paper)
 
 
 def method_title(name: str) -> str:
@@ -83,6 +87,23 @@ def method_title(name: str) -> str:
         'CSQ_D'
     """
     return method_recipe(name).title
+
+
+def method_settings(name: str) -> dict[str, Any]:
+    """All options of the loss of a method, by name, as the recipe and the loss's own defaults have them.
+
+    Left out: what depends on the task (centers, banks, seeds). None stands for a value that depends on the code length.
+
+    Example:
+        >>> method_settings("greedyhash")
+        {'quantization_weight': 0.1, 'estimator': 'identity'}
+    """
+    recipe = method_recipe(name)
+    parameters = inspect.signature(recipe.loss).parameters.values()
+    defaults = {
+        parameter.name: parameter.default for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    return {option: value for option, value in {**defaults, **recipe.options}.items() if option not in _OF_THE_TASK}
 
 
 def build_loss(
@@ -152,20 +173,20 @@ def _preset(recipe: Recipe, preset: str, bits: int) -> dict[str, Any]:
 
 
 for _recipe in (
-    Recipe("ecm", "ECM", losses.ECMLoss, paper="Xu, Wang and Kitani, BMVC 2018"),
+    Recipe("ecm", "ECM", losses.ECMLoss, paper=_ECM),
     Recipe(
         "ecm_plotkin",
         "ECM, Plotkin margin",
         losses.ECMLoss,
         {"margin": "plotkin"},
-        paper="Xu, Wang and Kitani, BMVC 2018",
+        paper=_ECM,
     ),
     Recipe(
         "ecm_classwise",
         "ECM, class-wise",
         losses.ECMLoss,
         {"margin": "plotkin", "classwise": True, "binarize_centers": False},
-        paper="Xu, Wang and Kitani, BMVC 2018",
+        paper=_ECM,
     ),
     Recipe("csq", "CSQ", losses.CSQLoss, needs=("seed",), paper="Yuan et al., CVPR 2020"),
     Recipe("hashnet", "HashNet", losses.HashNetLoss, paper="Cao, Long, Wang and Yu, ICCV 2017"),
