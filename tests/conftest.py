@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+import torch.multiprocessing
 from hypothesis import HealthCheck, settings
 
 from hashkernels import _loader
@@ -39,3 +41,14 @@ def isa(request: pytest.FixtureRequest) -> Iterator[str]:
 def threads(request: pytest.FixtureRequest) -> int:
     """One thread and two."""
     return int(request.param)
+
+
+@pytest.fixture(scope="session")
+def start_ranks() -> Callable[..., None]:
+    """Run a function of (rank, folder) in several processes; they fork from one that has imported everything."""
+
+    def start(work: Callable[..., None], folder: Path, num_ranks: int) -> None:
+        multiprocessing.get_context("forkserver").set_forkserver_preload(["hashkernels.metrics", "torchmetrics"])
+        torch.multiprocessing.start_processes(work, (folder,), nprocs=num_ranks, start_method="forkserver")
+
+    return start

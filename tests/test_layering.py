@@ -29,7 +29,7 @@ LEVELS = [
     {"cli"},
 ]
 # These import nothing of the package and may be imported by all.
-GROUND = {"_validation", "_warnings", "_arrays", "_files"}
+GROUND = {"_validation", "_warnings", "_arrays", "_files", "_ranks"}
 BETWEEN = {
     "reference": set(),
     "centers": {"_validation", "_warnings"},

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 import hashkernels
-from hashkernels.cli import benchmarks, learning, retrieval, theory
+from hashkernels.cli import benchmarks, indexing, learning, retrieval, theory
 
 # Typer carries its own copy of click in some versions; this is ClickException in all of them.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -76,6 +76,7 @@ def _root(
 for _module in (learning, retrieval, theory, benchmarks):
     for _command in _module.COMMANDS:
         app.command()(_command)
+app.add_typer(indexing.app, name="index")
 
 
 def _interrupt(signum: int, frame: Any) -> None:

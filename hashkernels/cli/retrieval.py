@@ -106,14 +106,20 @@ def search(
         found = topk(query_codes, database_codes, 10 if k is None else k, bits=bits)
     if output is not None:
         save_found(output, found)
+    show_found(found, len(query_codes), len(database_codes), output, as_json)
+
+
+def show_found(found: Any, num_queries: int, num_database: int, output: Path | None, as_json: bool) -> None:
+    """Print what a search found, or where it was written to."""
+    if output is not None:
         total = int(found.indices.size)
-        numbers = {"output": str(output), "queries": len(query_codes), "database": len(database_codes), "found": total}
-        emit(as_json, numbers, f"{total} results of {len(query_codes)} queries: {output}")
+        numbers = {"output": str(output), "queries": num_queries, "database": num_database, "found": total}
+        emit(as_json, numbers, f"{total} results of {num_queries} queries: {output}")
         return
     rows = found_rows(found)
     if as_json:
         results = [{"distances": [pair[0] for pair in row], "indices": [pair[1] for pair in row]} for row in rows]
-        emit(True, {"queries": len(rows), "database": len(database_codes), "results": results}, "")
+        emit(True, {"queries": len(rows), "database": num_database, "results": results}, "")
         return
     table = [
         [str(number) for number in (query, rank, *pair)]

@@ -12,12 +12,14 @@ from hashkernels.index.search import (
     range_search,
     topk,
 )
+from hashkernels.index.sharded import ShardedIndex
 
 __all__ = [
     "BinaryIndex",
     "LimitedRangeResult",
     "RangeResult",
     "SearchResult",
+    "ShardedIndex",
     "hamming_distance",
     "range_count",
     "range_search",

@@ -2,34 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, overload
+import threading
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from hashkernels._arrays import ArrayT, like, to_tensors
-from hashkernels._validation import check_bits, check_codes, check_device, check_int, check_positions
+from hashkernels._validation import check_bits, check_choice, check_codes, check_device, check_int, check_positions
+from hashkernels.index.ids import Ids, check_ids, ids_of, no_ids
+from hashkernels.index.persistence import Persistence
 from hashkernels.index.search import LimitedRangeResult, RangeResult, SearchResult, allowed_mask, range_result
-from hashkernels.index.storage import new_storage
+from hashkernels.index.storage import Storage, new_storage
+
+_COPIED_AT_ONCE = 1 << 20
 
 
-class BinaryIndex:
-    """Codes in memory, found by exact Hamming distance; the position of a code is the order in which it was added.
+class Snapshot(NamedTuple):
+    """All that an index holds at one moment; a search works on one, whatever is added or removed meanwhile."""
+
+    storage: Storage
+    ids: Ids | None  # None: positions
+
+
+class BinaryIndex(Persistence):
+    """Codes found by exact Hamming distance, in memory or in a mapped file, under positions or ids of your own.
+
+    Without ids a code is known by its position, the order in which it was added; ``add_with_ids`` gives ids instead,
+    and after ``remove_ids`` the others keep theirs. Of equal distances the code that was added first comes first.
 
     With the native extension the one copy of the codes is kept bit by bit, in blocks of 512, which the fastest search
     reads as it is; ``hashkernels.topk``, given packed codes, first has to bring them into that form or does without.
     A code takes ``bytes_per_code`` bytes, no more than packed; the last block is whole, and after additions in many
-    parts room for up to as many codes again is reserved. Searches may run in several threads at once, but not while
-    codes are added.
+    parts room for up to as many codes again is reserved. Any number of threads may search while another adds or
+    removes: each search answers from what the index held when it began.
 
     Args:
         bits: the length of a code, in 1..4096.
+        bitorder: of the codes, "big" or "little": which end of the last byte the pad bits are at.
         device: "cpu", or a GPU such as "cuda" or "cuda:1", in whose memory the codes then stay, packed. Such an index
             takes tensors of its device beside CPU tensors and NumPy arrays; results are where the queries were.
 
     Raises:
-        ValueError: ``bits`` is out of range, or torch sees no such device.
+        ValueError: an argument is out of range, or torch sees no such device.
 
     >>> import numpy as np
     >>> index = BinaryIndex(8)
@@ -38,10 +55,15 @@ class BinaryIndex:
     SearchResult(distances=array([[1, 1]], dtype=int32), indices=array([[0, 2]]))
     """
 
-    def __init__(self, bits: int, *, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self, bits: int, *, bitorder: Literal["big", "little"] = "big", device: str | torch.device = "cpu"
+    ) -> None:
+        super().__init__()
         self._bits = check_bits(bits)
+        self._bitorder = check_choice("bitorder", bitorder, ("big", "little"))
         self._device = check_device("device", device)
-        self._storage = new_storage(self.bytes_per_code, self._device)
+        self._state = Snapshot(new_storage(self.bytes_per_code, self._device), None)
+        self._writing = threading.Lock()
 
     @property
     def bits(self) -> int:
@@ -54,9 +76,20 @@ class BinaryIndex:
         return self._device
 
     @property
+    def bitorder(self) -> str:
+        """The bit order of the codes, "big" or "little"."""
+        return self._bitorder
+
+    @property
     def ntotal(self) -> int:
         """How many codes the index holds."""
-        return self._storage.count
+        return self._state.storage.count
+
+    @property
+    def ids(self) -> npt.NDArray[Any] | None:
+        """A copy of the ids by position, int64 or uint64 [ntotal]; None where positions stand for themselves."""
+        ids = self._state.ids
+        return None if ids is None else ids.values.copy()
 
     @property
     def bytes_per_code(self) -> int:
@@ -86,7 +119,106 @@ class BinaryIndex:
             TypeError: ``codes`` is neither a tensor nor an array, or not uint8.
         """
         (new,) = to_tensors(codes=codes)
-        self._storage.add(self._checked("codes", new))
+        new = self._checked("codes", new)
+        with self._writing:
+            storage, ids = self._checked_state()
+            if ids is not None and len(new):
+                raise ValueError("the index has ids: codes must come with ids of their own, by add_with_ids")
+            self._state = Snapshot(storage.added(new), ids)
+
+    def add_with_ids(self, codes: ArrayT, ids: Any) -> None:
+        """Append codes under ids, all or none of them.
+
+        Args:
+            codes: as in ``add``.
+            ids: int64 or uint64 [n], as those before; other integers become int64. Any but -1 (of uint64 the largest),
+                which stands for nothing found.
+
+        Raises:
+            ValueError: an id is there already or comes twice, the index has codes without ids, or ``codes`` do not fit.
+            TypeError: ids are not integers, or int64 and uint64 are mixed.
+
+        >>> import numpy as np
+        >>> index = BinaryIndex(8)
+        >>> index.add_with_ids(np.array([[1], [3]], np.uint8), np.array([70, 80]))
+        >>> index.search(np.array([[3]], np.uint8), 2).indices
+        array([[80, 70]])
+        """
+        (new,) = to_tensors(codes=codes)
+        new = self._checked("codes", new)
+        given = check_ids("ids", ids, len(new))
+        with self._writing:
+            storage, known = self._checked_state()
+            if known is None and storage.count:
+                raise ValueError(f"the index holds {storage.count} codes without ids: they must come by add")
+            known = no_ids(given.dtype) if known is None else known
+            if known.values.dtype != given.dtype:
+                raise TypeError(f"ids must be {known.values.dtype} like those of the index, got {given.dtype}")
+            known = known.added(given)
+            self._state = Snapshot(storage.added(new), known)
+
+    def remove_ids(self, ids: Any) -> int:
+        """Remove codes by id; the others keep their ids, also those that positions stood for.
+
+        The codes are moved together, which costs as much as reading them once: remove many at a time. From then on the
+        index has ids.
+
+        Args:
+            ids: integers [n], in any order; those that are not there are ignored.
+
+        Returns:
+            How many codes were removed.
+
+        Raises:
+            TypeError: ids are not integers.
+
+        >>> import numpy as np
+        >>> index = BinaryIndex(8)
+        >>> index.add(np.array([[1], [3], [7]], np.uint8))
+        >>> index.remove_ids(np.array([1, 9]))
+        1
+        >>> index.search(np.array([[7]], np.uint8), 2)
+        SearchResult(distances=array([[0, 2]], dtype=int32), indices=array([[2, 0]]))
+        """
+        gone = check_ids("ids", ids)
+        with self._writing:
+            storage, known = self._checked_state()
+            known = ids_of(np.arange(storage.count)) if known is None else known
+            keep = np.ones(storage.count, bool)
+            places = known.positions(_as_dtype(gone, known.values.dtype))
+            keep[places[places >= 0]] = False
+            removed = storage.count - int(keep.sum())
+            if removed:
+                kept = _copied(storage, np.flatnonzero(keep), new_storage(self.bytes_per_code, self._device))
+                self._state = Snapshot(kept, known.kept(keep))
+                self._forget_file_contents()
+        return removed
+
+    def merge(self, other: BinaryIndex) -> None:
+        """Append all codes of another index, with their ids, all or none of them; the other one stays as it is.
+
+        Raises:
+            ValueError: bits or bit order differ, one index has ids and the other has not, or an id is in both.
+            TypeError: ``other`` is no index, or ids are int64 in one and uint64 in the other.
+        """
+        if not isinstance(other, BinaryIndex):
+            raise TypeError(f"other must be a BinaryIndex, got {type(other).__name__}")
+        if (other.bits, other.bitorder) != (self._bits, self._bitorder):
+            raise ValueError(
+                f"other must hold codes of {self._bits} bits in {self._bitorder} order, "
+                f"got {other.bits} bits in {other.bitorder} order"
+            )
+        new, new_ids = other._checked_state()
+        with self._writing:
+            storage, ids = self._checked_state()
+            if storage.count and new.count and (ids is None) != (new_ids is None):
+                raise ValueError("either both indexes must have ids, or neither")
+            if new_ids is not None and new.count:
+                ids = no_ids(new_ids.values.dtype) if ids is None else ids
+                if ids.values.dtype != new_ids.values.dtype:
+                    raise TypeError(f"ids of other must be {ids.values.dtype}, got {new_ids.values.dtype}")
+                ids = ids.added(new_ids.values)
+            self._state = Snapshot(_copied(new, np.arange(new.count), storage), ids)
 
     @overload
     def search(
@@ -117,13 +249,13 @@ class BinaryIndex:
         threads: int | None = None,
         explain: bool = False,
     ) -> SearchResult[ArrayT] | str:
-        """The k nearest codes of each query, by (distance, position); see ``hashkernels.topk``.
+        """The k nearest codes of each query, by (distance, position), as ids; see ``hashkernels.topk``.
 
         Args:
             queries: uint8 [Q, ceil(bits / 8)], a CPU tensor or a NumPy array, pad bits zero.
             k: in 1..``ntotal``.
-            filter: the positions that may be found, of the same kind as ``queries``: bool [ntotal], or integers in
-                0..``ntotal`` - 1 in any order. Default: all.
+            filter: what may be found, of the same kind as ``queries``: bool [ntotal] by position, or ids in any order
+                (positions where the index has no ids). Default: all.
             threads: how many threads to use; default ``hashkernels.get_num_threads()``.
             explain: check the arguments and say how the search would run, without running it.
 
@@ -134,7 +266,8 @@ class BinaryIndex:
             packed codes) or "reference" (torch).
 
         Raises:
-            ValueError: the index is empty, ``k`` or a position of ``filter`` is out of range, or the codes do not fit.
+            ValueError: the index is empty, ``k`` is out of range, ``filter`` names a code that is not there, or the
+                codes do not fit.
             TypeError: ``queries`` is not uint8, or tensors and NumPy arrays are mixed.
 
         >>> import numpy as np
@@ -143,12 +276,13 @@ class BinaryIndex:
         >>> index.search(np.array([[0b0100]], np.uint8), 1, filter=np.array([1, 2]))
         SearchResult(distances=array([[1]], dtype=int32), indices=array([[2]]))
         """
-        codes = self._checked_queries(queries)
-        k = check_int("k", k, 1, self.ntotal)
-        allowed = allowed_mask(queries, filter, self.ntotal)
+        codes, state = self._checked_queries(queries)
+        k = check_int("k", k, 1, state.storage.count)
+        allowed = _allowed(queries, filter, state)
         if explain:
-            return self._storage.method(codes.shape[0], threads)
-        return SearchResult(*(like(queries, part) for part in self._storage.topk(codes, k, allowed, threads)))
+            return state.storage.method(codes.shape[0], threads)
+        distances, positions = state.storage.topk(codes, k, allowed, threads)
+        return SearchResult(like(queries, distances), like(queries, _ids_of(state, positions)))
 
     @overload
     def range_search(
@@ -184,7 +318,7 @@ class BinaryIndex:
         Args:
             queries: uint8 [Q, ceil(bits / 8)], a CPU tensor or a NumPy array, pad bits zero.
             radius: in 0..``bits``.
-            filter: the positions that may be found, as in ``search``. Default: all.
+            filter: what may be found, as in ``search``. Default: all.
             max_results: keep at most that many of each query, the nearest by (distance, position). Default: all.
             threads: how many threads to use; default ``hashkernels.get_num_threads()``.
 
@@ -197,13 +331,13 @@ class BinaryIndex:
                 the codes do not fit.
             TypeError: ``queries`` is not uint8, or tensors and NumPy arrays are mixed.
         """
-        codes = self._checked_queries(queries)
+        codes, state = self._checked_queries(queries)
         radius = check_int("radius", radius, 0, self._bits)
-        allowed = allowed_mask(queries, filter, self.ntotal)
+        allowed = _allowed(queries, filter, state)
         if max_results is not None:
             max_results = check_int("max_results", max_results, 1)
-        found = self._storage.range_search(codes, radius, allowed, max_results, threads)
-        return range_result(queries, found, max_results)
+        offsets, distances, positions, counts = state.storage.range_search(codes, radius, allowed, max_results, threads)
+        return range_result(queries, (offsets, distances, _ids_of(state, positions), counts), max_results)
 
     def range_count(
         self, queries: ArrayT, radius: int, *, filter: ArrayT | None = None, threads: int | None = None
@@ -219,10 +353,10 @@ class BinaryIndex:
         Raises:
             ValueError, TypeError: as ``range_search``.
         """
-        codes = self._checked_queries(queries)
+        codes, state = self._checked_queries(queries)
         radius = check_int("radius", radius, 0, self._bits)
-        allowed = allowed_mask(queries, filter, self.ntotal)
-        return like(queries, self._storage.range_count(codes, radius, allowed, threads))
+        allowed = _allowed(queries, filter, state)
+        return like(queries, state.storage.range_count(codes, radius, allowed, threads))
 
     @overload
     def reconstruct(self, positions: int) -> npt.NDArray[np.uint8]: ...
@@ -232,36 +366,84 @@ class BinaryIndex:
         """A copy of stored codes.
 
         Args:
-            positions: an int, or integers [n] as a tensor or NumPy array, in 0..``ntotal`` - 1.
+            positions: an int, or integers [n] as a tensor or NumPy array: ids, or positions in 0..``ntotal`` - 1 where
+                the index has no ids.
 
         Returns:
             For an int the code as NumPy uint8 [ceil(bits / 8)]; else uint8 [n, ceil(bits / 8)] of the same kind.
 
         Raises:
-            ValueError: a position is out of range.
+            ValueError: there is no such code.
             TypeError: positions are not integers.
         """
-        if self.ntotal == 0:
+        state = self._checked_state()
+        if state.storage.count == 0:
             raise ValueError("positions must name one of the codes of the index, which holds none")
         if not isinstance(positions, torch.Tensor | np.ndarray):
-            position = check_int("positions", positions, 0, self.ntotal - 1)
-            return self._storage.gather(torch.tensor([position], device="cpu"))[0].numpy()
+            high = state.storage.count - 1 if state.ids is None else None
+            position = check_int("positions", positions, None if high is None else 0, high)
+            dtype = np.uint64 if position >= 1 << 63 else np.int64
+            chosen = _positions("positions", torch.from_numpy(np.array([position], dtype)), state)
+            return state.storage.gather(chosen)[0].numpy()
         (chosen,) = to_tensors(positions=positions)
-        check_positions("positions", chosen, self.ntotal)
-        found = self._storage.gather(self._within_reach("positions", chosen).long())
+        found = state.storage.gather(_positions("positions", self._within_reach("positions", chosen), state))
         return found.numpy() if isinstance(positions, np.ndarray) else found
 
-    def _checked_queries(self, queries: ArrayT) -> torch.Tensor:
-        if self.ntotal == 0:
+    def _checked_state(self) -> Snapshot:
+        """What the index holds, after a file that was to be verified when it is first used has been."""
+        self._verify_once()
+        return self._state
+
+    def _checked_queries(self, queries: ArrayT) -> tuple[Tensor, Snapshot]:
+        state = self._checked_state()
+        if state.storage.count == 0:
             raise ValueError("the index must hold at least one code to be searched, got none")
         (codes,) = to_tensors(queries=queries)
-        return self._checked("queries", codes)
+        return self._checked("queries", codes), state
 
-    def _checked(self, name: str, codes: torch.Tensor) -> torch.Tensor:
-        return self._within_reach(name, check_codes(name, codes, self._bits))
+    def _checked(self, name: str, codes: Tensor) -> Tensor:
+        return self._within_reach(name, check_codes(name, codes, self._bits, self._bitorder))
 
-    def _within_reach(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
+    def _within_reach(self, name: str, tensor: Tensor) -> Tensor:
         if tensor.device.type != "cpu" and tensor.device != self._device:
             places = "cpu" if self._device.type == "cpu" else f"cpu or {self._device}"
             raise ValueError(f"{name} must be on {places} like the index, got {tensor.device}")
         return tensor
+
+
+def _allowed(queries: ArrayT, filter: ArrayT | None, state: Snapshot) -> Tensor | None:
+    """The filter of a search as bool [count]."""
+    if filter is None or state.ids is None or to_tensors(queries=queries, filter=filter)[1].dtype == torch.bool:
+        return allowed_mask(queries, filter, state.storage.count)
+    chosen = _positions("filter", to_tensors(queries=queries, filter=filter)[1], state)
+    allowed = torch.zeros(state.storage.count, dtype=torch.bool)
+    allowed[chosen] = True
+    return allowed
+
+
+def _ids_of(state: Snapshot, positions: Tensor) -> Tensor:
+    return positions if state.ids is None else torch.from_numpy(state.ids.of(positions.cpu())).to(positions.device)
+
+
+def _positions(name: str, ids: Tensor, state: Snapshot) -> Tensor:
+    """Where codes of the index are, int64 [n]."""
+    if state.ids is None:
+        return check_positions(name, ids, state.storage.count).long()
+    given = check_ids(name, ids)
+    places = state.ids.positions(_as_dtype(given, state.ids.values.dtype))
+    if (missing := given[places < 0]).size:
+        raise ValueError(f"{name} must name codes of the index, got {missing[0]}")
+    return torch.from_numpy(places)
+
+
+def _as_dtype(ids: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Ids to look for among those of ``dtype``; what that cannot hold becomes -1, which is no id."""
+    if ids.dtype == dtype:
+        return ids
+    return np.where(ids.view(np.int64) < 0, np.array(-1).view(dtype), ids.astype(dtype))
+
+
+def _copied(source: Storage, positions: npt.NDArray[np.int64], target: Storage) -> Storage:
+    for first in range(0, len(positions), _COPIED_AT_ONCE):
+        target = target.added(source.gather(torch.from_numpy(positions[first : first + _COPIED_AT_ONCE])))
+    return target

@@ -8,24 +8,29 @@ from torch import Tensor
 from hashkernels import _ops
 
 
+def empty_device_storage(num_bytes: int, device: torch.device) -> DeviceStorage:
+    """A storage without codes on ``device``."""
+    return DeviceStorage(_room(0, num_bytes, device), 0)
+
+
 class DeviceStorage:
-    """One row a code on ``device``. Arguments come from there or from host memory, and results go where they came from.
+    """One row a code on a GPU. Arguments come from there or from host memory, and results go where they came from.
 
     Room doubles when it runs out; what does not fit leaves the index as it was.
     """
 
-    def __init__(self, num_bytes: int, device: torch.device) -> None:
-        self.count = 0
-        self._rows = _room(0, num_bytes, device)
+    def __init__(self, rows: Tensor, count: int) -> None:
+        self._rows, self.count = rows, count
+        self.num_bytes = rows.shape[1]
 
-    def add(self, codes: Tensor) -> None:
+    def added(self, codes: Tensor) -> DeviceStorage:
         needed = self.count + codes.shape[0]
         rows = self._rows
         if needed > rows.shape[0]:
-            rows = _room(max(needed, 2 * rows.shape[0]), rows.shape[1], rows.device)
+            rows = _room(max(needed, 2 * rows.shape[0]), self.num_bytes, rows.device)
             rows[: self.count] = self._codes
         rows[self.count : needed] = codes
-        self._rows, self.count = rows, needed
+        return DeviceStorage(rows, needed)
 
     def topk(self, queries: Tensor, k: int, allowed: Tensor | None, threads: int | None) -> tuple[Tensor, Tensor]:
         found = _ops.topk(self._here(queries), self._codes, k, self._mask(allowed), threads)
@@ -44,6 +49,11 @@ class DeviceStorage:
 
     def gather(self, positions: Tensor) -> Tensor:
         return self._codes[self._here(positions)].to(positions.device)
+
+    def planes(self) -> Tensor:
+        planes = torch.empty((-(-self.count // _ops.BLOCK_CODES), 8 * self.num_bytes, 8), dtype=torch.int64)
+        _ops.slice_codes(self._codes.cpu(), 0, planes)
+        return planes
 
     def method(self, num_queries: int, threads: int | None) -> str:
         return _ops.device_search_method()

@@ -8,17 +8,27 @@ import torch
 from torch import Tensor
 
 from hashkernels import _ops
-from hashkernels.index.device_storage import DeviceStorage
+from hashkernels.index.device_storage import empty_device_storage
 
 
 class Storage(Protocol):
-    """The codes of an index, numbered in the order in which they were added. Arguments are checked tensors
-    from the CPU, or from the device of the index, and results are where the first of them was."""
+    """The codes of an index at one moment, numbered in the order in which they were added. Arguments are checked tensors
+    from the CPU, or from the device of the index, and results are where the first of them was.
 
-    count: int
+    A storage never changes, so that it can be searched while another thread adds. What is added goes behind its codes
+    into room that it shares with its successor, so only the newest of a line may be added to, by one thread at a time.
+    """
 
-    def add(self, codes: Tensor) -> None:
-        """Append a copy of uint8 [n, W]."""
+    @property
+    def count(self) -> int:
+        """How many codes there are."""
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes a code, W."""
+
+    def added(self, codes: Tensor) -> Storage:
+        """These codes and a copy of uint8 [n, W] behind them."""
 
     def topk(self, queries: Tensor, k: int, allowed: Tensor | None, threads: int | None) -> tuple[Tensor, Tensor]:
         """Distances int32 [Q, k] and positions int64 [Q, k]."""
@@ -34,30 +44,46 @@ class Storage(Protocol):
     def gather(self, positions: Tensor) -> Tensor:
         """A copy of the codes at positions int64 [n], uint8 [n, W]."""
 
+    def planes(self) -> Tensor:
+        """The codes bit by bit, int64 [blocks, 8 W, 8]; what lies behind them is unspecified."""
+
     def method(self, num_queries: int, threads: int | None) -> str:
         """How a search of that many queries would run, as ``_ops.search_method`` names it."""
 
 
-def new_storage(num_bytes: int, device: torch.device) -> Storage:
+CPU = torch.device("cpu")
+
+
+def new_storage(num_bytes: int, device: torch.device = CPU) -> Storage:
     """An empty storage of the kind that is searched fastest there."""
     if device.type != "cpu":
-        return DeviceStorage(num_bytes, device)
-    return SlicedStorage(num_bytes) if _ops.has_sliced_search() else PackedStorage(num_bytes)
+        return empty_device_storage(num_bytes, device)
+    if _ops.has_sliced_search():
+        return SlicedStorage(_room(0, 8 * num_bytes, 8, dtype=torch.int64), 0)
+    return PackedStorage(_room(0, num_bytes, dtype=torch.uint8), 0)
+
+
+def storage_of_planes(planes: Tensor, count: int) -> Storage:
+    """Over planes int64 [blocks, 8 W, 8]; where those are read-only, it must not be added to."""
+    if _ops.has_sliced_search():
+        return SlicedStorage(planes, count)
+    return PackedStorage(_ops.gather_codes(planes, torch.arange(count)), count)
 
 
 class SlicedStorage:
     """Blocks of 512 codes, bit by bit: what the native search reads fastest, so that no search has to make it."""
 
-    def __init__(self, num_bytes: int) -> None:
-        self.count = 0
-        self._planes = _room(0, 8 * num_bytes, 8, dtype=torch.int64)
+    def __init__(self, planes: Tensor, count: int) -> None:
+        self._planes, self.count = planes, count
+        self.num_bytes = planes.shape[1] // 8
 
-    def add(self, codes: Tensor) -> None:
+    def added(self, codes: Tensor) -> SlicedStorage:
         needed = self.count + codes.shape[0]
         planes = _grown(self._planes, _num_blocks(self.count), _num_blocks(needed))
+        # A search of these codes may run meanwhile: of the words that they share with new ones, their own bits are
+        # written as they are, in stores of whole words, and searches look at no others.
         _ops.slice_codes(codes, self.count, planes)
-        # Last, and in this order: what fails or is interrupted before leaves the index as it was.
-        self._planes, self.count = planes, needed
+        return SlicedStorage(planes, needed)
 
     def topk(self, queries: Tensor, k: int, allowed: Tensor | None, threads: int | None) -> tuple[Tensor, Tensor]:
         return _ops.sliced_topk(queries, self._planes, self.count, k, allowed, threads)
@@ -73,6 +99,9 @@ class SlicedStorage:
     def gather(self, positions: Tensor) -> Tensor:
         return _ops.gather_codes(self._planes, positions)
 
+    def planes(self) -> Tensor:
+        return self._planes[: _num_blocks(self.count)]
+
     def method(self, num_queries: int, threads: int | None) -> str:
         return _ops.search_method(True, num_queries, self.count, threads)
 
@@ -80,15 +109,15 @@ class SlicedStorage:
 class PackedStorage:
     """Codes as they came, one row each."""
 
-    def __init__(self, num_bytes: int) -> None:
-        self.count = 0
-        self._rows = _room(0, num_bytes, dtype=torch.uint8)
+    def __init__(self, rows: Tensor, count: int) -> None:
+        self._rows, self.count = rows, count
+        self.num_bytes = rows.shape[1]
 
-    def add(self, codes: Tensor) -> None:
+    def added(self, codes: Tensor) -> PackedStorage:
         needed = self.count + codes.shape[0]
         rows = _grown(self._rows, self.count, needed)
         rows[self.count : needed] = codes
-        self._rows, self.count = rows, needed
+        return PackedStorage(rows, needed)
 
     def topk(self, queries: Tensor, k: int, allowed: Tensor | None, threads: int | None) -> tuple[Tensor, Tensor]:
         return _ops.topk(queries, self._rows[: self.count], k, allowed, threads)
@@ -103,6 +132,11 @@ class PackedStorage:
 
     def gather(self, positions: Tensor) -> Tensor:
         return self._rows[positions]
+
+    def planes(self) -> Tensor:
+        planes = _room(_num_blocks(self.count), 8 * self.num_bytes, 8, dtype=torch.int64)
+        _ops.slice_codes(self._rows[: self.count], 0, planes)
+        return planes
 
     def method(self, num_queries: int, threads: int | None) -> str:
         return _ops.search_method(False, num_queries, self.count, threads)

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hashkernels import _ops
+from hashkernels._ranks import Ranks
 from hashkernels.metrics._harmonic import Ints
 from hashkernels.metrics._index_order import IndexOrder, ordered_sums, sum_of_halves
 from hashkernels.metrics._pairs import Pairs
-from hashkernels.metrics._ranks import Ranks
 from hashkernels.metrics._task import Task
 
 _FAR = np.iinfo(np.int16).max

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from hashkernels._ranks import Ranks
 from hashkernels.metrics._inputs import check_retrieval
-from hashkernels.metrics._ranks import Ranks
 from hashkernels.metrics._task import Task, count_levels
 
 if TYPE_CHECKING:

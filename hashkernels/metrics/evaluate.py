@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from hashkernels._ranks import Ranks
 from hashkernels.metrics._assemble import assemble
 from hashkernels.metrics._index_order import (
     IndexOrder,
@@ -18,7 +19,6 @@ from hashkernels.metrics._index_order import (
 )
 from hashkernels.metrics._inputs import Retrieval, check_retrieval
 from hashkernels.metrics._pairs import Pairs, excluded_pairs, relevance_pairs
-from hashkernels.metrics._ranks import Ranks
 from hashkernels.metrics._settings import Settings, check_policies
 from hashkernels.metrics._task import Task
 from hashkernels.metrics.code_statistics import CodeStatistics, code_statistics

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from hashkernels import _ops
 from hashkernels._arrays import to_tensor
+from hashkernels._ranks import Ranks
 from hashkernels._validation import check_bits, check_choice, check_int, check_labels, check_tensor
 from hashkernels.metrics._assemble import assemble
 from hashkernels.metrics._index_order import IndexOrder
 from hashkernels.metrics._inputs import Retrieval, checked_labels, label_form, packed_codes
 from hashkernels.metrics._nearest import Nearest
 from hashkernels.metrics._pairs import Pairs, excluded_pairs, relevance_pairs
-from hashkernels.metrics._ranks import Ranks
 from hashkernels.metrics._settings import check_policies
 from hashkernels.metrics._task import Task
 from hashkernels.metrics.counts import RetrievalCounts, count

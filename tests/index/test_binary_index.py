@@ -207,7 +207,7 @@ def test_adding_one_at_a_time_moves_the_codes_seldom(isa: str) -> None:
     places = set()
     for _ in range(2100):
         index.add(code)
-        (room,) = (value for value in vars(index._storage).values() if isinstance(value, torch.Tensor))
+        (room,) = (value for value in vars(index._state.storage).values() if isinstance(value, torch.Tensor))
         places.add(room.data_ptr())
     assert len(places) <= 13
     assert room.nbytes <= 2 * index.bytes_per_code * (index.ntotal + 512)
@@ -218,7 +218,7 @@ def test_codes_take_no_more_memory_than_packed(isa: str, bits: int) -> None:
     index = hk.BinaryIndex(bits)
     assert index.bytes_per_code == (bits + 7) // 8
     index.add(random_codes(1024, bits))
-    held = [value.nbytes for value in vars(index._storage).values() if isinstance(value, torch.Tensor)]
+    held = [value.nbytes for value in vars(index._state.storage).values() if isinstance(value, torch.Tensor)]
     assert held == [1024 * index.bytes_per_code]
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 import hashkernels as hk
-from hashkernels.index.device_storage import DeviceStorage
-from hashkernels.index.storage import new_storage
+from hashkernels.index.device_storage import empty_device_storage
+from hashkernels.index.storage import Storage, new_storage
 
 CPU = torch.device("cpu")
 
@@ -18,11 +18,12 @@ def random_codes(count: int, seed: int) -> Tensor:
 
 
 def test_answers_are_those_of_other_storages() -> None:
-    storage, expected = DeviceStorage(2, CPU), new_storage(2, CPU)
+    storage: Storage
+    expected: Storage
+    storage, expected = empty_device_storage(2, CPU), new_storage(2, CPU)
     for size in (3, 0, 1, 90, 400):
         codes = random_codes(size, size)
-        storage.add(codes)
-        expected.add(codes)
+        storage, expected = storage.added(codes), expected.added(codes)
         codes.zero_()  # what was added is a copy
     queries, allowed = random_codes(5, 1), torch.arange(494) % 3 == 0
     for mask in (None, allowed):
@@ -35,13 +36,13 @@ def test_answers_are_those_of_other_storages() -> None:
             for s in (storage, expected)
         ]
         assert all(torch.equal(a, b) for a, b in zip(*answers, strict=True))
+    assert torch.equal(storage.planes()[:, :, :7], expected.planes()[:, :, :7])  # whole words of the 494 codes
     positions = torch.tensor([493, 0, 3])
     assert torch.equal(storage.gather(positions), expected.gather(positions))
 
 
 def test_codes_that_do_not_fit_leave_the_index_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    storage = DeviceStorage(2, CPU)
-    storage.add(random_codes(4, 1))
+    storage = empty_device_storage(2, CPU).added(random_codes(4, 1))
     before = storage.topk(random_codes(2, 2), 4, None, None)
 
     def out_of_memory(*_: object, **__: object) -> Tensor:
@@ -50,7 +51,7 @@ def test_codes_that_do_not_fit_leave_the_index_as_it_was(monkeypatch: pytest.Mon
     with monkeypatch.context() as patch:
         patch.setattr(torch, "empty", out_of_memory)
         with pytest.raises(torch.OutOfMemoryError):
-            storage.add(random_codes(100, 3))
+            storage.added(random_codes(100, 3))
     assert storage.count == 4
     assert all(torch.equal(a, b) for a, b in zip(storage.topk(random_codes(2, 2), 4, None, None), before, strict=True))
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
-import torch.multiprocessing
 
 
 class Values(NamedTuple):
@@ -116,17 +113,6 @@ def usual_average_precision(problem: Problem, k: int, denominator: str) -> np.nd
         divisor = {"hits": len(ranks), "min": min(k, relevance.sum()), "relevant": relevance.sum()}[denominator]
         values.append(precision.sum() / divisor if len(ranks) else 0.0)
     return np.array(values)
-
-
-@pytest.fixture(scope="session")
-def start_ranks() -> Callable[..., None]:
-    """Run a function of (rank, folder) in several processes; they fork from one that has imported everything."""
-
-    def start(work: Callable[..., None], folder: Path, num_ranks: int) -> None:
-        multiprocessing.get_context("forkserver").set_forkserver_preload(["hashkernels.metrics", "torchmetrics"])
-        torch.multiprocessing.start_processes(work, (folder,), nprocs=num_ranks, start_method="forkserver")
-
-    return start
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ nothing, and refuse what is truncated or contradicts itself with one ``ValueErro
 from __future__ import annotations
 
 from hashkernels.index.formats._codes import PackedCodes
+from hashkernels.index.formats.by_name import READABLE, WRITABLE, read_codes, write_codes
 from hashkernels.index.formats.databases import (
     from_hex,
     from_integers,
@@ -31,11 +32,14 @@ from hashkernels.index.formats.vectors import (
 )
 
 __all__ = [
+    "READABLE",
+    "WRITABLE",
     "PackedCodes",
     "from_hex",
     "from_integers",
     "from_signed_bytes",
     "read_bvecs",
+    "read_codes",
     "read_faiss",
     "read_hex",
     "read_ivecs",
@@ -46,6 +50,7 @@ __all__ = [
     "to_integers",
     "to_signed_bytes",
     "write_bvecs",
+    "write_codes",
     "write_faiss",
     "write_hex",
     "write_ivecs",

@@ -1,4 +1,4 @@
-"""The processes that share an evaluation: the ranks of a process group, or this process alone.
+"""The processes that share an evaluation or an index: the ranks of a process group, or this process alone.
 
 Whatever can fail runs inside ``together``, after which every rank knows of every failure: no rank goes on to a
 collective that another has left.
@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from hashkernels.metrics._harmonic import Ints
-
+Ints = npt.NDArray[np.int64]
 T = TypeVar("T")
 
 

@@ -1,0 +1,197 @@
+"""index build, info, verify, search, convert."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from hashkernels.cli.console import emit, progress, use_threads
+from hashkernels.cli.options import CodeBits, Force, Json, Threads
+from hashkernels.cli.retrieval import show_found
+from hashkernels.data.codes import check_found_format, load_codes, save_found
+from hashkernels.data.files import check_output_files
+from hashkernels.data.formats import read_npy
+from hashkernels.index import BinaryIndex
+from hashkernels.index.formats import READABLE, WRITABLE, PackedCodes, read_codes, write_codes
+from hashkernels.index.formats.by_name import format_of
+from hashkernels.index.native_file import VERSION, NativeFile
+
+_ADDED_AT_ONCE = 1 << 20
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    help="Indexes in files: written once, checked, mapped by any number of processes.",
+    no_args_is_help=True,
+)
+
+IndexFile = Annotated[Path, typer.Argument(help="Index file (.hki).")]
+From = Annotated[
+    str | None, typer.Option("--from", help=f"Format of the input: {', '.join(READABLE)} [default: by its name].")
+]
+
+
+@app.command()
+def build(
+    codes: Annotated[
+        Path, typer.Argument(help=f"Codes (.{', .'.join(READABLE)}); an .npy may hold embeddings, packed by sign.")
+    ],
+    output: Annotated[Path, typer.Argument(help="Index file (.hki) to write.")],
+    ids: Annotated[Path | None, typer.Option(help=".npy of an integer for each code [default: positions].")] = None,
+    bits: CodeBits = None,
+    append: Annotated[bool, typer.Option("--append", help="Add to the index at OUTPUT.")] = False,
+    source_format: From = None,
+    threads: Threads = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Build an index file from codes, or append them to one.
+
+    Until it is done, the file at OUTPUT stays what it was.
+
+    Examples:
+
+      hashkernels index build codes.npy codes.hki --bits 48
+
+      hashkernels index build more.u8bin codes.hki --append
+    """
+    if not append:
+        check_output_files([output], force=force)
+    use_threads(threads)
+    found = _input(codes, bits, source_format)
+    if ids is not None:
+        found = found._replace(ids=read_npy(ids))
+    index = BinaryIndex.load(output) if append else BinaryIndex(found.bits)
+    if append and bits is None and 8 * index.bytes_per_code == found.bits:
+        found = found._replace(bits=index.bits)
+    if index.bits != found.bits:
+        raise ValueError(f"{output} holds codes of {index.bits} bits, {codes} of {found.bits}")
+    if found.ids is not None and len(found.ids) != len(found.codes):
+        raise ValueError(f"{ids} must hold one id for each of {len(found.codes)} codes, got {len(found.ids)}")
+    with progress(f"adding {codes.name}") as advance:
+        for first in range(0, len(found.codes), _ADDED_AT_ONCE):
+            part = slice(first, first + _ADDED_AT_ONCE)
+            if found.ids is None:
+                index.add(found.codes[part])
+            else:
+                index.add_with_ids(found.codes[part], found.ids[part])
+            advance(first, len(found.codes))
+        index.flush() if append else index.save(output)
+    numbers = {"output": str(output), "bits": index.bits, "codes": index.ntotal, "added": len(found.codes)}
+    emit(as_json, numbers, f"{len(found.codes)} codes of {index.bits} bits added, {index.ntotal} in {output}")
+
+
+@app.command()
+def info(index: IndexFile, as_json: Json = False) -> None:
+    """Say what an index file holds; its contents are not read.
+
+    Example:
+
+      hashkernels index info codes.hki
+    """
+    file = NativeFile(index)
+    bits, bitorder, id_kind = file.settings
+    numbers = {
+        "file": str(index),
+        "version": VERSION,
+        "bits": bits,
+        "bitorder": bitorder,
+        "codes": file.count,
+        "ids": id_kind,
+        "segments": len(file.segments),
+        "bytes": file.end,
+    }
+    emit(as_json, numbers, "\n".join(f"{name:<9} {value}" for name, value in numbers.items()))
+
+
+@app.command()
+def verify(index: IndexFile, as_json: Json = False) -> None:
+    """Hold the contents of an index file against their checksums; exit status 2 where they differ.
+
+    Example:
+
+      hashkernels index verify codes.hki
+    """
+    file = NativeFile(index)
+    with progress(f"verifying {index.name}") as advance:
+        file.verify(advance)
+    emit(as_json, {"file": str(index), "codes": file.count, "ok": True}, f"{index}: {file.count} codes, all as written")
+
+
+@app.command()
+def search(
+    index: IndexFile,
+    queries: Annotated[Path, typer.Argument(help=".npy of packed codes (uint8), or of embeddings, packed by sign.")],
+    k: Annotated[int | None, typer.Option("--k", help="The k nearest.")] = None,
+    radius: Annotated[int | None, typer.Option(help="All within this Hamming distance, inclusive.")] = None,
+    check: Annotated[
+        Literal["full", "lazy", "none"], typer.Option("--verify", help="Checksums: now, before the answer, or never.")
+    ] = "lazy",
+    output: Annotated[
+        Path | None, typer.Option(help="Write all results: .npz (distances, indices, offsets) or .csv.")
+    ] = None,
+    threads: Threads = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Search an index file where it lies: the k nearest (10 where neither is given), or all within a radius.
+
+    Example:
+
+      hashkernels index search codes.hki q.npy --k 100 --output nearest.npz
+    """
+    if k is not None and radius is not None:
+        raise ValueError("k and radius exclude each other: give one")
+    if output is not None:
+        check_found_format(output)
+        check_output_files([output], force=force)
+    use_threads(threads)
+    loaded, codes = BinaryIndex.load(index, verify=check), load_codes(queries)
+    found: Any
+    if radius is not None:
+        found = loaded.range_search(codes, radius)
+    else:
+        found = loaded.search(codes, min(10, loaded.ntotal) if k is None else k)
+    if output is not None:
+        save_found(output, found)
+    show_found(found, len(codes), loaded.ntotal, output, as_json)
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help=f"Codes (.{', .'.join(READABLE)}).")],
+    target: Annotated[Path, typer.Argument(help=f"What to write (.{', .'.join(WRITABLE)}).")],
+    bits: CodeBits = None,
+    source_format: From = None,
+    target_format: Annotated[
+        str | None, typer.Option("--to", help=f"Format of the output: {', '.join(WRITABLE)} [default: by its name].")
+    ] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Convert codes between the formats of this library, FAISS, NumPy, benchmarks and databases.
+
+    Examples:
+
+      hashkernels index convert flat.faiss codes.hki
+
+      hashkernels index convert codes.hki rows.tsv --to pgvector
+    """
+    check_output_files([target], force=force)
+    format_of(target, target_format, WRITABLE)
+    found = _input(source, bits, source_format)
+    write_codes(target, found, format=target_format)
+    numbers = {"output": str(target), "bits": found.bits, "codes": len(found.codes), "bytes": os.path.getsize(target)}
+    emit(as_json, numbers, f"{len(found.codes)} codes of {found.bits} bits: {target}")
+
+
+def _input(path: Path, bits: int | None, source_format: str | None) -> PackedCodes:
+    # NumPy's files may hold embeddings, whose width says how many bits there are.
+    if format_of(path, source_format, READABLE) == "npy":
+        array = read_npy(path)
+        rows = load_codes(path)
+        packed = array.dtype == rows.dtype
+        return PackedCodes(rows, (8 * rows.shape[1] if packed else array.shape[1]) if bits is None else bits, None)
+    return read_codes(path, bits=bits, format=source_format)

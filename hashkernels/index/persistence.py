@@ -1,0 +1,149 @@
+"""An index and its file: what is saved, what is mapped, what is still to be appended."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Literal, Self
+
+import numpy as np
+import torch
+
+from hashkernels._arrays import to_tensor
+from hashkernels._validation import check_choice
+from hashkernels.index.ids import ids_of
+from hashkernels.index.native_file import NativeFile, Settings, append_segment, write_file
+from hashkernels.index.segments import segmented
+from hashkernels.index.storage import Storage, new_storage, storage_of_planes
+
+if TYPE_CHECKING:
+    from hashkernels.index.binary_index import BinaryIndex, Snapshot
+
+Verify = Literal["full", "lazy", "none"]
+
+
+class Persistence:
+    """Saving, loading and appending, for ``BinaryIndex``."""
+
+    _bits: int
+    _bitorder: str
+    _state: Snapshot
+    _writing: threading.Lock
+
+    def __init__(self) -> None:
+        self._file: NativeFile | None = None
+        self._in_file: int | None = None  # how many codes from the first on are those of the file; None: not any more
+        self._unverified: NativeFile | None = None
+        self._verifying = threading.Lock()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the index to a file of its own, whole and compact; when this returns, it is on the disk.
+
+        The file is written under another name and then renamed: until then, and whatever happens, what was at ``path``
+        stays. Processes that have the old file mapped keep it.
+
+        Args:
+            path: of the file; what is there is replaced.
+
+        Raises:
+            OSError: the disk is full, or the folder may not be written to.
+
+        >>> import tempfile, pathlib
+        >>> import numpy as np
+        >>> from hashkernels import BinaryIndex
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "codes.hki"
+        >>> index = BinaryIndex(8)
+        >>> index.add(np.array([[1], [3]], np.uint8))
+        >>> index.save(path)
+        >>> BinaryIndex.load(path)
+        BinaryIndex(bits=8, ntotal=2)
+        """
+        with self._writing:
+            self._verify_once()
+            storage, ids = self._state
+            id_kind = "none" if ids is None else ids.values.dtype.name
+            settings = Settings(self._bits, self._bitorder, id_kind)  # type: ignore[arg-type]  # the name is one
+            write_file(path, settings, _bytes(storage), storage.count, None if ids is None else ids.values)
+            self._file, self._in_file = NativeFile(path), storage.count
+
+    def flush(self) -> None:
+        """Bring what was added since ``load``, ``save`` or the last ``flush`` to the end of the file.
+
+        Costs what was added, not what is there. When this returns it is on the disk; until then the file holds what it
+        held. After ``remove_ids`` the whole file is written anew. Every flush that appends leaves one more segment,
+        which a search of the mapped file visits one after another; ``save`` makes one of them all.
+
+        Raises:
+            ValueError: the index has no file yet, or another process has changed it since.
+            OSError: the disk is full, or the file may not be written.
+        """
+        if self._file is None:
+            raise ValueError("the index must have a file to be flushed to: save or load it first")
+        with self._writing:
+            storage, ids = self._state
+            kind = "none" if ids is None else ids.values.dtype.name
+            first = self._in_file
+            appends = first is not None and kind == self._file.settings.id_kind
+            if appends and first is not None and first < storage.count:
+                tail = new_storage(storage.num_bytes).added(storage.gather(torch.arange(first, storage.count)))
+                new_ids = None if ids is None else ids.values[first:]
+                self._file = append_segment(self._file, _bytes(tail), tail.count, new_ids)
+                self._in_file = storage.count
+        if not appends:
+            self.save(self._file.path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, mmap: bool = True, verify: Verify = "lazy") -> Self:
+        """Open an index that ``save`` wrote. The file may come from a stranger: nothing in it is believed unchecked.
+
+        Args:
+            path: of the file.
+            mmap: search the file where it is: loading takes no time, and processes that load the same file share its
+                memory. What is added stays in memory until ``flush``. With False the index is read into memory, its
+                segments into one.
+            verify: when to hold the contents against their checksums: "full", now; "lazy", before the first answer;
+                "none", never. Header, sizes and segments are checked in any case.
+
+        Raises:
+            ValueError: the file is no index, is truncated or damaged, or of a version that is not known.
+            OSError: it cannot be opened.
+        """
+        check_choice("verify", verify, ("full", "lazy", "none"))
+        file = NativeFile(path)
+        bits, bitorder, id_kind = file.settings
+        index: BinaryIndex = cls(bits, bitorder=bitorder)  # type: ignore[call-arg, assignment]  # cls is BinaryIndex
+        if verify == "full" or (verify == "lazy" and not mmap):
+            file.verify()
+        elif verify == "lazy":
+            index._unverified = file
+        parts = [_storage(segment.planes, segment.num_codes, file.settings.num_bytes) for segment in file.segments]
+        ids = [segment.ids.view(id_kind) for segment in file.segments if segment.ids is not None]
+        storage = segmented(parts, file.settings.num_bytes)
+        if not mmap:
+            storage = storage_of_planes(storage.planes(), storage.count)
+        joined = ids[0] if len(ids) == 1 and mmap else np.concatenate(ids) if ids else None
+        if joined is None and id_kind != "none":
+            joined = np.empty(0, id_kind)
+        index._state = index._state._replace(storage=storage, ids=None if joined is None else ids_of(joined))
+        index._file, index._in_file = file, file.count
+        return index  # type: ignore[return-value]
+
+    def _verify_once(self) -> None:
+        if self._unverified is None:
+            return
+        with self._verifying:
+            if self._unverified is not None:
+                self._unverified.verify()
+                self._unverified = None
+
+    def _forget_file_contents(self) -> None:
+        self._in_file = None
+
+
+def _storage(planes: np.ndarray[tuple[int], np.dtype[np.uint8]], count: int, num_bytes: int) -> Storage:
+    words = planes.view(np.int64).reshape(-1, 8 * num_bytes, 8)
+    return storage_of_planes(to_tensor("planes", words), count)
+
+
+def _bytes(storage: Storage) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    return storage.planes().numpy().reshape(-1).view(np.uint8)

@@ -1,0 +1,238 @@
+"""One index in parts: files on one machine, and the ranks of a process group."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from hashkernels import _ops
+from hashkernels._arrays import ArrayT, like, to_tensors
+from hashkernels._ranks import Ranks
+from hashkernels._validation import check_codes, check_filter, check_int, check_tensor
+from hashkernels.index.binary_index import BinaryIndex, Snapshot
+from hashkernels.index.ids import check_ids
+from hashkernels.index.merging import Nearest, Within, merge_nearest, merge_within
+from hashkernels.index.persistence import Verify
+from hashkernels.index.search import LimitedRangeResult, RangeResult, SearchResult, range_result
+from hashkernels.index.storage import Storage
+
+T = TypeVar("T")
+_NONE = torch.iinfo(torch.int32).max
+
+
+class ShardedIndex:
+    """Indexes searched as one, with the results, bit by bit, of one index to which all were added in this order.
+
+    Args:
+        shards: the parts, in order; some may hold no codes. Either all have ids, unlike each other, or none has: then a
+            code is known by its position in the whole.
+        bits: the length of a code; needed only where a rank has no shards.
+        distributed: False, all shards are here; True, every rank of ``torch.distributed``'s default group (or of the
+            group given) holds shards of its own, those of rank 0 first. Then every rank makes the same calls with the
+            same arguments, and gets the same results. An error on one rank, or a rank that is lost, is an error on all.
+
+    Raises:
+        ValueError: the shards differ in bits or kind of ids, or there are none.
+        TypeError: a shard is no ``BinaryIndex``.
+
+    >>> import numpy as np
+    >>> first, second = BinaryIndex(8), BinaryIndex(8)
+    >>> first.add(np.array([[1], [3]], np.uint8))
+    >>> second.add(np.array([[7]], np.uint8))
+    >>> ShardedIndex([first, second]).search(np.array([[7]], np.uint8), 2)
+    SearchResult(distances=array([[0, 1]], dtype=int32), indices=array([[2, 1]]))
+    """
+
+    def __init__(self, shards: Sequence[BinaryIndex], *, bits: int | None = None, distributed: Any = False) -> None:
+        self._ranks = Ranks(distributed)
+        self._shards = tuple(shards)
+        self._bits = self._ranks.together(lambda: self._check_shards(bits))
+        self._ranks.agree(bits=self._bits)
+
+    @classmethod
+    def load(
+        cls,
+        paths: Sequence[str | os.PathLike[str]],
+        *,
+        mmap: bool = True,
+        verify: Verify = "lazy",
+        distributed: Any = False,
+    ) -> ShardedIndex:
+        """Over files, each as ``BinaryIndex.load`` opens it; distributed, over the files of this rank."""
+        ranks = Ranks(distributed)
+        shards = ranks.together(lambda: [BinaryIndex.load(path, mmap=mmap, verify=verify) for path in paths])
+        return cls(shards, distributed=distributed)
+
+    @property
+    def bits(self) -> int:
+        """The length of a code."""
+        return self._bits
+
+    @property
+    def ntotal(self) -> int:
+        """How many codes the shards hold together; distributed, a call that every rank makes."""
+        return sum(self._ranks.gather(sum(shard.ntotal for shard in self._shards)))
+
+    def search(
+        self, queries: ArrayT, k: int, *, filter: ArrayT | None = None, threads: int | None = None
+    ) -> SearchResult[ArrayT]:
+        """The k nearest codes of each query, as ``BinaryIndex.search`` of the whole would give them.
+
+        Args:
+            queries, k, threads: as there.
+            filter: bool [ntotal] by position in the whole, or ids; ids that no shard has are ignored.
+
+        Raises:
+            ValueError, TypeError: as there; on every rank, where one finds a reason.
+            RuntimeError: a rank is lost.
+        """
+        view = self._view(queries, filter, k=k)
+        k = check_int("k", k, 1, view.total)
+
+        def of_shard(part: Storage, mask: Tensor | None, threads: int) -> Nearest:
+            return part.topk(view.codes, min(k, part.count), mask, threads)
+
+        def nearest() -> Nearest:
+            found = self._each(view, threads, of_shard)
+            translated: list[Nearest] = [(distances, view.named(i, positions)) for i, (distances, positions) in found]
+            # k columns of nothing, so that every rank sends arrays of one shape.
+            shape = (len(view.codes), k)
+            translated.append((torch.full(shape, _NONE, dtype=torch.int32), torch.full(shape, -1)))
+            return merge_nearest(translated, k)
+
+        mine = self._ranks.together(nearest)
+        sent = torch.stack([mine[0].long(), mine[1]]).numpy()
+        parts = [torch.from_numpy(part) for part in self._ranks.gather_arrays(sent)]
+        distances, ids = merge_nearest([(part[0].int(), part[1]) for part in parts], k)
+        return SearchResult(like(queries, distances), like(queries, view.result(ids)))
+
+    def range_search(
+        self,
+        queries: ArrayT,
+        radius: int,
+        *,
+        filter: ArrayT | None = None,
+        max_results: int | None = None,
+        threads: int | None = None,
+    ) -> RangeResult[ArrayT] | LimitedRangeResult[ArrayT]:
+        """All codes within ``radius``, as ``BinaryIndex.range_search`` of the whole would give them; see ``search``."""
+        view = self._view(queries, filter, radius=radius, max_results=max_results)
+        radius = check_int("radius", radius, 0, self._bits)
+        limit = None if max_results is None else check_int("max_results", max_results, 1)
+
+        def of_shard(part: Storage, mask: Tensor | None, threads: int) -> Within:
+            return part.range_search(view.codes, radius, mask, limit, threads)
+
+        def within() -> Within:
+            found = self._each(view, threads, of_shard)
+            translated: list[Within] = [(row[0], row[1], view.named(i, row[2]), row[3]) for i, row in found]
+            nothing, none = torch.zeros(len(view.codes) + 1, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
+            return merge_within([*translated, (nothing, none.int(), none, nothing[1:])], limit)
+
+        parts = self._ranks.gather(self._ranks.together(within))
+        offsets, distances, ids, counts = merge_within(parts, limit)
+        return range_result(queries, (offsets, distances, view.result(ids), counts), limit)
+
+    def _check_shards(self, bits: int | None) -> int:
+        for shard in self._shards:
+            if not isinstance(shard, BinaryIndex):
+                raise TypeError(f"shards must be BinaryIndex, got {type(shard).__name__}")
+            if bits is not None and shard.bits != bits:
+                raise ValueError(f"shards must hold codes of {bits} bits, got one of {shard.bits}")
+            bits = shard.bits
+        if bits is None:
+            raise ValueError("shards must hold at least one index, or bits be given, got neither")
+        return bits
+
+    def _view(self, queries: ArrayT, filter: ArrayT | None, **settings: Any) -> _View:
+        """What one call works on, checked, and agreed upon with the other ranks."""
+
+        def local() -> tuple[Tensor, list[Snapshot]]:
+            (codes,) = to_tensors(queries=queries)
+            check_codes("queries", codes, self._bits)
+            if codes.device.type != "cpu":
+                raise ValueError(f"queries must be on cpu like the index, got {codes.device}")
+            return codes, [shard._checked_state() for shard in self._shards]
+
+        codes, states = self._ranks.together(local)
+        kinds = [(s.storage.count, None if s.ids is None else s.ids.values.dtype.name) for s in states]
+        everyone = self._ranks.gather(kinds)
+        self._ranks.agree(queries=self._ranks.digest(codes), **settings)
+        filled = [kind for rank in everyone for kind in rank if kind[0]]
+        if not filled:
+            raise ValueError("the index must hold at least one code to be searched, got none")
+        if len({dtype for _, dtype in filled}) > 1:
+            raise ValueError(f"shards must all have ids of one dtype, or none, got {filled[0][1]} and {filled[-1][1]}")
+        before = sum(count for rank in everyone[: self._ranks.rank] for count, _ in rank)
+        total = sum(count for count, _ in filled)
+        view = _View(codes, states, before, total, filled[0][1])
+        view.masks = self._ranks.together(lambda: view.masks_of(queries, filter))
+        return view
+
+    def _each(
+        self, view: _View, threads: int | None, search: Callable[[Storage, Tensor | None, int], T]
+    ) -> list[tuple[int, T]]:
+        """``search`` of every shard here that holds codes, several at a time where there are threads for it."""
+        threads = _ops.get_num_threads() if threads is None else check_int("threads", threads, 1)
+        filled = [i for i, state in enumerate(view.states) if state.storage.count]
+        if not filled:
+            return []
+        workers = min(threads, len(filled))
+
+        def run(i: int) -> tuple[int, T]:
+            return i, search(view.states[i].storage, view.masks[i], threads // workers)
+
+        if workers == 1:
+            return [run(i) for i in filled]
+        with ThreadPoolExecutor(workers) as pool:
+            return list(pool.map(run, filled))
+
+
+class _View:
+    """The shards of this rank during one call."""
+
+    def __init__(self, codes: Tensor, states: list[Snapshot], before: int, total: int, id_dtype: str | None) -> None:
+        self.codes, self.states, self.total = codes, states, total
+        self._id_dtype = id_dtype
+        counts = [state.storage.count for state in states]
+        self._starts = [before + sum(counts[:i]) for i in range(len(counts))]
+        self.masks: list[Tensor | None] = []
+
+    def named(self, i: int, positions: Tensor) -> Tensor:
+        """Positions in shard i as ids, or positions in the whole, int64; -1 stays."""
+        ids = self.states[i].ids
+        if ids is None:
+            return torch.where(positions < 0, positions, positions + self._starts[i])
+        return torch.from_numpy(ids.of(positions).view(np.int64))
+
+    def result(self, ids: Tensor) -> Tensor:
+        """Ids in their own dtype."""
+        return torch.from_numpy(ids.numpy().view(np.uint64)) if self._id_dtype == "uint64" else ids
+
+    def masks_of(self, queries: ArrayT, filter: ArrayT | None) -> list[Tensor | None]:
+        """The filter for each shard."""
+        if filter is None:
+            return [None] * len(self.states)
+        chosen = to_tensors(queries=queries, filter=filter)[1]
+        if self._id_dtype is not None and check_tensor("filter", chosen, 1).dtype != torch.bool:
+            wanted = check_ids("filter", chosen)
+            return [self._mask_of_ids(state, wanted) for state in self.states]
+        allowed = check_filter("filter", chosen, self.total)
+        if allowed.dtype != torch.bool:
+            allowed = torch.zeros(self.total, dtype=torch.bool).index_fill_(0, allowed.long(), True)
+        return [allowed[s : s + state.storage.count] for s, state in zip(self._starts, self.states, strict=True)]
+
+    @staticmethod
+    def _mask_of_ids(state: Snapshot, wanted: npt.NDArray[Any]) -> Tensor:
+        allowed = torch.zeros(state.storage.count, dtype=torch.bool)
+        if state.ids is not None and state.storage.count:
+            places = state.ids.positions(wanted)
+            allowed[torch.from_numpy(places[places >= 0])] = True
+        return allowed

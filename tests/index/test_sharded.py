@@ -1,0 +1,176 @@
+"""Shards, in one process and in several, against one index of the same codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch import distributed
+
+import hashkernels as hk
+from hashkernels.index import ShardedIndex
+
+NUM_RANKS = 3
+SIZES = {1: (2000,), 2: (1999, 1), 3: (600, 0, 1400), 7: (1, 511, 512, 513, 0, 400, 63)}
+KINDS = {"positions": None, "int64": np.int64, "uint64": np.uint64}
+
+
+def codes(count: int = 2000, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 2), dtype=np.uint8)
+
+
+def ids(dtype):
+    values = np.random.default_rng(1).permutation(2000).astype(np.uint64) * np.uint64(9007199254740993)
+    return values.view(dtype)
+
+
+def parts(size: int, dtype=None) -> list[hk.BinaryIndex]:
+    shards, first = [], 0
+    for count in SIZES[size]:
+        shard = hk.BinaryIndex(16)
+        part = slice(first, first + count)
+        if dtype is None:
+            shard.add(codes()[part])
+        elif count:
+            shard.add_with_ids(codes()[part], ids(dtype)[part])
+        shards.append(shard)
+        first += count
+    return shards
+
+
+def answers(index, dtype):
+    queries = codes(5, seed=2)
+    keys = np.arange(2000) if dtype is None else ids(dtype)
+    mask = np.arange(2000) % 5 == 0
+    results = [index.search(queries, k) for k in (1, 50, 2000)]
+    results += [index.search(queries, 600, filter=chosen) for chosen in (mask, keys[mask][::-1].copy())]
+    results += [index.range_search(queries, 3), index.range_search(queries, 5, max_results=4, filter=mask)]
+    return [array for result in results for array in result]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("threads", [1, 4])
+def test_shards_find_what_one_index_finds(size, kind, threads):
+    dtype = KINDS[kind]
+    whole = parts(1, dtype)[0]
+    hk.set_num_threads(threads)
+    try:
+        found = answers(ShardedIndex(parts(size, dtype)), dtype)
+    finally:
+        hk.set_num_threads(None)
+    for got, expected in zip(found, answers(whole, dtype), strict=True):
+        np.testing.assert_array_equal(got, expected)
+        assert got.dtype == expected.dtype
+
+
+def test_shards_in_files(tmp_path):
+    paths = [tmp_path / f"{i}.hki" for i in range(7)]
+    for shard, path in zip(parts(7, np.int64), paths, strict=True):
+        shard.save(path)
+    index = ShardedIndex.load(paths)
+    assert (index.ntotal, index.bits) == (2000, 16)
+    for got, expected in zip(answers(index, np.int64), answers(parts(1, np.int64)[0], np.int64), strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_tensors_come_back_as_tensors():
+    index = ShardedIndex(parts(3))
+    queries = torch.from_numpy(codes(4, seed=3))
+    found = index.search(queries, 9, filter=torch.arange(0, 2000, 3))
+    expected = parts(1)[0].search(queries, 9, filter=torch.arange(0, 2000, 3))
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_bad_shards():
+    with pytest.raises(ValueError, match="shards must hold codes of 16 bits, got one of 8"):
+        ShardedIndex([hk.BinaryIndex(16), hk.BinaryIndex(8)])
+    with pytest.raises(TypeError, match="shards must be BinaryIndex, got str"):
+        ShardedIndex(["a.hki"])
+    with pytest.raises(ValueError, match="at least one index, or bits be given"):
+        ShardedIndex([])
+    with pytest.raises(ValueError, match="at least one code to be searched"):
+        ShardedIndex([hk.BinaryIndex(16)]).search(codes(1), 1)
+    mixed = ShardedIndex([parts(1)[0], parts(1, np.int64)[0]])
+    with pytest.raises(ValueError, match="ids of one dtype, or none, got None and int64"):
+        mixed.search(codes(1), 1)
+    with pytest.raises(ValueError, match=r"k must be in 1\.\.2000, got 2001"):
+        ShardedIndex(parts(3)).search(codes(1), 2001)
+    with pytest.raises(ValueError, match=r"filter must be in 0\.\.1999, got 2000"):
+        ShardedIndex(parts(3)).search(codes(1), 1, filter=np.array([2000]))
+
+
+def as_json(arrays):
+    return json.dumps([array.tolist() for array in arrays])
+
+
+def hears(call):
+    try:
+        call()
+    except Exception as error:
+        return [type(error).__name__, str(error)]
+    return None
+
+
+def work(rank, folder):
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=NUM_RANKS)
+    said = {}
+    for kind, dtype in KINDS.items():
+        mine = parts(7, dtype)
+        held = (mine[:3], mine[3:3], mine[3:])[rank]
+        index = ShardedIndex(held, bits=16, distributed=True)
+        said[kind] = as_json(answers(index, dtype))
+        said["total"] = index.ntotal
+    queries = codes(5, seed=2)
+    said["error"] = hears(lambda: index.search(queries[:, : 1 + (rank != 1)], 3))
+    said["disagree"] = hears(lambda: index.search(queries, 3 + (rank == 2)))
+    said["k"] = hears(lambda: index.search(queries, 2001))
+    missing = folder / "missing.hki"
+    said["file"] = hears(lambda: ShardedIndex.load([missing] if rank == 1 else [], distributed=True))
+    said["still"] = as_json(answers(index, dtype)) == said["uint64"]
+    if rank == 1:
+        (folder / f"{rank}.json").write_text(json.dumps(said))
+        os._exit(0)  # lost in the middle of its work
+    start = time.perf_counter()
+    said["lost"] = hears(lambda: index.search(queries, 3))
+    said["seconds"] = time.perf_counter() - start
+    (folder / f"{rank}.json").write_text(json.dumps(said))
+    os._exit(0)  # a group that has lost a rank cannot be closed in order
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory, start_ranks):
+    folder = tmp_path_factory.mktemp("ranks")
+    start_ranks(work, folder, NUM_RANKS)
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(NUM_RANKS)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ranks_find_what_one_index_finds(heard, kind):
+    expected = as_json(answers(parts(1, KINDS[kind])[0], KINDS[kind]))
+    assert [said[kind] for said in heard] == [expected] * NUM_RANKS
+    assert [said["total"] for said in heard] == [2000] * NUM_RANKS
+
+
+def test_an_error_on_one_rank_is_raised_on_all(heard):
+    message = "queries must have 2 bytes a code for 16 bits, got 1"
+    assert heard[1]["error"] == ["ValueError", message]
+    assert heard[0]["error"] == heard[2]["error"] == ["ValueError", f"rank 1 failed: {message}"]
+    assert {tuple(said["disagree"]) for said in heard} == {
+        ("ValueError", "k must be the same on every rank, got 3 on rank 0 and 4 on rank 2")
+    }
+    assert {tuple(said["k"]) for said in heard} == {("ValueError", "k must be in 1..2000, got 2001")}
+    assert heard[1]["file"][0] == "FileNotFoundError"
+    assert heard[0]["file"][1].startswith("rank 1 failed: FileNotFoundError")
+    assert all(said["still"] for said in heard)
+
+
+def test_a_lost_rank_is_an_error_and_not_a_wait(heard):
+    for rank in (0, 2):
+        assert heard[rank]["lost"][0] in ("RuntimeError", "DistBackendError")
+        assert heard[rank]["seconds"] < 20
