@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from . import distance, margin_loss, metrics, packing, search, surrogate
+from . import distance, losses, margin_loss, metrics, packing, search, surrogate
 from .harness import Case, Measurement, Trial, environment, measure, thread_limit
 
 __all__ = ["CASES", "Case", "Measurement", "Trial", "environment", "measure", "thread_limit"]
@@ -16,5 +16,6 @@ CASES: tuple[Case, ...] = (
     *search.CASES,
     *metrics.CASES,
     *margin_loss.CASES,
+    *losses.CASES,
     *surrogate.CASES,
 )

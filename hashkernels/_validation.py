@@ -188,12 +188,14 @@ def check_codes(
 
 
 def check_code_pair(queries: Any, database: Any, bits: int | None = None) -> int:
-    """Queries and a database of at least one code, of one width, on one device; returns the number of bits."""
+    """Queries and a database of at least one code, of one width; returns the number of bits. They are on one device, or
+    the database in host memory and the queries on a GPU."""
     check_codes("queries", queries, bits)
     check_codes("database", database, bits)
     if database.shape[1] != queries.shape[1]:
         raise ValueError(f"database must have {queries.shape[1]} bytes a code like queries, got {database.shape[1]}")
-    check_same_device("queries", queries, "database", database)
+    if not (queries.is_cuda and database.device.type == "cpu"):
+        check_same_device("queries", queries, "database", database)
     if database.shape[0] == 0:
         raise ValueError(f"database must hold at least one code, got shape {tuple(database.shape)}")
     return int(queries.shape[1]) * 8 if bits is None else bits
@@ -219,6 +221,19 @@ def check_positions(name: str, value: Any, count: int) -> torch.Tensor:
         if low < 0 or high >= count:
             raise ValueError(f"{name} must be in 0..{count - 1}, got {low if low < 0 else high}")
     return tensor
+
+
+def check_device(name: str, value: Any) -> torch.device:
+    """The CPU, or a GPU that torch sees, with its number."""
+    try:
+        device = torch.device(value)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"{name} must be cpu or a CUDA device, got {value!r}") from None
+    if device.type == "cpu":
+        return torch.device("cpu")
+    if device.type != "cuda" or (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"{name} must be cpu or one of {torch.cuda.device_count()} CUDA devices, got {str(device)!r}")
+    return device if device.index is not None else torch.device("cuda", torch.cuda.current_device())
 
 
 def check_same_device(first_name: str, first: torch.Tensor, name: str, other: torch.Tensor) -> None:

@@ -27,6 +27,7 @@ class Launchers:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.splits: list[bool] = []  # whether each of the losses was to be computed on tensor cores
         self.native = _loader._native
 
     def find(self, name: str) -> Callable[..., Any]:
@@ -64,22 +65,22 @@ class Launchers:
         return 10 * num_queries
 
     def cuda_range_count(self, *arguments: Any) -> None:
-        *count, counts, workspace = arguments
-        self.native.range_count(*count, 0, counts, 1)
+        *count, workspace = arguments
+        self.native.range_count(*count, 1)
         self.fill(workspace, 10 * count[1])
 
     def cuda_range_fill(self, *arguments: Any) -> None:
-        *fill, offsets, distances, indices, workspace = arguments
+        *fill, allowed, offsets, distances, indices, workspace = arguments
         assert (
             self.values(workspace, ctypes.c_int64, 10 * fill[1]).tolist() == [-1] * 10 * fill[1]
         )  # as counting left it
         shift = ctypes.c_int64.from_address(offsets).value
-        self.native.range_search(*fill, 0, 0, 1).write(distances + 4 * shift, indices + 8 * shift, 1)
+        self.native.range_search(*fill, 0, allowed, 1).write(distances + 4 * shift, indices + 8 * shift, 1)
 
     def cuda_range_nearest(self, *arguments: Any) -> None:
-        *pair, radius, max_results, counts, distances, indices, workspace = arguments
-        self.native.range_count(*pair, radius, 0, counts, 1)
-        self.native.topk(*pair, max_results, 0, distances, indices, 1)
+        *pair, radius, max_results, allowed, counts, distances, indices, workspace = arguments
+        self.native.range_count(*pair, radius, allowed, counts, 1)
+        self.native.topk(*pair, max_results, allowed, distances, indices, 1)
         size = pair[1] * max_results
         near = self.values(distances, ctypes.c_int32, size)
         self.values(indices, ctypes.c_int64, size)[near > radius] = -1
@@ -101,22 +102,48 @@ class Launchers:
     def cuda_margin_loss_workspace(self, num_rows: int, num_columns: int, bits: int, with_grad: bool) -> int:
         return num_rows + num_columns
 
-    def cuda_margin_loss(self, *arguments: Any) -> None:
-        u, *rest, workspace = arguments
-        self.native.margin_loss(u, "float32", *rest, 1)
-        self.fill(workspace, rest[0] + rest[4])
-
     cuda_likelihood_loss_workspace = cuda_cauchy_loss_workspace = cuda_margin_loss_workspace
 
+    def cuda_margin_loss(self, *arguments: Any) -> None:
+        self.pair_loss(self.native.margin_loss, *arguments)
+
     def cuda_likelihood_loss(self, *arguments: Any) -> None:
-        u, *rest, workspace = arguments
-        self.native.likelihood_loss(u, "float32", *rest, 1)
-        self.fill(workspace, rest[0] + rest[4])
+        self.pair_loss(self.native.likelihood_loss, *arguments)
 
     def cuda_cauchy_loss(self, *arguments: Any) -> None:
-        u, *rest, workspace = arguments
-        self.native.cauchy_loss(u, "float32", *rest, 1)
-        self.fill(workspace, rest[0] + rest[4])
+        self.pair_loss(self.native.cauchy_loss, *arguments)
+
+    def pair_loss(self, kernel: Callable[..., Any], *arguments: Any) -> None:
+        u, u_dtype, num_rows, bits, u_stride, v, v_dtype, num_columns, v_stride, *rest = arguments
+        *labels_and_parameters, split, terms, num_pairs, grad, workspace = rest
+        self.splits.append(split)
+        rows, columns = self.embeddings(u, u_dtype, num_rows, u_stride), None
+        if v or num_columns == 0:
+            columns = self.embeddings(v, v_dtype, num_columns, v_stride)
+        kernel(
+            rows.data_ptr(),
+            "float32",
+            num_rows,
+            bits,
+            u_stride,
+            0 if columns is None else columns.data_ptr(),
+            num_columns,
+            v_stride,
+            *labels_and_parameters,
+            terms,
+            num_pairs,
+            grad,
+            1,
+        )
+        self.fill(workspace, num_rows + num_columns)
+
+    def embeddings(self, address: int, dtype: str, num_rows: int, stride: int) -> Tensor:
+        """float32, with the rows as far apart as they are."""
+        if num_rows == 0:
+            return torch.empty(0)
+        kind = ctypes.c_float if dtype == "float32" else ctypes.c_int16
+        there = torch.from_numpy(self.values(address, kind, num_rows * stride).copy())
+        return there.view(getattr(torch, dtype)).float()
 
     @staticmethod
     def values(address: int, kind: Any, count: int) -> np.ndarray:
@@ -203,7 +230,7 @@ def test_search(launchers: Launchers, num_queries: int) -> None:
         on_cuda("range_nearest", queries, database, 18, 6, 0), on_cpu("range_nearest", queries, database, 18, 6, 1)
     )
     parts = {0: 0, 1: 1, 11: 4}[num_queries]
-    for name, calls in {"cuda_range_count": 4, "cuda_range_fill": 3, "cuda_range_nearest": 2}.items():
+    for name, calls in {"cuda_range_count": 4, "cuda_range_fill": 2, "cuda_range_nearest": 3}.items():
         assert launchers.calls.count(name) == calls * parts
 
 
@@ -240,14 +267,36 @@ def test_pairwise_losses(
     labels = torch.arange(17) % 3
     bank_labels = None if columns is None else torch.arange(columns) % 3
     arguments = (u, bank, labels, bank_labels, *parameters, with_grad)
-    expect_same(on_cuda(name, *arguments, 0), on_cpu(name, *arguments, 1))
+    expect_same(on_cuda(name, *arguments, 0, "auto"), on_cpu(name, *arguments, 1, "auto"))
     assert launchers.calls == [f"cuda_{name}"]
+
+
+@pytest.mark.parametrize("kinds", [("float16", "float16"), ("bfloat16", "bfloat16"), ("bfloat16", "float32")])
+def test_half_types_reach_the_kernel_as_they_are(launchers: Launchers, kinds: tuple[str, str]) -> None:
+    generator = torch.Generator().manual_seed(4)
+    u, bank = (
+        torch.randn(n, 8, generator=generator).to(getattr(torch, kind)) for n, kind in zip((7, 9), kinds, strict=True)
+    )
+    labels, bank_labels = torch.arange(7) % 3, torch.arange(9) % 3
+    got = on_cuda("margin_loss", u, bank, labels, bank_labels, *MARGINS, True, 0, "auto")
+    expect_same(got, on_cpu("margin_loss", u.float(), bank.float(), labels, bank_labels, *MARGINS, True, 1, "auto"))
+    assert got[2].dtype == torch.float32
+
+
+def test_precision_chooses_the_path(launchers: Launchers) -> None:
+    labels = torch.arange(65) % 3
+    u = torch.ones(65, 4)
+    for rows, precision in ((64, "auto"), (65, "auto"), (64, "split"), (65, "float32")):
+        on_cuda("margin_loss", u[:rows], None, labels[:rows], None, *MARGINS, False, 0, precision)
+    assert launchers.splits == [False, True, True, False]
+    with pytest.raises(ValueError, match="precision must be one of auto, float32, split, got 'half'"):
+        _ops.margin_loss(u, labels, positive_margin=1, negative_margin=0, precision="half")
 
 
 def test_float64_embeddings_go_to_the_reference(launchers: Launchers) -> None:
     u = torch.randn(17, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
     arguments = (u, None, torch.arange(17) % 3, None, *MARGINS, True)
-    got, expected = on_cuda("margin_loss", *arguments, 0), on_cpu("margin_loss", *arguments, 1)
+    got, expected = on_cuda("margin_loss", *arguments, 0, "auto"), on_cpu("margin_loss", *arguments, 1, "auto")
     for a, b in zip(got, expected, strict=True):
         torch.testing.assert_close(a, b)
     assert launchers.calls == []

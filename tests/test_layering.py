@@ -29,8 +29,9 @@ LEVELS = [
     {"cli"},
 ]
 # These import nothing of the package and may be imported by all.
-GROUND = {"_validation", "_warnings", "_arrays", "_files", "_ranks"}
+GROUND = {"_validation", "_warnings", "_arrays", "_files", "_page", "_ranks"}
 BETWEEN = {
+    "_page": {"_validation"},
     "reference": set(),
     "centers": {"_validation", "_warnings"},
     "_loader": {"_native", "_validation", "_warnings"},
@@ -71,10 +72,10 @@ def imports(tree: ast.AST, path: Path, *, into_functions: bool) -> Iterator[str]
 
 
 def allowed_parts(part: str) -> set[str]:
-    if part in GROUND:
-        return set()
     if part in BETWEEN:
         return BETWEEN[part]
+    if part in GROUND:
+        return set()
     level = next(i for i, parts in enumerate(LEVELS) if part in parts)
     allowed = GROUND.union(*LEVELS[:level], {"centers"}) if level > 2 else GROUND
     return allowed | TRAINING if part in TRAINING - {"data"} else allowed

@@ -84,108 +84,100 @@ void register_search_on_cuda(pybind11::module_& module) {
     });
   });
   module.def("cuda_range_workspace", cuda::range_workspace);
-  module.def("cuda_range_count", [](uintptr_t queries, int64_t num_queries, int64_t query_stride, uintptr_t database,
-                                    int64_t num_database, int64_t database_stride, int num_bytes, int radius,
-                                    uintptr_t out_counts, uintptr_t workspace, int device, uintptr_t stream) {
+  module.def("cuda_range_count",
+             [](uintptr_t queries, int64_t num_queries, int64_t query_stride, uintptr_t database, int64_t num_database,
+                int64_t database_stride, int num_bytes, int radius, uintptr_t allowed, uintptr_t out_counts,
+                uintptr_t workspace, int device, uintptr_t stream) {
+               const Codes q = codes(queries, num_queries, query_stride, num_bytes);
+               const Codes db = codes(database, num_database, database_stride, num_bytes);
+               call([&] {
+                 return cuda::range_count(q, db, radius, address<const uint8_t>(allowed), address<int64_t>(out_counts),
+                                          address<int64_t>(workspace), device, address<void>(stream));
+               });
+             });
+  module.def("cuda_range_fill", [](uintptr_t queries, int64_t num_queries, int64_t query_stride, uintptr_t database,
+                                   int64_t num_database, int64_t database_stride, int num_bytes, int radius,
+                                   uintptr_t allowed, uintptr_t offsets, uintptr_t out_distances, uintptr_t out_indices,
+                                   uintptr_t workspace, int device, uintptr_t stream) {
     const Codes q = codes(queries, num_queries, query_stride, num_bytes);
     const Codes db = codes(database, num_database, database_stride, num_bytes);
     call([&] {
-      return cuda::range_count(q, db, radius, address<int64_t>(out_counts), address<int64_t>(workspace), device,
-                               address<void>(stream));
+      return cuda::range_fill(q, db, radius, address<const uint8_t>(allowed), address<const int64_t>(offsets),
+                              address<int32_t>(out_distances), address<int64_t>(out_indices),
+                              address<int64_t>(workspace), device, address<void>(stream));
     });
   });
-  module.def("cuda_range_fill",
-             [](uintptr_t queries, int64_t num_queries, int64_t query_stride, uintptr_t database, int64_t num_database,
-                int64_t database_stride, int num_bytes, int radius, uintptr_t offsets, uintptr_t out_distances,
-                uintptr_t out_indices, uintptr_t workspace, int device, uintptr_t stream) {
-               const Codes q = codes(queries, num_queries, query_stride, num_bytes);
-               const Codes db = codes(database, num_database, database_stride, num_bytes);
-               call([&] {
-                 return cuda::range_fill(q, db, radius, address<const int64_t>(offsets),
-                                         address<int32_t>(out_distances), address<int64_t>(out_indices),
-                                         address<int64_t>(workspace), device, address<void>(stream));
-               });
-             });
   module.def("cuda_range_nearest",
              [](uintptr_t queries, int64_t num_queries, int64_t query_stride, uintptr_t database, int64_t num_database,
-                int64_t database_stride, int num_bytes, int radius, int64_t max_results, uintptr_t out_counts,
-                uintptr_t out_distances, uintptr_t out_indices, uintptr_t workspace, int device, uintptr_t stream) {
+                int64_t database_stride, int num_bytes, int radius, int64_t max_results, uintptr_t allowed,
+                uintptr_t out_counts, uintptr_t out_distances, uintptr_t out_indices, uintptr_t workspace, int device,
+                uintptr_t stream) {
                const Codes q = codes(queries, num_queries, query_stride, num_bytes);
                const Codes db = codes(database, num_database, database_stride, num_bytes);
                call([&] {
-                 return cuda::range_nearest(q, db, radius, max_results, address<int64_t>(out_counts),
-                                            address<int32_t>(out_distances), address<int64_t>(out_indices),
-                                            address<int64_t>(workspace), device, address<void>(stream));
+                 return cuda::range_nearest(q, db, radius, max_results, address<const uint8_t>(allowed),
+                                            address<int64_t>(out_counts), address<int32_t>(out_distances),
+                                            address<int64_t>(out_indices), address<int64_t>(workspace), device,
+                                            address<void>(stream));
                });
              });
 }
 
-struct PairArguments {
-  PairArguments(const Embeddings<float>& rows, const Embeddings<float>& columns, int64_t num_bits,
-                Labels labels_of_rows, Labels labels_of_columns)
-      : u(rows), v(columns), bits(num_bits), row_labels(labels_of_rows), column_labels(labels_of_columns) {
-    // An empty bank may have no address, and is a bank all the same.
-    if (v.data == nullptr && v.num_rows == 0) v.data = u.data;
-  }
-
-  Embeddings<float> u, v;
-  int64_t bits;
-  Labels row_labels, column_labels;
-};
+DType embedding_type(const std::string& name) {
+  if (name == "float32") return DType::kFloat32;
+  if (name == "float16") return DType::kFloat16;
+  if (name == "bfloat16") return DType::kBFloat16;
+  throw pybind11::value_error("embeddings must be float32, float16 or bfloat16, got " + name);
+}
 
 PairMean mean_of(bool weighted) { return weighted ? PairMean::kWeighted : PairMean::kEachKind; }
 
-void register_pairwise_on_cuda(pybind11::module_& module) {
-  module.def("cuda_margin_loss_workspace", cuda::pairwise_loss_workspace);
-  module.def(
-      "cuda_margin_loss",
-      [](uintptr_t u, int64_t num_rows, int64_t bits, int64_t row_stride, uintptr_t v, int64_t num_columns,
-         int64_t column_stride, uintptr_t row_labels, uintptr_t column_labels, int label_words, double positive_margin,
-         double negative_margin, double positive_scale, double negative_scale, uintptr_t out_terms,
-         uintptr_t out_counts, uintptr_t grad, uintptr_t workspace, int device, uintptr_t stream) {
-        const PairArguments pairs(
-            {address<const float>(u), num_rows, row_stride}, {address<const float>(v), num_columns, column_stride},
-            bits, {address<const void>(row_labels), label_words}, {address<const void>(column_labels), label_words});
-        call([&] {
-          return cuda::margin_loss(pairs.u, pairs.v, pairs.bits, pairs.row_labels, pairs.column_labels,
-                                   {positive_margin, negative_margin, positive_scale, negative_scale},
-                                   address<double>(out_terms), address<int64_t>(out_counts), address<float>(grad),
-                                   address<int64_t>(workspace), device, address<void>(stream));
-        });
-      });
-  module.def("cuda_likelihood_loss_workspace", cuda::pairwise_loss_workspace);
-  module.def("cuda_likelihood_loss", [](uintptr_t u, int64_t num_rows, int64_t bits, int64_t row_stride, uintptr_t v,
-                                        int64_t num_columns, int64_t column_stride, uintptr_t row_labels,
-                                        uintptr_t column_labels, int label_words, double scale, double positive_scale,
-                                        double negative_scale, bool weighted, uintptr_t out_terms, uintptr_t out_counts,
-                                        uintptr_t grad, uintptr_t workspace, int device, uintptr_t stream) {
-    const PairArguments pairs(
-        {address<const float>(u), num_rows, row_stride}, {address<const float>(v), num_columns, column_stride}, bits,
-        {address<const void>(row_labels), label_words}, {address<const void>(column_labels), label_words});
-    call([&] {
-      return cuda::likelihood_loss(pairs.u, pairs.v, pairs.bits, pairs.row_labels, pairs.column_labels,
-                                   {scale, positive_scale, negative_scale, mean_of(weighted)},
-                                   address<double>(out_terms), address<int64_t>(out_counts), address<float>(grad),
-                                   address<int64_t>(workspace), device, address<void>(stream));
-    });
-  });
-  module.def("cuda_cauchy_loss_workspace", cuda::pairwise_loss_workspace);
-  module.def("cuda_cauchy_loss", [](uintptr_t u, int64_t num_rows, int64_t bits, int64_t row_stride, uintptr_t v,
-                                    int64_t num_columns, int64_t column_stride, uintptr_t row_labels,
-                                    uintptr_t column_labels, int label_words, double gamma, double distance_scale,
-                                    double min_distance, double positive_scale, double negative_scale, bool weighted,
-                                    uintptr_t out_terms, uintptr_t out_counts, uintptr_t grad, uintptr_t workspace,
-                                    int device, uintptr_t stream) {
-    const PairArguments pairs(
-        {address<const float>(u), num_rows, row_stride}, {address<const float>(v), num_columns, column_stride}, bits,
-        {address<const void>(row_labels), label_words}, {address<const void>(column_labels), label_words});
-    call([&] {
-      return cuda::cauchy_loss(pairs.u, pairs.v, pairs.bits, pairs.row_labels, pairs.column_labels,
-                               {gamma, distance_scale, min_distance, positive_scale, negative_scale, mean_of(weighted)},
-                               address<double>(out_terms), address<int64_t>(out_counts), address<float>(grad),
+// Registers cuda_<name>, which takes the pairs, the parameters of the loss as make_loss takes them, and the outputs.
+template <class Loss, class... Parameters>
+void register_pair_loss(pybind11::module_& module, const std::string& name, Loss (*make_loss)(Parameters...),
+                        Status (*kernel)(const cuda::PairInputs&, const Loss&, cuda::PairPrecision,
+                                         const cuda::PairOutputs&, int64_t*, int, void*) noexcept) {
+  module.def(("cuda_" + name + "_workspace").c_str(), cuda::pairwise_loss_workspace);
+  module.def(("cuda_" + name).c_str(),
+             [make_loss, kernel](uintptr_t u, const std::string& row_dtype, int64_t num_rows, int64_t bits,
+                                 int64_t row_stride, uintptr_t v, const std::string& column_dtype, int64_t num_columns,
+                                 int64_t column_stride, uintptr_t row_labels, uintptr_t column_labels, int label_words,
+                                 Parameters... parameters, bool split, uintptr_t out_terms, uintptr_t out_counts,
+                                 uintptr_t grad, uintptr_t workspace, int device, uintptr_t stream) {
+               cuda::PairInputs inputs{
+                   {address<const void>(u), embedding_type(row_dtype), num_rows, row_stride},
+                   {address<const void>(v), embedding_type(column_dtype), num_columns, column_stride},
+                   bits,
+                   {address<const void>(row_labels), label_words},
+                   {address<const void>(column_labels), label_words}};
+               // An empty bank may have no address, and is a bank all the same.
+               if (inputs.v.data == nullptr && num_columns == 0) inputs.v.data = inputs.u.data;
+               const auto precision = split ? cuda::PairPrecision::kSplit : cuda::PairPrecision::kFloat32;
+               call([&] {
+                 return kernel(inputs, make_loss(parameters...), precision,
+                               {address<double>(out_terms), address<int64_t>(out_counts), address<float>(grad)},
                                address<int64_t>(workspace), device, address<void>(stream));
-    });
-  });
+               });
+             });
+}
+
+MarginLoss margin(double positive_margin, double negative_margin, double positive_scale, double negative_scale) {
+  return {positive_margin, negative_margin, positive_scale, negative_scale};
+}
+
+LikelihoodLoss likelihood(double scale, double positive_scale, double negative_scale, bool weighted) {
+  return {scale, positive_scale, negative_scale, mean_of(weighted)};
+}
+
+CauchyLoss cauchy(double gamma, double distance_scale, double min_distance, double positive_scale,
+                  double negative_scale, bool weighted) {
+  return {gamma, distance_scale, min_distance, positive_scale, negative_scale, mean_of(weighted)};
+}
+
+void register_pairwise_on_cuda(pybind11::module_& module) {
+  register_pair_loss(module, "margin_loss", margin, cuda::margin_loss);
+  register_pair_loss(module, "likelihood_loss", likelihood, cuda::likelihood_loss);
+  register_pair_loss(module, "cauchy_loss", cauchy, cuda::cauchy_loss);
 }
 
 }  // namespace

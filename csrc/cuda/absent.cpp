@@ -36,28 +36,29 @@ Status topk(const Codes&, const Codes&, int64_t, const uint8_t*, int32_t*, int64
 }
 
 int64_t range_workspace(int64_t, int64_t, int, int) noexcept { return 0; }
-Status range_count(const Codes&, const Codes&, int, int64_t*, int64_t*, int, void*) noexcept {
+Status range_count(const Codes&, const Codes&, int, const uint8_t*, int64_t*, int64_t*, int, void*) noexcept {
   return Status::kUnsupported;
 }
-Status range_fill(const Codes&, const Codes&, int, const int64_t*, int32_t*, int64_t*, int64_t*, int, void*) noexcept {
+Status range_fill(const Codes&, const Codes&, int, const uint8_t*, const int64_t*, int32_t*, int64_t*, int64_t*, int,
+                  void*) noexcept {
   return Status::kUnsupported;
 }
-Status range_nearest(const Codes&, const Codes&, int, int64_t, int64_t*, int32_t*, int64_t*, int64_t*, int,
-                     void*) noexcept {
+Status range_nearest(const Codes&, const Codes&, int, int64_t, const uint8_t*, int64_t*, int32_t*, int64_t*, int64_t*,
+                     int, void*) noexcept {
   return Status::kUnsupported;
 }
 
 int64_t pairwise_loss_workspace(int64_t, int64_t, int64_t, bool) noexcept { return 0; }
-Status margin_loss(const Embeddings<float>&, const Embeddings<float>&, int64_t, Labels, Labels, const MarginLoss&,
-                   double*, int64_t*, float*, int64_t*, int, void*) noexcept {
+Status margin_loss(const PairInputs&, const MarginLoss&, PairPrecision, const PairOutputs&, int64_t*, int,
+                   void*) noexcept {
   return Status::kUnsupported;
 }
-Status likelihood_loss(const Embeddings<float>&, const Embeddings<float>&, int64_t, Labels, Labels,
-                       const LikelihoodLoss&, double*, int64_t*, float*, int64_t*, int, void*) noexcept {
+Status likelihood_loss(const PairInputs&, const LikelihoodLoss&, PairPrecision, const PairOutputs&, int64_t*, int,
+                       void*) noexcept {
   return Status::kUnsupported;
 }
-Status cauchy_loss(const Embeddings<float>&, const Embeddings<float>&, int64_t, Labels, Labels, const CauchyLoss&,
-                   double*, int64_t*, float*, int64_t*, int, void*) noexcept {
+Status cauchy_loss(const PairInputs&, const CauchyLoss&, PairPrecision, const PairOutputs&, int64_t*, int,
+                   void*) noexcept {
   return Status::kUnsupported;
 }
 

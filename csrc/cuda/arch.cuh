@@ -1,7 +1,10 @@
-// What the emulator (csrc/tests/cuda) cannot take as it stands: shared memory, which it poisons and guards.
+// What the emulator (csrc/tests/cuda) cannot take as it stands: shared memory, which it poisons and guards, and the
+// instructions that have no name in CUDA C++.
 #pragma once
 
 #include <cuda_runtime.h>
+
+#include <cstdint>
 
 namespace hashkernels::cuda::arch {
 
@@ -24,6 +27,67 @@ __device__ __forceinline__ T* dynamic_shared() {
   return reinterpret_cast<T*>(bytes);
 #else
   return emulator::dynamic_shared_array<T>();
+#endif
+}
+
+// Two floats, each rounded to the nearest bfloat16 (ties to even), `low` in the low half.
+__device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
+#ifdef __CUDACC__
+  uint32_t pair;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
+#else
+  return emulator::pack_bf16(low, high);
+#endif
+}
+
+__device__ __forceinline__ float float16_to_float(uint16_t bits) {
+#ifdef __CUDACC__
+  float value;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
+  return value;
+#else
+  return emulator::float16_to_float(bits);
+#endif
+}
+
+// Four matrices of 8 x 8 values of 16 bits from shared memory. Lane l names, at an address aligned to 16 bytes, row
+// l % 8 of matrix l / 8; it receives, of each matrix, the two values from column 2 * (l % 4) on of row l / 4.
+__device__ __forceinline__ void load_matrices(uint32_t (&out)[4], const uint16_t* row) {
+#ifdef __CUDACC__
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+               : "r"(static_cast<uint32_t>(__cvta_generic_to_shared(row)))
+               : "memory");
+#else
+  emulator::load_matrices<false>(out, row);
+#endif
+}
+
+// The same of the transposed matrices.
+__device__ __forceinline__ void load_transposed_matrices(uint32_t (&out)[4], const uint16_t* row) {
+#ifdef __CUDACC__
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+               : "r"(static_cast<uint32_t>(__cvta_generic_to_shared(row)))
+               : "memory");
+#else
+  emulator::load_matrices<true>(out, row);
+#endif
+}
+
+// sums += a * b, by a warp, of bfloat16 matrices 16 x 16 and 16 x 8. Lane l holds, where r = l / 4 and c = 2 * (l % 4):
+// sums (r, c), (r, c + 1), (r + 8, c), (r + 8, c + 1); the pairs of a from (r, c), (r + 8, c), (r, c + 8), (r + 8, c +
+// 8) on; and of b (c, r) with (c + 1, r), (c + 8, r) with (c + 9, r).
+__device__ __forceinline__ void multiply_bf16(float (&sums)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+#ifdef __CUDACC__
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+      "{%0, %1, %2, %3};"
+      : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#else
+  emulator::multiply_bf16(sums, a, b0, b1);
 #endif
 }
 

@@ -38,6 +38,8 @@ add_library(hashkernels_cuda OBJECT
   cuda/index_order.cu
   cuda/pack.cu
   cuda/pairwise.cu
+  cuda/pairwise_float32.cu
+  cuda/pairwise_split.cu
   cuda/scan.cu
   cuda/search.cu)
 # Metrics come out as on the CPU, whose compiler fuses no multiplication with an addition either.

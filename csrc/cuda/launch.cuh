@@ -14,12 +14,21 @@ namespace hashkernels::cuda {
 // Remembers `error` as this thread's last device error and returns the matching Status.
 Status report(const char* kernel, cudaError_t error) noexcept;
 
-// Makes `device` current, and puts the old one back.
+// 10 * major + minor of a device; asked for once. Here a launcher learns whether an architecture's own kernels, in
+// files named after it (<family>_sm90a.cu, say), can take the place of those that all of them share.
+cudaError_t compute_capability(int device, int* capability) noexcept;
+
+constexpr int kLeastCapability = 80;
+
+// Makes `device` current, and puts the old one back. A device that no kernel is built for is an error.
 class DeviceGuard {
  public:
   explicit DeviceGuard(int device) noexcept {
     error_ = cudaGetDevice(&before_);
     if (error_ == cudaSuccess && before_ != device) error_ = cudaSetDevice(device);
+    int capability = 0;
+    if (error_ == cudaSuccess) error_ = compute_capability(device, &capability);
+    if (error_ == cudaSuccess && capability < kLeastCapability) error_ = cudaErrorNoKernelImageForDevice;
   }
   DeviceGuard(const DeviceGuard&) = delete;
   DeviceGuard& operator=(const DeviceGuard&) = delete;

@@ -1,5 +1,6 @@
 // What a pair of inner product theta costs, and the derivative by theta, for each pairwise loss
-// (hashkernels/pairwise.h). Comparisons are written so that a NaN comes through.
+// (hashkernels/pairwise.h). Comparisons are written so that a NaN comes through. Quotients are within two units in the
+// last place: the correctly rounded ones call a function.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -36,7 +37,7 @@ struct LikelihoodFunction {
     const float signed_scale = relevant ? -scale : scale;
     const float y = signed_scale * theta;
     const float e = expf(-fabsf(y));
-    const float sigmoid = (y < 0 ? e : 1.0f) / (1 + e);
+    const float sigmoid = __fdividef(y < 0 ? e : 1.0f, 1 + e);
     return {(y <= 0 ? 0.0f : y) + log1pf(e), signed_scale * sigmoid};
   }
 
@@ -53,8 +54,9 @@ struct CauchyFunction {
     const float free = distance_scale * (1 - theta);
     const bool is_near = free < min_distance;
     const float distance = is_near ? min_distance : free;
-    const float slope = (relevant ? 1.0f : -gamma / distance) / (gamma + distance);
-    return {log1pf(relevant ? distance / gamma : gamma / distance), is_near ? 0.0f : -distance_scale * slope};
+    const float ratio = __fdividef(relevant ? distance : gamma, relevant ? gamma : distance);
+    const float slope = __fdividef(relevant ? 1.0f : -ratio, gamma + distance);
+    return {log1pf(ratio), is_near ? 0.0f : -distance_scale * slope};
   }
 
   float gamma, distance_scale, min_distance;

@@ -1,11 +1,11 @@
-// A tile of pairs: its inner products, its labels, and the product of its slopes with its columns.
+// A tile of pairs in float32: its inner products, its labels, and the product of its slopes with its columns.
 #pragma once
 
 #include <cuda_runtime.h>
 
 #include <cstdint>
 
-#include "hashkernels/pairwise.h"
+#include "pairs.cuh"
 #include "tuning.cuh"
 
 namespace hashkernels::cuda {
@@ -13,21 +13,11 @@ namespace {
 
 using Tuning = tuning::Pairwise;
 
-constexpr int kTile = Tuning::kTile;
+constexpr int kTile = kPairTile;
 constexpr int kStep = Tuning::kStep;
 constexpr int kThreads = Tuning::kThreads;
 constexpr int kOwn = 4;  // a thread owns kOwn x kOwn pairs of a tile
-constexpr uint32_t kAllLanes = 0xFFFFFFFF;
 static_assert(kThreads == (kTile / kOwn) * (kTile / kOwn), "every pair has a thread");
-
-struct Pairs {
-  Embeddings<float> u, v;
-  int64_t bits;
-  Labels u_labels, v_labels;
-  bool itself;
-  int64_t all;             // ordered pairs
-  int64_t tiles_per_part;  // column tiles of one block
-};
 
 // Pads keep rows at multiples of 16 bytes and neighbouring ones in different banks.
 struct alignas(16) Shared {
@@ -61,25 +51,27 @@ __device__ __forceinline__ void clear(float (&sums)[kOwn][kOwn]) {
 }
 
 // kStep values, from value `first` on, of kTile items, from item `start` on; what lies outside is zero.
-__device__ __forceinline__ void load_transposed(const Embeddings<float>& items, int64_t bits, int64_t start,
-                                                int64_t first, float (&tile)[kStep][kTile + 4]) {
+__device__ __forceinline__ void load_transposed(const PairRows& items, int64_t bits, int64_t start, int64_t first,
+                                                float (&tile)[kStep][kTile + 4]) {
+  const float* const values = static_cast<const float*>(items.data);
 #pragma unroll
   for (int i = threadIdx.x; i < kTile * kStep; i += kThreads) {
     const int item = i / kStep;
     const int bit = i % kStep;
     const bool inside = start + item < items.num_rows && first + bit < bits;
-    tile[bit][item] = inside ? items.data[(start + item) * items.stride + first + bit] : 0.0f;
+    tile[bit][item] = inside ? values[(start + item) * items.stride + first + bit] : 0.0f;
   }
 }
 
-__device__ __forceinline__ void load_slice(const Embeddings<float>& items, int64_t bits, int64_t start, int64_t first,
+__device__ __forceinline__ void load_slice(const PairRows& items, int64_t bits, int64_t start, int64_t first,
                                            float (&tile)[kTile][kTile + 4]) {
+  const float* const values = static_cast<const float*>(items.data);
 #pragma unroll 4
   for (int i = threadIdx.x; i < kTile * kTile; i += kThreads) {
     const int item = i / kTile;
     const int bit = i % kTile;
     const bool inside = start + item < items.num_rows && first + bit < bits;
-    tile[item][bit] = inside ? items.data[(start + item) * items.stride + first + bit] : 0.0f;
+    tile[item][bit] = inside ? values[(start + item) * items.stride + first + bit] : 0.0f;
   }
 }
 

@@ -32,6 +32,13 @@ struct Chunks {
   static constexpr int kMaxThreads = 128;
   static constexpr int kBlocks = 6;  // an SM: 80 registers a thread
   static constexpr int kMinThreads = 32;
+
+  // Below kWarpQueries queries a warp owns one and a chunk (warp_search.cuh); kWarpStep codes are a whole number of
+  // what a warp reads at once.
+  static constexpr int64_t kWarpQueries = 32;
+  static constexpr int64_t kTargetWarps = 1 << 12;
+  static constexpr int64_t kMinWarpRows = 2048;
+  static constexpr int64_t kWarpStep = 128;
 };
 
 // Exclusive prefix sums: a block scans segments of kSegment values, kThreads * kPerThread at a time.
@@ -41,10 +48,12 @@ struct Scan {
   static constexpr int64_t kSegment = 16384;
 };
 
-// Pairwise losses: tiles of kTile x kTile pairs, kStep values of an embedding at a time; a thread owns 4 x 4 pairs.
+// Pairwise losses: tiles of kTile x kTile pairs; in float32 kStep values of an embedding at a time, and a thread owns
+// 4 x 4 pairs.
 struct Pairwise {
   static constexpr int kTile = 64;
   static constexpr int kStep = 16;
+  static constexpr int kSplitColumns = 32;  // of a tile on tensor cores; more of them take more registers
   static constexpr int kThreads = 256;
   static constexpr int64_t kTargetBlocks = 1056;                  // eight a SM on 132 of them
   static constexpr int64_t kMaxPartialValues = int64_t{1} << 24;  // 64 MB of partial gradients

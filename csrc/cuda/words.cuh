@@ -72,6 +72,10 @@ class Query {
   __device__ int distance(const uint8_t* other) const {
     uint32_t words[Width::words];
     load_words<Width>(other, num_bytes_, words);
+    return distance_to(words);
+  }
+
+  __device__ int distance_to(const uint32_t* words) const {
     int sum = 0;
 #pragma unroll
     for (int w = 0; w < Width::words; ++w) sum += __popc(words_[w] ^ words[w]);

@@ -23,7 +23,14 @@ from hashkernels._ops.index import (
 from hashkernels._ops.pairwise import PairLoss, cauchy_loss, likelihood_loss, margin_loss
 from hashkernels._ops.rescore import score_codes, score_vectors
 from hashkernels._ops.retrieval import index_order_precision, retrieval_counts
-from hashkernels._ops.search import hamming_distance, range_count, range_nearest, range_search, topk
+from hashkernels._ops.search import (
+    device_search_method,
+    hamming_distance,
+    range_count,
+    range_nearest,
+    range_search,
+    topk,
+)
 from hashkernels.reference import pair_cauchy, pair_likelihood  # the functions of a pair, differentiable by torch
 
 __all__ = [
@@ -31,6 +38,7 @@ __all__ = [
     "PairLoss",
     "block_checksums",
     "cauchy_loss",
+    "device_search_method",
     "gather_codes",
     "get_num_threads",
     "hamming_distance",

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hashkernels import _loader, _validation, reference
+from hashkernels._ops import streaming
 from hashkernels._ops._library import (
     code_rows,
     cuda_arguments,
@@ -25,8 +26,16 @@ def retrieval_counts(
 ) -> tuple[Tensor, Tensor]:
     """How many items (total) and how many relevant ones lie at each distance: two int64 [Q, 8 W + 1].
 
-    Labels come from ``pack_labels``: class ids int64 [N], or words int64 [N, W'] of multi-hot labels.
+    Labels come from ``pack_labels``: class ids int64 [N], or words int64 [N, W'] of multi-hot labels. A database in
+    host memory, whose labels may be there too, streams to queries on a GPU.
     """
+    if streaming.streams(queries, database):
+        return streaming.retrieval_counts(
+            queries,
+            database,
+            database_labels,
+            lambda part, labels: retrieval_counts(queries, part, query_labels, labels, threads),
+        )
     result: tuple[Tensor, Tensor] = _retrieval_counts(
         queries, database, query_labels, database_labels, thread_argument(threads)
     )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hashkernels import _loader, _validation, reference
+from hashkernels._ops import streaming
 from hashkernels._ops._library import (
     code_rows,
     cuda_arguments,
@@ -23,10 +24,22 @@ from hashkernels._ops._library import (
 DISTANCE_DTYPES = (torch.uint8, torch.int16, torch.int32)
 
 
+def device_search_method() -> str:
+    """How codes on a GPU are searched: "cuda", or "reference" where no kernel is built."""
+    return _loader.REFERENCE if _loader.cuda_kernel("cuda_topk") is None else "cuda"
+
+
 def hamming_distance(
     queries: Tensor, database: Tensor, dtype: torch.dtype = torch.int32, threads: int | None = None
 ) -> Tensor:
-    """Distances [Q, N] of uint8 codes [Q, W] and [N, W]; the caller sees to it that they fit ``dtype``."""
+    """Distances [Q, N] of uint8 codes [Q, W] and [N, W]; the caller sees to it that they fit ``dtype``.
+
+    In this and the searches below, a database in host memory streams to queries on a GPU.
+    """
+    if streaming.streams(queries, database):
+        return streaming.hamming_distance(
+            queries, database, lambda part: hamming_distance(queries, part, dtype, threads)
+        )
     distances: Tensor = _hamming_distance(queries, database, dtype, thread_argument(threads))
     return distances
 
@@ -36,6 +49,10 @@ def topk(
 ) -> tuple[Tensor, Tensor]:
     """The k least (distance, index) of each query: int32 and int64 [Q, k], padded with (INT32_MAX, -1) where fewer than
     k positions are ``allowed`` (bool [N])."""
+    if streaming.streams(queries, database):
+        return streaming.topk(
+            queries, database, k, allowed, lambda part, k, within: topk(queries, part, k, within, threads)
+        )
     result: tuple[Tensor, Tensor] = _topk(queries, database, k, allowed, thread_argument(threads))
     return result
 
@@ -50,6 +67,14 @@ def range_search(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """All within ``radius``, or the ``max_results`` nearest of them: offsets int64 [Q + 1], distances int32 and indices
     int64, by (distance, index) a query, and counts int64 [Q] of all that are within. ``allowed`` as in ``topk``."""
+    if streaming.streams(queries, database):
+        return streaming.range_search(
+            queries,
+            database,
+            allowed,
+            max_results,
+            lambda part, within: range_search(queries, part, radius, within, max_results, threads),
+        )
     result: tuple[Tensor, Tensor, Tensor, Tensor] = _range_search(
         queries, database, radius, allowed, max_results, thread_argument(threads)
     )
@@ -60,6 +85,10 @@ def range_count(
     queries: Tensor, database: Tensor, radius: int, allowed: Tensor | None = None, threads: int | None = None
 ) -> Tensor:
     """How many codes lie within ``radius`` of each query, int64 [Q]. ``allowed`` as in ``topk``."""
+    if streaming.streams(queries, database):
+        return streaming.range_count(
+            queries, database, allowed, lambda part, within: range_count(queries, part, radius, within, threads)
+        )
     counts: Tensor = _range_count(queries, database, radius, allowed, thread_argument(threads))
     return counts
 
@@ -70,6 +99,10 @@ def range_nearest(
     """The ``max_results`` nearest within ``radius``: counts int64 [Q] of all that are, distances int32 and indices
     int64 [Q, max_results], padded with (INT32_MAX, -1). A row with ``counts > max_results`` is cut off. Of fixed size,
     so nothing waits for a CUDA device."""
+    if streaming.streams(queries, database):
+        return streaming.range_nearest(
+            queries, database, max_results, lambda part: range_nearest(queries, part, radius, max_results, threads)
+        )
     result: tuple[Tensor, Tensor, Tensor] = _range_nearest(
         queries, database, radius, max_results, thread_argument(threads)
     )
@@ -246,10 +279,10 @@ def _range_search_cuda(
     sizes = _loader.cuda_kernel("cuda_range_workspace")
     if count is None or fill is None or sizes is None or database.shape[0] == 0:
         return reference.range_search(queries, database, radius, allowed, max_results)
-    if allowed is None and max_results is not None:
+    if max_results is not None:
         # Rows of a fixed size hold no more than what is wanted, however much is near.
         max_results = min(max_results, database.shape[0])
-        counts, near_distances, near_indices = _range_nearest_cuda(queries, database, radius, max_results, threads)
+        counts, near_distances, near_indices = _nearest_on_cuda(queries, database, radius, max_results, allowed)
         found = near_indices >= 0
         return _offsets(counts.clamp(max=max_results)), near_distances[found], near_indices[found], counts
     # Every part keeps its workspace from counting to filling; only the size of the result is waited for.
@@ -259,7 +292,8 @@ def _range_search_cuda(
     spaces = []
     for part in parts:
         space = workspace(queries, sizes(part.stop - part.start, database.shape[0], database.shape[1], radius))
-        count(*pair_arguments(queries[part], database), radius, counts[part].data_ptr(), space.data_ptr(), *device)
+        pair = pair_arguments(queries[part], database)
+        count(*pair, radius, address(allowed), counts[part].data_ptr(), space.data_ptr(), *device)
         spaces.append(space)
     offsets = _offsets(counts)
     distances, indices = empty_ranges(queries, int(offsets[-1]))
@@ -267,29 +301,14 @@ def _range_search_cuda(
         fill(
             *pair_arguments(queries[part], database),
             radius,
+            address(allowed),
             offsets[part].data_ptr(),
             distances.data_ptr(),
             indices.data_ptr(),
             space.data_ptr(),
             *device,
         )
-    if allowed is not None:
-        return _allowed_ranges(offsets, distances, indices, allowed, max_results)
     return offsets, distances, indices, counts
-
-
-def _allowed_ranges(
-    offsets: Tensor, distances: Tensor, indices: Tensor, allowed: Tensor, max_results: int | None
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What a filter leaves of a range search without one."""
-    query = torch.repeat_interleave(offsets.diff(), output_size=len(indices))
-    kept = allowed[indices]
-    query, distances, indices = query[kept], distances[kept], indices[kept]
-    counts = torch.bincount(query, minlength=len(offsets) - 1)
-    if max_results is None:
-        return _offsets(counts), distances, indices, counts
-    nearest = torch.arange(len(query), device=query.device) - _offsets(counts)[query] < max_results
-    return _offsets(counts.clamp(max=max_results)), distances[nearest], indices[nearest], counts
 
 
 def _offsets(counts: Tensor) -> Tensor:
@@ -324,7 +343,7 @@ def _range_count_cuda(queries: Tensor, database: Tensor, radius: int, allowed: T
     queries, database = code_rows(queries, database)
     allowed = check_range(queries, database.shape[0], radius, allowed)
     count, sizes = _loader.cuda_kernel("cuda_range_count"), _loader.cuda_kernel("cuda_range_workspace")
-    if count is None or sizes is None or database.shape[0] == 0 or allowed is not None:
+    if count is None or sizes is None or database.shape[0] == 0:
         return reference.range_count(queries, database, radius, allowed)
 
     def num_values(num_queries: int) -> int:
@@ -334,7 +353,7 @@ def _range_count_cuda(queries: Tensor, database: Tensor, radius: int, allowed: T
     for part in query_parts(queries.shape[0], num_values):
         space = workspace(queries, num_values(part.stop - part.start))
         pair = pair_arguments(queries[part], database)
-        count(*pair, radius, counts[part].data_ptr(), space.data_ptr(), *cuda_arguments(queries))
+        count(*pair, radius, address(allowed), counts[part].data_ptr(), space.data_ptr(), *cuda_arguments(queries))
     return counts
 
 
@@ -365,20 +384,29 @@ def _range_nearest_cuda(
     queries: Tensor, database: Tensor, radius: int, max_results: int, threads: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     queries, database = code_rows(queries, database)
-    kernel, sizes = _loader.cuda_kernel("cuda_range_nearest"), _loader.cuda_kernel("cuda_range_workspace")
-    if kernel is None or sizes is None or database.shape[0] == 0 or max_results == 0:
+    if _loader.cuda_kernel("cuda_range_nearest") is None or database.shape[0] == 0 or max_results == 0:
         return _range_nearest_cpu(queries, database, radius, max_results, threads)
+    return _nearest_on_cuda(queries, database, radius, max_results, None)
+
+
+def _nearest_on_cuda(
+    queries: Tensor, database: Tensor, radius: int, max_results: int, allowed: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    kernel, sizes = _loader.cuda_kernel("cuda_range_nearest"), _loader.cuda_kernel("cuda_range_workspace")
+    assert kernel is not None
+    assert sizes is not None
 
     def num_values(num_queries: int) -> int:
         return int(sizes(num_queries, database.shape[0], database.shape[1], radius))
 
-    counts, distances, indices = _range_nearest_fake(queries, database, radius, max_results, threads)
+    counts, distances, indices = _range_nearest_fake(queries, database, radius, max_results, 0)
     for part in query_parts(queries.shape[0], num_values):
         space = workspace(queries, num_values(part.stop - part.start))
         kernel(
             *pair_arguments(queries[part], database),
             radius,
             max_results,
+            address(allowed),
             counts[part].data_ptr(),
             distances[part].data_ptr(),
             indices[part].data_ptr(),

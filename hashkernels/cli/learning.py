@@ -11,6 +11,7 @@ import typer
 
 from hashkernels import _validation as check
 from hashkernels.cli.console import emit, remark, training_progress, use_threads
+from hashkernels.cli.methods import list_methods
 from hashkernels.cli.options import Bits, Data, Epochs, Force, Json, Labels, Queries, Root, Seed, Threads
 from hashkernels.data import as_items, load_source
 from hashkernels.data.files import check_output_files, check_output_folder, save_npy
@@ -80,15 +81,22 @@ def demo(
 
 
 def train(
-    data: Data,
+    data: Data | None = None,
     output: Annotated[Path, typer.Option(help="The checkpoint to write.")] = Path("model.safetensors"),
     method: Annotated[str, typer.Option(help=_METHODS_HELP)] = "ecm_plotkin",
+    preset: Annotated[
+        str | None, typer.Option(help="Published settings of the method's loss for a data set, by a name of --list.")
+    ] = None,
     root: Root = None,
     labels: Labels = None,
     bits: Bits = 32,
     epochs: Epochs = 12,
-    batch_size: Annotated[int, typer.Option(help="Items in a batch.")] = 64,
-    learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = 1e-3,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Items in a batch [default: the method's, mostly 64].", show_default=False)
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Of Adam [default: the method's, mostly 0.001].", show_default=False)
+    ] = None,
     weight_decay: Annotated[float, typer.Option(help="Decoupled, of the network's weights.")] = 0.0,
     schedule: Annotated[Literal["constant", "cosine"], typer.Option(help="Of the learning rate.")] = "constant",
     hidden: Annotated[
@@ -98,6 +106,9 @@ def train(
     seed: Seed = 0,
     threads: Threads = None,
     force: Force = False,
+    show_list: Annotated[
+        bool, typer.Option("--list", help="Print the methods with their papers and settings instead.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train one method and write a checkpoint.
@@ -107,14 +118,23 @@ def train(
 
     Examples:
 
+      hashkernels train --list
+
       hashkernels train --data digits --method csq_d --output digits.safetensors
 
       hashkernels train --data fashion-mnist --root ~/data/fashion --bits 48
 
       hashkernels train --data embeddings.npy --labels labels.npy --hidden 512
     """
+    if show_list:
+        list_methods(as_json)
+        return
+    if data is None:
+        raise ValueError("--data must be given: a named data set, an .npz or an .npy")
     check_output_files([output], force=force)
     check.check_choice("method", method, method_names())
+    given = {"batch_size": batch_size, "learning_rate": learning_rate}
+    training = {name: value for name, value in given.items() if value is not None}
     check.require("safetensors", extra="train")
     use_threads(threads)
     split = load_source(data, root=root, labels=labels, num_queries=queries, seed=seed)
@@ -127,12 +147,13 @@ def train(
             seed=seed,
             hidden=hidden,
             progress=progress,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
+            preset=preset,
             weight_decay=weight_decay,
             schedule=schedule,
+            **training,
         )
-    save_checkpoint(output, result.model, settings=result.settings(split), loss=result.loss)
+    settings = result.settings(split) | ({} if preset is None else {"preset": preset})
+    save_checkpoint(output, result.model, settings=settings, loss=result.loss)
     text = f"{result.report.protocol}\nmAP {result.report.map:.4f}\nCheckpoint: {output}"
     emit(as_json, {"method": method, "output": str(output), **result.summary()}, text)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hashkernels._arrays import ArrayT, like, to_tensors
-from hashkernels._validation import check_bits, check_choice, check_codes, check_int, check_positions
+from hashkernels._validation import check_bits, check_choice, check_codes, check_device, check_int, check_positions
 from hashkernels.index.ids import Ids, check_ids, ids_of, no_ids
 from hashkernels.index.jaccard import JaccardSearch
 from hashkernels.index.pairs import SelfJoin
@@ -45,6 +45,11 @@ class BinaryIndex(Persistence, SelfJoin, JaccardSearch):
     Args:
         bits: the length of a code, in 1..4096.
         bitorder: of the codes, "big" or "little": which end of the last byte the pad bits are at.
+        device: "cpu", or a GPU such as "cuda" or "cuda:1", in whose memory the codes then stay, packed. Such an index
+            takes tensors of its device beside CPU tensors and NumPy arrays; results are where the queries were.
+
+    Raises:
+        ValueError: an argument is out of range, or torch sees no such device.
 
     >>> import numpy as np
     >>> index = BinaryIndex(8)
@@ -53,17 +58,25 @@ class BinaryIndex(Persistence, SelfJoin, JaccardSearch):
     SearchResult(distances=array([[1, 1]], dtype=int32), indices=array([[0, 2]]))
     """
 
-    def __init__(self, bits: int, *, bitorder: Literal["big", "little"] = "big") -> None:
+    def __init__(
+        self, bits: int, *, bitorder: Literal["big", "little"] = "big", device: str | torch.device = "cpu"
+    ) -> None:
         super().__init__()
         self._bits = check_bits(bits)
         self._bitorder = check_choice("bitorder", bitorder, ("big", "little"))
-        self._state = Snapshot(new_storage(self.bytes_per_code), None)
+        self._device = check_device("device", device)
+        self._state = Snapshot(new_storage(self.bytes_per_code, self._device), None)
         self._writing = threading.Lock()
 
     @property
     def bits(self) -> int:
         """The length of a code."""
         return self._bits
+
+    @property
+    def device(self) -> torch.device:
+        """Where the codes are."""
+        return self._device
 
     @property
     def bitorder(self) -> str:
@@ -179,7 +192,7 @@ class BinaryIndex(Persistence, SelfJoin, JaccardSearch):
             keep[places[places >= 0]] = False
             removed = storage.count - int(keep.sum())
             if removed:
-                kept = _copied(storage, np.flatnonzero(keep), new_storage(self.bytes_per_code))
+                kept = _copied(storage, np.flatnonzero(keep), new_storage(self.bytes_per_code, self._device))
                 self._state = Snapshot(kept, known.kept(keep))
                 self._forget_file_contents()
         return removed
@@ -403,7 +416,7 @@ class BinaryIndex(Persistence, SelfJoin, JaccardSearch):
             chosen = _positions("positions", torch.from_numpy(np.array([position], dtype)), state)
             return state.storage.gather(chosen)[0].numpy()
         (chosen,) = to_tensors(positions=positions)
-        found = state.storage.gather(_positions("positions", self._on_cpu("positions", chosen), state))
+        found = state.storage.gather(_positions("positions", self._within_reach("positions", chosen), state))
         return found.numpy() if isinstance(positions, np.ndarray) else found
 
     def _checked_state(self) -> Snapshot:
@@ -423,11 +436,12 @@ class BinaryIndex(Persistence, SelfJoin, JaccardSearch):
         return codes, state, _allowed(queries, filter, state)
 
     def _checked(self, name: str, codes: Tensor) -> Tensor:
-        return self._on_cpu(name, check_codes(name, codes, self._bits, self._bitorder))
+        return self._within_reach(name, check_codes(name, codes, self._bits, self._bitorder))
 
-    def _on_cpu(self, name: str, tensor: Tensor) -> Tensor:
-        if tensor.device.type != "cpu":
-            raise ValueError(f"{name} must be on cpu like the index, got {tensor.device}")
+    def _within_reach(self, name: str, tensor: Tensor) -> Tensor:
+        if tensor.device.type != "cpu" and tensor.device != self._device:
+            places = "cpu" if self._device.type == "cpu" else f"cpu or {self._device}"
+            raise ValueError(f"{name} must be on {places} like the index, got {tensor.device}")
         return tensor
 
 
@@ -442,7 +456,7 @@ def _allowed(queries: ArrayT, filter: ArrayT | None, state: Snapshot) -> Tensor 
 
 
 def _ids_of(state: Snapshot, positions: Tensor) -> Tensor:
-    return positions if state.ids is None else torch.from_numpy(state.ids.of(positions))
+    return positions if state.ids is None else torch.from_numpy(state.ids.of(positions.cpu())).to(positions.device)
 
 
 def _positions(name: str, ids: Tensor, state: Snapshot) -> Tensor:

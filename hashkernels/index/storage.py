@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from hashkernels import _ops
+from hashkernels.index.device_storage import empty_device_storage
 
 
 class Storage(Protocol):
-    """The codes of an index at one moment, numbered in the order in which they were added. Arguments are checked CPU
-    tensors.
+    """The codes of an index at one moment, numbered in the order in which they were added. Arguments are checked tensors
+    from the CPU, or from the device of the index, and results are where the first of them was.
 
     A storage never changes, so that it can be searched while another thread adds. What is added goes behind its codes
     into room that it shares with its successor, so only the newest of a line may be added to, by one thread at a time.
@@ -50,8 +51,13 @@ class Storage(Protocol):
         """How a search of that many queries would run, as ``_ops.search_method`` names it."""
 
 
-def new_storage(num_bytes: int) -> Storage:
-    """An empty storage of the kind that is searched fastest here."""
+CPU = torch.device("cpu")
+
+
+def new_storage(num_bytes: int, device: torch.device = CPU) -> Storage:
+    """An empty storage of the kind that is searched fastest there."""
+    if device.type != "cpu":
+        return empty_device_storage(num_bytes, device)
     if _ops.has_sliced_search():
         return SlicedStorage(_room(0, 8 * num_bytes, 8, dtype=torch.int64), 0)
     return PackedStorage(_room(0, num_bytes, dtype=torch.uint8), 0)

@@ -58,5 +58,15 @@ class Bank(nn.Module):
         """A copy of the embeddings, which a later write does not change under the backward of this step."""
         return self.embeddings.to(dtype, copy=True)
 
+    @torch.no_grad()
+    def draw(self, eligible: Tensor, per_class: int) -> Tensor:
+        """Positions ``int64 [D]``, ascending, of up to ``per_class`` random items of each class among ``eligible``."""
+        chosen = torch.zeros_like(self.filled)
+        for label in range(self.num_classes):
+            member = (self.classes[:, label // 64] >> (label % 64)) & 1 != 0
+            rows = (member & eligible).nonzero()[:, 0]
+            chosen[rows[torch.randperm(len(rows), device=rows.device)[:per_class]]] = True
+        return chosen.nonzero()[:, 0]
+
     def extra_repr(self) -> str:
         return f"num_train={self.num_train}"

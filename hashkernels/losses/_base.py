@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from hashkernels._validation import check_bits, check_embeddings, check_int, check_same_device
+from hashkernels._validation import check_bits, check_choice, check_embeddings, check_int, check_same_device
 from hashkernels.losses._labels import canonical_labels, same_form
 from hashkernels.losses._precision import full_precision
+
+Presets = Mapping[str, Mapping[str, Any | Callable[[int], Any]]]  # options by name; a function takes the code length
 
 
 class Batch(NamedTuple):
@@ -47,10 +50,13 @@ class HashLoss(nn.Module):
 
     Attributes:
         last_terms: the terms of the latest call, detached scalars that add up to the loss.
+        presets: published settings by data set, or ``"authors"`` for what the authors' code does otherwise than the
+            paper; see `preset`.
     """
 
     last_terms: dict[str, Tensor]
     uses_references: ClassVar[bool] = True
+    presets: ClassVar[Presets] = {}
     _settings: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, bits: int, num_classes: int) -> None:
@@ -72,7 +78,8 @@ class HashLoss(nn.Module):
 
         Args:
             u: embeddings before the sign, floating point ``[N, bits]``.
-            labels: class ids (integers ``[N]``) or multi-hot (0/1 of any dtype, ``[N, num_classes]``).
+            labels: class ids (integers ``[N]``) or multi-hot (0/1 of any dtype, ``[N, num_classes]``). An item without
+                a class is irrelevant to all others, and adds nothing to a term that has a center or a class as target.
             indices: positions of the items in the training set, integers ``[N]``; read by losses that keep a bank.
             ref_emb: embeddings ``[R, bits]`` to compare ``u`` with instead of with itself.
             ref_labels: their labels, given exactly when ``ref_emb`` is.
@@ -81,7 +88,7 @@ class HashLoss(nn.Module):
             A scalar of dtype float32, or float64 for float64 embeddings. A term that has nothing to add up is zero.
 
         Raises:
-            ValueError: a wrong shape, NaN, labels out of range, a row without a class.
+            ValueError: a wrong shape, NaN, labels out of range.
             TypeError: a wrong type or dtype.
         """
         batch = self._checked(u, labels, indices, ref_emb, ref_labels)
@@ -89,6 +96,28 @@ class HashLoss(nn.Module):
             total, terms = self._compute(batch)
         self.last_terms = {name: term.detach() for name, term in terms.items()}
         return total
+
+    @classmethod
+    def preset(cls, name: str, bits: int) -> dict[str, Any]:
+        """Published options of this loss: ``Loss(bits, num_classes, **Loss.preset(name, bits))``.
+
+        Args:
+            name: a key of ``presets``.
+            bits: code length, on which some of them depend.
+
+        Raises:
+            ValueError: another name.
+
+        Example:
+            >>> from hashkernels.losses import TALRLoss
+            >>> TALRLoss.preset("imagenet100", 32)
+            {'num_bins': 16, 'slope': 10.0}
+        """
+        if not cls.presets:
+            raise ValueError(f"preset must be None for {cls.__name__}, which has no presets, got {name!r}")
+        check_choice("preset", name, tuple(cls.presets))
+        check_bits(bits)
+        return {option: value(bits) if callable(value) else value for option, value in cls.presets[name].items()}
 
     @abstractmethod
     def _compute(self, batch: Batch) -> Terms:

@@ -48,10 +48,10 @@ def target_codes(centers: Tensor, tie_break: Tensor, labels: Tensor, dtype: torc
     """The code that each item should have, ``[N, bits]`` of -1/+1.
 
     The center of its class; of several classes, the sign of the sum of their centers, where a sum of zero takes the
-    bit of ``tie_break``.
+    bit of ``tie_break``. An item without a class has a row of zeros.
     """
     values = centers.to(dtype)
     if labels.ndim == 1:
         return values[labels]
     total = multi_hot(labels, centers.shape[0], dtype) @ values
-    return torch.where(total == 0, tie_break.to(dtype), total.sign())
+    return torch.where(total == 0, tie_break.to(dtype), total.sign()) * labels.any(dim=1, keepdim=True)

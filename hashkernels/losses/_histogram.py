@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from hashkernels import _ops
 from hashkernels._validation import check_choice, check_int, check_real
@@ -77,8 +79,35 @@ class SoftBins:
         self.num_bins = num_bins
 
     def histogram(self, weights: Tensor) -> Tensor:
-        """Weights [R, C] shared out over the bins, [R, num_bins + 1]."""
-        weights = weights.to(self.share.dtype)
-        counts = self.share.new_zeros(len(weights), self.num_bins + 1)
-        counts = counts.scatter_add(1, self.left, weights * (1 - self.share))
-        return counts.scatter_add(1, self.left + 1, weights * self.share)
+        """Weights [R, C] shared out over the bins, [R, num_bins + 1]; no gradient runs to the weights."""
+        counts: Tensor = _Histogram.apply(self.share, self.left, weights.to(self.share.dtype), self.num_bins)  # type: ignore[no-untyped-call]
+        return counts
+
+
+class _Histogram(torch.autograd.Function):
+    """Sums over the items of each bin, the same bits at every call on every device."""
+
+    @staticmethod
+    def forward(ctx: Any, share: Tensor, left: Tensor, weights: Tensor, num_bins: int) -> Tensor:
+        ctx.save_for_backward(left, weights)
+        if adds_in_any_order(share.device):
+            position = left + share
+            return torch.stack([_bin_sum(position, weights, b) for b in range(num_bins + 1)], dim=1)
+        counts = share.new_zeros(len(weights), num_bins + 1)
+        counts.scatter_add_(1, left, weights * (1 - share))
+        return counts.scatter_add_(1, left + 1, weights * share)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        left, weights = ctx.saved_tensors
+        return weights * (grad.gather(1, left + 1) - grad.gather(1, left)), None, None, None
+
+
+def adds_in_any_order(device: torch.device) -> bool:
+    """Whether ``scatter_add_`` of a device uses atomic additions, so that its sums differ from call to call."""
+    return device.type == "cuda"
+
+
+def _bin_sum(position: Tensor, weights: Tensor, b: int) -> Tensor:
+    return (1 - (position - b).abs()).clamp_(min=0).mul_(weights).sum(dim=1)

@@ -7,20 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hashkernels._validation import check_labels, value_checks_enabled
+from hashkernels._validation import check_labels
 
 
 def canonical_labels(name: str, labels: Any, num_items: int, num_classes: int) -> Tensor:
-    """Checked labels, as ``int64 [N]`` or ``bool [N, num_classes]``; every row must have a class."""
+    """Checked labels, as ``int64 [N]`` or ``bool [N, num_classes]``; a row may be without a class."""
     checked = check_labels(name, labels, num_items, num_classes)
-    if checked.ndim == 1:
-        return checked.to(torch.int64)
-    hot = checked != 0
-    if value_checks_enabled(checked):
-        empty = (~hot.any(dim=1)).nonzero()
-        if empty.numel():
-            raise ValueError(f"{name} must have at least one class in each row, got none in row {int(empty[0])}")
-    return hot
+    return checked.to(torch.int64) if checked.ndim == 1 else checked != 0
 
 
 def multi_hot(labels: Tensor, num_classes: int, dtype: torch.dtype) -> Tensor:
@@ -61,6 +54,6 @@ def unpack_classes(words: Tensor, num_classes: int) -> Tensor:
 
 
 def label_shares(labels: Tensor, num_classes: int, dtype: torch.dtype) -> Tensor:
-    """Target probabilities ``[N, num_classes]``: the classes of an item share 1 evenly."""
+    """Target probabilities ``[N, num_classes]``: the classes of an item share 1 evenly; without any, all are 0."""
     hot = multi_hot(labels, num_classes, dtype)
     return hot / hot.sum(dim=1, keepdim=True).clamp(min=1)

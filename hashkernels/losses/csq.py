@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from hashkernels._validation import check_int, check_real
-from hashkernels.losses._base import Batch, HashLoss, Terms
+from hashkernels.losses._base import Batch, HashLoss, Presets, Terms
 from hashkernels.losses._centers import center_tensor, hadamard_or_random, random_signs, target_codes
 from hashkernels.losses._codes import mean
 
@@ -21,8 +21,9 @@ class CSQLoss(HashLoss):
 
         mean softplus(-scale * t * u)  +  quantization_weight * mean (|tanh(scale / 2 * u)| - 1)^2
 
-    Both means run over samples and bits. With ``scale = 2`` the first is the binary cross-entropy of
-    ``(tanh(u) + 1) / 2`` against ``(t + 1) / 2``, in a form that neither overflows nor needs clamped logarithms.
+    Both means run over samples and bits; a sample without a class adds nothing to the first. With ``scale = 2`` the
+    first is the binary cross-entropy of ``(tanh(u) + 1) / 2`` against ``(t + 1) / 2``, in a form that neither
+    overflows nor needs clamped logarithms.
 
     Args:
         bits: code length.
@@ -55,6 +56,10 @@ class CSQLoss(HashLoss):
 
     uses_references = False
     _settings = ("quantization_weight", "scale", "seed")
+    presets: ClassVar[Presets] = {
+        "resnet": {"quantization_weight": 0.05},
+        "alexnet": {"quantization_weight": lambda bits: 0.0001 if bits >= 64 else 0.001},
+    }
     centers: Tensor
     tie_break: Tensor
 
@@ -81,7 +86,7 @@ class CSQLoss(HashLoss):
 
     def _compute(self, batch: Batch) -> Terms:
         target = target_codes(self.centers, self.tie_break, batch.labels, batch.u.dtype)
-        center = functional.softplus(-self.scale * target * batch.u)
+        center = torch.where(target != 0, functional.softplus(-self.scale * target * batch.u), 0)
         code = torch.tanh(batch.u * (self.scale / 2))
         return Terms.sum_of(
             center=mean(center),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch.nn import functional
 
 from hashkernels import _ops
 from hashkernels._validation import check_choice, check_real
-from hashkernels.losses._base import Batch, Terms
+from hashkernels.losses._base import Batch, Presets, Terms
 from hashkernels.losses._codes import mean
 from hashkernels.losses._fused import Fused
 from hashkernels.losses._pair_sums import BALANCED
@@ -61,6 +62,14 @@ class DCHLoss(PairwiseLoss):
     """
 
     _settings = ("gamma", "quantization_weight", "distance", "balance", "quantization", "max_cosine", "self_pairs")
+    presets: ClassVar[Presets] = {
+        "authors": {
+            "distance": "squared_euclidean",
+            "balance": "positives",
+            "quantization": "squared",
+            "quantization_weight": 0.0,
+        }
+    }
 
     def __init__(
         self,

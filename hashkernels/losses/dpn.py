@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from hashkernels._validation import check_choice, check_int, check_real
 from hashkernels.losses._base import Batch, HashLoss, Terms
 from hashkernels.losses._centers import center_tensor, random_signs, target_codes
-from hashkernels.losses._codes import mean
+from hashkernels.losses._codes import code_sign, mean
 from hashkernels.losses._labels import multi_hot
 
 
@@ -20,6 +21,9 @@ class DPNLoss(HashLoss):
 
         mean_i sum_k max(0, margin - t_ik u_ik)
 
+    With ``update_every`` the centers follow the codes: they become the majority of the codes of their classes, which
+    the paper offers beside fixed centers. A class without items keeps its center, an undecided bit its value.
+
     Args:
         bits: code length.
         num_classes: number of classes.
@@ -27,6 +31,8 @@ class DPNLoss(HashLoss):
         margin: the paper's m.
         multi_label: for an item of several classes, ``"sum"``: the sum over its classes' centers (the authors'), or
             ``"majority"``: one target, the sign of the sum of their centers, with ties filled by stored bits.
+        update_every: number of items seen in training after which centers are updated, such as that of the training
+            set; 0: only by `update_centers`.
         seed: of the default centers and of those bits.
 
     Terms: ``polarization``.
@@ -42,8 +48,10 @@ class DPNLoss(HashLoss):
     """
 
     uses_references = False
-    _settings = ("margin", "multi_label")
+    _settings = ("margin", "multi_label", "update_every")
     centers: Tensor
+    votes: Tensor
+    items_seen: Tensor
     tie_break: Tensor
 
     def __init__(
@@ -54,11 +62,13 @@ class DPNLoss(HashLoss):
         centers: Any = None,
         margin: float = 1.0,
         multi_label: str = "sum",
+        update_every: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__(bits, num_classes)
         self.margin = check_real("margin", margin, 0)
         self.multi_label = check_choice("multi_label", multi_label, ("sum", "majority"))
+        self.update_every = check_int("update_every", update_every, 0)
         seed = check_int("seed", seed, 0)
         if centers is None:
             values = random_signs((self.num_classes, self.bits), seed)
@@ -66,14 +76,38 @@ class DPNLoss(HashLoss):
             values = center_tensor(centers, self.num_classes, self.bits)
         self.register_buffer("centers", values)
         self.register_buffer("tie_break", random_signs((self.bits,), seed))
+        self.register_buffer("votes", torch.zeros(self.num_classes, self.bits, dtype=torch.int64))
+        self.register_buffer("items_seen", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def update_centers(self) -> None:
+        """Move the centers to the majority of the codes seen in training since the last update."""
+        self.centers.copy_(torch.where(self.votes == 0, self.centers, self.votes.sign()))
+        self.votes.zero_()
 
     def _compute(self, batch: Batch) -> Terms:
+        terms = Terms.sum_of(polarization=self._polarization(batch))
+        if self.training:
+            self._count(batch)
+        return terms
+
+    @torch.no_grad()
+    def _count(self, batch: Batch) -> None:
+        votes = multi_hot(batch.labels, self.num_classes, batch.u.dtype).T @ code_sign(batch.u)
+        self.votes += votes.to(torch.int64)
+        if self.update_every:
+            self.items_seen += len(batch.u)
+            if int(self.items_seen) >= self.update_every:
+                self.items_seen -= self.update_every
+                self.update_centers()
+
+    def _polarization(self, batch: Batch) -> Tensor:
         u = batch.u
         if batch.labels.ndim == 1 or self.multi_label == "majority":
             target = target_codes(self.centers, self.tie_break, batch.labels, u.dtype)
-            return Terms.sum_of(polarization=mean((self.margin - target * u).clamp(min=0)) * self.bits)
+            return mean(torch.where(target != 0, self.margin - target * u, 0).clamp(min=0)) * self.bits
         hot = multi_hot(batch.labels, self.num_classes, u.dtype)
         positive = hot @ (self.centers > 0).to(u.dtype)  # [N, bits]: centers of the item with +1 there
         negative = hot.sum(dim=1, keepdim=True) - positive
         sums = positive * (self.margin - u).clamp(min=0) + negative * (self.margin + u).clamp(min=0)
-        return Terms.sum_of(polarization=mean(sums) * self.bits)
+        return mean(sums) * self.bits

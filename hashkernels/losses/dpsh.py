@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from hashkernels._validation import check_choice, check_real
-from hashkernels.losses._base import Batch, Terms
+from hashkernels.losses._base import Batch, Presets, Terms
 from hashkernels.losses._codes import mean, squared_sign_error
 from hashkernels.losses._likelihood import PairLikelihoodLoss
 
@@ -42,6 +44,14 @@ class DPSHLoss(PairLikelihoodLoss):
     """
 
     _settings = ("quantization_weight", "reduction", "self_pairs", "skip_unfilled")
+    # eta = 10 with a bank of 5,000 items, in the terms of the mean.
+    presets: ClassVar[Presets] = {
+        "cifar10": {
+            "quantization_weight": lambda bits: 10 * bits / 5000,
+            "self_pairs": True,
+            "skip_unfilled": False,
+        }
+    }
 
     def __init__(
         self,

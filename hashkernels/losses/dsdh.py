@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
 from hashkernels._validation import check_int, check_real
 from hashkernels.losses._bank import Bank
-from hashkernels.losses._base import Batch, Terms
+from hashkernels.losses._base import Batch, Presets, Terms
 from hashkernels.losses._codes import code_sign, mean
 from hashkernels.losses._labels import unpack_classes
 from hashkernels.losses._likelihood import PairLikelihoodLoss
@@ -55,6 +57,10 @@ class DSDHLoss(PairLikelihoodLoss):
     """
 
     _settings = ("quantization_weight", "mu", "nu", "eta", "sweeps", "update_every", "self_pairs", "skip_unfilled")
+    presets: ClassVar[Presets] = {
+        "cifar10": {"mu": 0.01, "nu": 1.0, "eta": 0.01},
+        "imagenet100": {"mu": 5.0, "nu": 5.0, "eta": 2.0},
+    }
     bank: Bank
     codes: Tensor
     classifier: Tensor

@@ -7,10 +7,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from hashkernels import _ops
-from hashkernels._validation import check_choice, check_real
+from hashkernels._validation import check_choice, check_int, check_real
+from hashkernels.losses._bank import Bank
 from hashkernels.losses._base import Batch, HashLoss, Terms
 from hashkernels.losses._blocks import sum_blocks
 from hashkernels.losses._codes import mean, squared_sign_error
+from hashkernels.losses._labels import multi_hot
 from hashkernels.losses._pair_sums import Columns, pair_masks
 
 
@@ -24,9 +26,17 @@ class DTSHLoss(HashLoss):
 
     Every triplet of the batch counts, but they are never stored: memory is that of the similarities and of one block.
 
+    With a bank (``num_train``) the relevant and irrelevant items come from the training set instead, ``drawn`` of each
+    class at every step and none of the batch itself, and the gradient runs through the queries alone, as in the
+    authors' code. They are drawn by torch's random generator, the same ones for all queries of a step, where the
+    authors draw anew for each. In evaluation mode the bank is only read, and indices are ignored.
+
     Args:
         bits: code length.
         num_classes: number of classes.
+        num_train: number of training items; given, the loss keeps a bank of their latest embeddings and needs
+            ``indices=`` in training.
+        drawn: items of each class that are drawn from the bank; the authors take 50.
         margin: default: the authors' ``bits / 2``. Common implementations take 5 with ``scale=1``.
         scale: of the inner product; the paper's is 1/2.
         quantization_weight: weight of the second term, for the chosen reduction.
@@ -36,9 +46,9 @@ class DTSHLoss(HashLoss):
 
     Terms: ``likelihood``, ``quantization``.
 
-    Source: Wang, Shi and Kitani, *Deep Supervised Hashing with Triplet Labels*, ACCV 2016. The authors' code draws
-    50 x 50 triplets a query and negative class from a bank of the training set; give such items as ``ref_emb`` for
-    the same.
+    Source: Wang, Shi and Kitani, *Deep Supervised Hashing with Triplet Labels*, ACCV 2016. The authors' code
+    averages the likelihood over 50 x 50 triplets of each query and negative class and weighs the sum of the second term
+    by 100; common implementations take ``margin=5, scale=1, reduction="anchors"``.
 
     Example:
         >>> u = torch.zeros(3, 16, requires_grad=True)
@@ -47,13 +57,15 @@ class DTSHLoss(HashLoss):
         8.0003
     """
 
-    _settings = ("margin", "scale", "quantization_weight", "reduction")
+    _settings = ("margin", "scale", "quantization_weight", "reduction", "drawn")
 
     def __init__(
         self,
         bits: int,
         num_classes: int,
         *,
+        num_train: int | None = None,
+        drawn: int = 50,
         margin: float | None = None,
         scale: float = 0.5,
         quantization_weight: float = 1.0,
@@ -64,6 +76,8 @@ class DTSHLoss(HashLoss):
         self.scale = check_real("scale", scale, 0)
         self.quantization_weight = check_real("quantization_weight", quantization_weight, 0)
         self.reduction = check_choice("reduction", reduction, ("triplets", "anchors", "sum"))
+        self.drawn = check_int("drawn", drawn, 1)
+        self.bank = None if num_train is None else Bank(num_train, self.bits, self.num_classes)
 
     def _compute(self, batch: Batch) -> Terms:
         error = squared_sign_error(batch.u)
@@ -71,11 +85,9 @@ class DTSHLoss(HashLoss):
         return Terms.sum_of(likelihood=self._likelihood(batch), quantization=self.quantization_weight * quantization)
 
     def _likelihood(self, batch: Batch) -> Tensor:
-        u, labels = batch.u, _ops.pack_labels(batch.labels)
-        if batch.ref_emb is None or batch.ref_labels is None:
-            columns = Columns(u, labels, None, torch.arange(len(u), device=u.device))
-        else:
-            columns = Columns(batch.ref_emb, _ops.pack_labels(batch.ref_labels), None, None)
+        u, columns = batch.u, self._columns(batch)
+        labels = batch.labels if columns.labels.ndim == 1 else multi_hot(batch.labels, self.num_classes, torch.bool)
+        labels = _ops.pack_labels(labels)
         positive, negative = pair_masks(labels, columns, slice(None))  # [N, C]
         theta = self.scale * (u @ columns.emb.T)  # [N, C]
         weight = self._triplet_weight(positive, negative)  # [N]
@@ -88,6 +100,23 @@ class DTSHLoss(HashLoss):
             return (misses * weight[rows]).sum()
 
         return sum_blocks(block, len(anchors), len(columns.emb)).to(u.dtype)
+
+    def _columns(self, batch: Batch) -> Columns:
+        """The items that triplets are made with."""
+        if self.bank is None:
+            if batch.ref_emb is not None and batch.ref_labels is not None:
+                return Columns(batch.ref_emb, _ops.pack_labels(batch.ref_labels), None, None)
+            own = torch.arange(len(batch.u), device=batch.u.device)
+            return Columns(batch.u, _ops.pack_labels(batch.labels), None, own)
+        if batch.ref_emb is not None:
+            raise ValueError("ref_emb must be None for a loss that keeps a bank (num_train)")
+        eligible = self.bank.filled.clone()
+        if self.training:
+            indices = self.bank.check_indices(batch.indices, batch.u)
+            self.bank.write(indices, batch.u, batch.labels)
+            eligible[indices] = False
+        rows = self.bank.draw(eligible, self.drawn)
+        return Columns(self.bank.embeddings[rows].to(batch.u.dtype), self.bank.classes[rows], None, None)
 
     def _triplet_weight(self, positive: Tensor, negative: Tensor) -> Tensor:
         """What each triplet of a query counts, float64 [N]."""

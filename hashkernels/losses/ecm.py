@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, ClassVar
 
 import torch
 
 from hashkernels import _ops
 from hashkernels._validation import check_choice, check_real
 from hashkernels.centers import bounds
-from hashkernels.losses._base import Batch, HashLoss, Terms
+from hashkernels.losses._base import Batch, HashLoss, Presets, Terms
 from hashkernels.losses._class_centers import UPDATES, ClassCenters
 from hashkernels.losses._codes import squared_sign_error
 from hashkernels.losses._fused import against
 from hashkernels.losses._labels import multi_hot
 
-MARGINS = ("ecm", "hamming", "plotkin", "gv")
+MARGINS = ("ecm", "hamming", "plotkin", "tightest", "gv")
 NORMALIZERS = ("alpha", "alpha_clamped", "bits")
 _LEAST_ALPHA = 1e-6
 
@@ -42,6 +43,8 @@ class ECMLoss(HashLoss):
     - ``"plotkin"``: the greatest possible average distance, a real number that codes do reach for few classes.
       Networks trained from scratch learn far better with it (mAP 0.86 against 0.63 at 32 bits on a Fashion-MNIST
       subset). With many classes it is close to zero: then choose another normalizer.
+    - ``"tightest"``: the tightest known bound on the least distance, an integer, with its linear program where scipy
+      is installed. It is what `hashkernels.centers.best_centers` is measured against.
     - ``"gv"``: the Gilbert-Varshamov bound, a distance that random codes have.
     - a number: ``alpha`` itself.
 
@@ -56,7 +59,7 @@ class ECMLoss(HashLoss):
     Args:
         bits: code length.
         num_classes: number of classes, at least 2 (with multi-label data a heuristic: the paper is single-label).
-        margin: ``"ecm"``, ``"hamming"``, ``"plotkin"``, ``"gv"``, or ``alpha`` in ``-bits..bits``.
+        margin: ``"ecm"``, ``"hamming"``, ``"plotkin"``, ``"tightest"``, ``"gv"``, or ``alpha`` in ``-bits..bits``.
         quantization_weight: the paper's lambda; it uses 0.002 (CIFAR-10) and 0.01 (ImageNet-100).
         classwise: compare with class centers.
         normalizer: what irrelevant pairs are divided by: ``"alpha"`` (the paper's; impossible where alpha is 0, and a
@@ -90,6 +93,10 @@ class ECMLoss(HashLoss):
     """
 
     _settings = ("margin", "alpha", "quantization_weight", "normalizer", "classwise")
+    presets: ClassVar[Presets] = {
+        "cifar10": {"quantization_weight": 0.002},
+        "imagenet100": {"quantization_weight": 0.01},
+    }
     centers: ClassCenters | None
 
     def __init__(
@@ -200,5 +207,9 @@ def margin_of(bits: int, num_classes: int, margin: str | float) -> float:
         return float(bounds.ecm_margin(bits, num_classes))
     if margin == "plotkin":
         return bounds.plotkin_margin(bits, num_classes)
+    if margin == "tightest":
+        return float(
+            bits - 2 * bounds.tightest_distance(bits, num_classes, linear_program=find_spec("scipy") is not None)
+        )
     distance = bounds.hamming_bound_distance if margin == "hamming" else bounds.gilbert_varshamov_distance
     return float(bits - 2 * distance(bits, num_classes))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import nn
 from torch.nn import functional
 
 from hashkernels._validation import check_choice, check_real
-from hashkernels.losses._base import Batch, HashLoss, Terms
+from hashkernels.losses._base import Batch, HashLoss, Presets, Terms
 from hashkernels.losses._codes import ESTIMATORS, mean, straight_through_sign
 from hashkernels.losses._labels import label_shares
 
@@ -46,6 +48,7 @@ class GreedyHashLoss(HashLoss):
 
     uses_references = False
     _settings = ("quantization_weight", "estimator")
+    presets: ClassVar[Presets] = {"cifar10": {"quantization_weight": 0.1}, "imagenet100": {"quantization_weight": 1.0}}
 
     def __init__(
         self, bits: int, num_classes: int, *, quantization_weight: float = 0.1, estimator: str = "identity"

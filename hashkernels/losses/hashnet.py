@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from hashkernels._validation import check_choice, check_int, check_real
-from hashkernels.losses._base import Batch, Terms
+from hashkernels.losses._base import Batch, Presets, Terms
 from hashkernels.losses._fused import Fused
 from hashkernels.losses._labels import unpack_classes
 from hashkernels.losses._likelihood import PairLikelihoodLoss
@@ -58,6 +59,10 @@ class HashNetLoss(PairLikelihoodLoss):
     """
 
     _settings = ("alpha", "gamma", "interval", "weighting", "positive_weight", "overlap", "self_pairs")
+    presets: ClassVar[Presets] = {
+        name: {"weighting": "positive", "positive_weight": weight, "overlap": False}
+        for name, weight in (("imagenet100", 100.0), ("nuswide81", 5.0), ("coco", 1.0))
+    }
     steps: Tensor
 
     def __init__(

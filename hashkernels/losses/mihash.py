@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from hashkernels.losses._base import Batch, Terms
+from hashkernels.losses._base import Batch, Presets, Terms
 from hashkernels.losses._histogram import HistogramLoss, SoftBins
 
 
@@ -42,6 +43,7 @@ class MIHashLoss(HistogramLoss):
     """
 
     _settings = ("num_bins", "slope", "reduction")
+    presets: ClassVar[Presets] = {"cifar10": {"slope": 1.0}, "imagenet100": {"slope": 10.0}}
 
     def __init__(
         self, bits: int, num_classes: int, *, num_bins: int | None = None, slope: float = 1.0, reduction: str = "mean"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
 from hashkernels._validation import check_choice
-from hashkernels.losses._base import Batch, Terms
+from hashkernels.losses._base import Batch, Presets, Terms
 from hashkernels.losses._histogram import HistogramLoss, SoftBins
 from hashkernels.losses._labels import multi_hot
 
@@ -46,6 +48,10 @@ class TALRLoss(HistogramLoss):
     """
 
     _settings = ("criterion", "num_bins", "slope", "reduction")
+    presets: ClassVar[Presets] = {
+        "cifar10": {"num_bins": lambda bits: bits // 2 if bits >= 32 else bits},
+        "imagenet100": {"num_bins": 16, "slope": 10.0},
+    }
 
     def __init__(
         self,

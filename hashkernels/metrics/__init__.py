@@ -9,6 +9,16 @@ from hashkernels.metrics.bootstrap import ConfidenceInterval, bootstrap_mean
 from hashkernels.metrics.code_statistics import CodeStatistics, code_statistics
 from hashkernels.metrics.compat import CompatRow
 from hashkernels.metrics.counts import RetrievalCounts, retrieval_counts
+from hashkernels.metrics.curves import (
+    RadiusCurve,
+    RankCurve,
+    TieBand,
+    Unanswered,
+    WithinRadius,
+    radius_curve,
+    rank_curve,
+    within_radius,
+)
 from hashkernels.metrics.evaluate import evaluate, evaluate_counts
 from hashkernels.metrics.evaluator import RetrievalEvaluator, Role
 from hashkernels.metrics.f_score import f_score, f_score_within
@@ -22,6 +32,7 @@ from hashkernels.metrics.lower_bound import (
 )
 from hashkernels.metrics.mis_rank import MisRanks, mis_ranks
 from hashkernels.metrics.ndcg import ndcg
+from hashkernels.metrics.pages.grids import query_grid
 from hashkernels.metrics.per_class import PerClass
 from hashkernels.metrics.protocols import PROTOCOLS, Protocol, ProtocolName
 from hashkernels.metrics.query_metric import QueryMetric
@@ -74,6 +85,8 @@ __all__ = [
     "Protocol",
     "ProtocolName",
     "QueryMetric",
+    "RadiusCurve",
+    "RankCurve",
     "RankExtremes",
     "RankingReport",
     "RetrievalCallback",
@@ -83,7 +96,10 @@ __all__ = [
     "Role",
     "Separation",
     "SeparationTracker",
+    "TieBand",
     "Ties",
+    "Unanswered",
+    "WithinRadius",
     "ZeroHit",
     "average_precision_bound",
     "bootstrap_mean",
@@ -103,10 +119,14 @@ __all__ = [
     "mis_ranks",
     "ndcg",
     "qrels_relevance",
+    "query_grid",
     "r_precision",
+    "radius_curve",
+    "rank_curve",
     "rank_extremes",
     "retrieval_counts",
     "separation",
+    "within_radius",
 ]
 
 

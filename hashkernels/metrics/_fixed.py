@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 _SCALE_BITS = 60
 _LOW_BITS = 30
+FIXED_ONE = 1 << _SCALE_BITS
+"""What 1 is in the units of a ``fixed_sum``."""
 
 
 def fixed_sum(values: npt.NDArray[np.float64]) -> npt.NDArray[Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -15,13 +16,18 @@ from hashkernels.metrics.per_class import PerClass, QueryClasses, average_by_cla
 from hashkernels.metrics.protocols import ProtocolName
 
 if TYPE_CHECKING:
+    from hashkernels._page.pictures import NeighbourGrid
     from hashkernels.metrics._index_order import IndexOrder
     from hashkernels.metrics._pairs import Pairs
     from hashkernels.metrics.code_statistics import CodeStatistics
     from hashkernels.metrics.compat import CompatRow
     from hashkernels.metrics.counts import RetrievalCounts
+    from hashkernels.metrics.curves import RadiusCurve, RankCurve, Unanswered, WithinRadius
     from hashkernels.metrics.mis_rank import MisRanks
     from hashkernels.metrics.query_metric import QueryMetric
+
+FORMAT = "hashkernels evaluation 1"
+"""What the dict of a report says it is."""
 
 Ties = Literal["expected", "index", "optimistic", "pessimistic"]
 CountTies = Literal["expected", "optimistic", "pessimistic"]
@@ -251,6 +257,26 @@ class RetrievalReport(RankingReport):
 
         return mis_ranks(self.counts, ties=self._count_ties())
 
+    def rank_curve(self, ranks: Sequence[int] | None = None) -> RankCurve:
+        """``rank_curve``: precision and recall at many ranks, expected over ties, with the band of all their orders."""
+        from hashkernels.metrics.curves import rank_curve
+
+        return rank_curve(self.counts, ranks, unanswerable=self._unanswerable())
+
+    def radius_curve(self) -> RadiusCurve:
+        """``radius_curve``: precision, recall and average precision within each radius, with standard errors."""
+        from hashkernels.metrics.curves import radius_curve
+
+        return radius_curve(self.counts, unanswerable=self._unanswerable())
+
+    def within_radius(
+        self, radius: int, *, empty_ball: Unanswered = "zero", zero_hit: Unanswered = "zero"
+    ) -> WithinRadius:
+        """``within_radius`` under the tie rule of the report."""
+        from hashkernels.metrics.curves import within_radius
+
+        return within_radius(self.counts, radius, empty_ball=empty_ball, zero_hit=zero_hit, ties=self._count_ties())
+
     def compat(self) -> tuple[CompatRow, ...]:
         """What known evaluators would have found at the largest k: see ``hashkernels.metrics.compat``.
 
@@ -273,16 +299,86 @@ class RetrievalReport(RankingReport):
         Args:
             per_query: also list the values of every query.
         """
-        result = super().to_dict(per_query=per_query)
-        result["precision_within"] = self.precision_within.tolist()
-        result["recall_within"] = self.recall_within.tolist()
-        result["distance_histogram"] = {name: part.tolist() for name, part in self.distance_histogram._asdict().items()}
+        result = {"format": FORMAT, **super().to_dict(per_query=per_query)}
         result["settings"] = {"bits": self.bits, **result["settings"]}
+        result["quote"] = self.quote()
+        radii, ranks = self.radius_curve()._asdict(), self.rank_curve()
+        names = {"precision": "precision_within", "recall": "recall_within", "average_precision": "map_within"}
+        result |= {kept: radii[name].tolist() for name, kept in names.items()}
+        result["standard_errors"] = {kept: radii[f"{name}_error"].tolist() for name, kept in names.items()}
+        result["rank_curve"] = {
+            "ranks": ranks.ranks.tolist(),
+            "precision": {name: part.tolist() for name, part in ranks.precision._asdict().items()},
+            "recall": {name: part.tolist() for name, part in ranks.recall._asdict().items()},
+        }
+        result["distance_histogram"] = {name: part.tolist() for name, part in self.distance_histogram._asdict().items()}
         for name in ("query_statistics", "database_statistics"):
             statistics = getattr(self, name)
             if statistics is not None:
                 result[name] = statistics.to_dict()
+        if self.query_classes is not None:
+            classes = self.per_class()._asdict()
+            result["per_class"] = {n: part if n == "macro" else part.tolist() for n, part in classes.items()}
+        if self.index_order is not None:
+            result["compat"] = [row._asdict() for row in self.compat()]
         return result
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        title: str | None = None,
+        grid: NeighbourGrid | None = None,
+        command: str | None = None,
+    ) -> None:
+        """Write a page that a browser shows, or all numbers as JSON, by the ending of the name; never half of a file.
+
+        Args:
+            path: ends in .html or .json. What is there is replaced. A JSON file is what ``hashkernels compare`` takes.
+            title: of the run; default the name of the file.
+            grid: images of queries with their neighbours, for the page: see ``query_grid``.
+            command: the command line that made the page.
+
+        Raises:
+            ValueError: another ending. OSError: the file cannot be written. ImportError: a page without matplotlib or
+            jinja2 (``pip install 'hashkernels[report]'``).
+        """
+        from hashkernels.metrics.pages.save import save_report
+
+        save_report(self, path, title=title, grid=grid, command=command)
+
+    def plot_pr(self, axes: Any, **look: Any) -> None:
+        """Draw precision against recall by Hamming radius on matplotlib axes; ``look`` goes to ``Axes.plot``.
+
+        Every further report that is drawn on the same axes gets another colour, line style and marker.
+        """
+        self._draw("draw_pr", axes, look)
+
+    def plot_precision_at(self, axes: Any, **look: Any) -> None:
+        """Draw precision among the first k items, with the band of all orders of ties; as ``plot_pr``."""
+        self._draw("draw_at_rank", axes, look, value="precision")
+
+    def plot_recall_at(self, axes: Any, **look: Any) -> None:
+        """Draw recall among the first k items, with the band of all orders of ties; as ``plot_pr``."""
+        self._draw("draw_at_rank", axes, look, value="recall")
+
+    def plot_precision_within(self, axes: Any, **look: Any) -> None:
+        """Draw precision within each radius, with the 95 % interval over queries; as ``plot_pr``."""
+        self._draw("draw_within", axes, look, value="precision")
+
+    def plot_map_within(self, axes: Any, **look: Any) -> None:
+        """Draw mean average precision within each radius, with the 95 % interval over queries; as ``plot_pr``."""
+        self._draw("draw_within", axes, look, value="map")
+
+    def plot_distances(self, axes: Any) -> None:
+        """Draw the shares of relevant and of other pairs at each distance on matplotlib axes."""
+        from hashkernels.metrics.pages.figures import draw_distances
+
+        draw_distances(axes, self.to_dict())
+
+    def plot_per_class(self, axes: Any, **look: Any) -> None:
+        """Draw mean average precision of each class, least first; ``look`` may hold a color and a label."""
+        self._draw("draw_per_class", axes, look)
 
     def __str__(self) -> str:
         return "\n".join(
@@ -293,3 +389,12 @@ class RetrievalReport(RankingReport):
         if self.ties == "index":
             raise ValueError('this metric needs ties other than "index": call its function with report.counts')
         return self.ties
+
+    def _unanswerable(self) -> Unanswered:
+        return "skip" if self.zero_hit == "skip" else "zero"
+
+    def _draw(self, name: str, axes: Any, look: Mapping[str, Any], **options: Any) -> None:
+        from hashkernels._page.figures import look_of
+        from hashkernels.metrics.pages import figures
+
+        getattr(figures, name)(axes, self.to_dict(), {**look_of(len(axes.lines)), **look}, **options)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from hashkernels._page.tables import markdown_table, text_table
 from hashkernels.report.experiment import CenterDistance, MethodResult, center_distance, run_method, versions
 from hashkernels.report.folder import save_results
 from hashkernels.report.page import render_page
-from hashkernels.report.tables import markdown_table, summary_header, summary_rows, text_table
+from hashkernels.report.tables import summary_header, summary_rows
 
 __all__ = [
     "CenterDistance",

@@ -18,7 +18,17 @@ from hashkernels.codes import unpack_codes
 from hashkernels.data import RetrievalSplit
 from hashkernels.losses import HashLoss
 from hashkernels.metrics import RetrievalReport, evaluate
-from hashkernels.train import HashModel, History, Progress, build_loss, build_model, encode, fit, method_title
+from hashkernels.train import (
+    HashModel,
+    History,
+    Progress,
+    build_loss,
+    build_model,
+    encode,
+    fit,
+    method_recipe,
+    method_title,
+)
 
 PRECISION_CUTOFF = 100
 PRECISION_RADIUS = 2
@@ -113,6 +123,7 @@ def run_method(
     epochs: int,
     seed: int = 0,
     hidden: int | None = None,
+    preset: str | None = None,
     progress: Callable[[Progress], None] | None = None,
     **training: Any,
 ) -> MethodResult:
@@ -124,13 +135,14 @@ def run_method(
         bits: code length.
         epochs, seed, progress: as in `hashkernels.train.fit`; the seed also draws weights and centers.
         hidden: width of a hidden layer, for embeddings.
-        training: further options of `hashkernels.train.fit`.
+        preset: of the method's loss, as in `hashkernels.train.build_loss`.
+        training: further options of `hashkernels.train.fit`, in place of the method's own.
 
     Raises:
         ValueError: an unknown method or a setting out of its range.
     """
     model = build_model(split.item_shape, bits, seed=seed, hidden=hidden)
-    loss = build_loss(method, bits, split.num_classes, num_train=len(split.train_items), seed=seed)
+    loss = build_loss(method, bits, split.num_classes, num_train=len(split.train_items), seed=seed, preset=preset)
     history = fit(
         model,
         loss,
@@ -138,7 +150,7 @@ def run_method(
         epochs=epochs,
         seed=seed,
         progress=progress,
-        **training,
+        **dict(method_recipe(method).training) | training,
     )
     query_codes = encode(model, split.query_items.numpy())
     database_codes = encode(model, split.database_items.numpy())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hashkernels import _validation as check
+from hashkernels._page.html import render, safe
 from hashkernels.data import RetrievalSplit
 from hashkernels.report import plots
 from hashkernels.report.experiment import PRECISION_RADIUS, MethodResult, versions
@@ -36,17 +36,10 @@ def render_page(
     """
     if not results:
         raise ValueError("results must not be empty")
-    jinja2 = check.require("jinja2", extra="report")
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("hashkernels.report", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    safe = check.require("markupsafe", extra="report").Markup
     best = max(results, key=lambda result: result.report.map)
-    page: str = environment.get_template("page.html.j2").render(
+    return render(
+        "hashkernels.report",
+        "page.html.j2",
         split=split,
         results=results,
         best=best,
@@ -75,7 +68,6 @@ def render_page(
         versions=versions(),
         command=command,
     )
-    return page
 
 
 def _curve(results: Sequence[MethodResult], series: str, label: str, *, log: bool = False) -> str:

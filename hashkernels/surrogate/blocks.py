@@ -72,16 +72,23 @@ class BlockStack(torch.nn.Module):
         return torch.baddbmm(bias_out.unsqueeze(1), hidden, weight_out.mT)
 
     def split_nll(
-        self, x: torch.Tensor, own: torch.Tensor, target: torch.Tensor, *, dropout: bool
+        self,
+        x: torch.Tensor,
+        own: torch.Tensor,
+        target: torch.Tensor,
+        weight: torch.Tensor | None,
+        *,
+        dropout: bool,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Two cross-entropies of one pass, summed over blocks and items, each with a gradient of its own.
 
         The gradient of the first, to the patterns ``own`` [count, N], reaches only the parameters; that of the second,
         to ``target`` [count, N], only ``x``: what two passes with stopped gradients would give, at the price of one.
+        In the second, items count by ``weight`` [N] where it is given.
         """
         scale = self.draw_dropout(x.shape[1], dropout)
         result: tuple[torch.Tensor, torch.Tensor] = _SplitNLL.apply(  # type: ignore[no-untyped-call]
-            x, self.weight_in, self.bias_in, self.weight_out, self.bias_out, scale, own, target
+            x, self.weight_in, self.bias_in, self.weight_out, self.bias_out, scale, own, target, weight
         )
         return result
 
@@ -90,7 +97,9 @@ class _SplitNLL(torch.autograd.Function):
     """Both cross-entropies share the logits, and in the backward pass one product of the softmax with the weights.
 
     With p the softmax, the gradient at the hidden layer of the term to pattern t is (p - e_t) W = p W - W[t]: p W
-    serves both terms, and each subtracts a row that it looks up.
+    serves both terms, and each subtracts a row that it looks up. What is not a large product is most of the time that
+    can be saved: the slope of the activation comes from its sigmoid, temporaries are overwritten, and products with
+    the few bits of a block have them as rows, not columns, which is four times as fast.
     """
 
     @staticmethod
@@ -104,29 +113,34 @@ class _SplitNLL(torch.autograd.Function):
         scale: torch.Tensor | None,
         own: torch.Tensor,
         target: torch.Tensor,
+        weight: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         before = torch.baddbmm(bias_in.unsqueeze(1), x, weight_in.mT)
-        hidden = F.silu(before)
+        gate = before.sigmoid()
+        hidden = before.mul_(gate)
+        slope = torch.addcmul(hidden, hidden, gate, value=-1).add_(gate)  # silu' = gate + silu - silu gate
         if scale is not None:
             hidden.mul_(scale)
+            slope.mul_(scale)
         log_probs = F.log_softmax(torch.baddbmm(bias_out.unsqueeze(1), hidden, weight_out.mT), dim=-1)
-        own_nll = -log_probs.gather(2, own.unsqueeze(2)).sum()
-        target_nll = -log_probs.gather(2, target.unsqueeze(2)).sum()
-        ctx.save_for_backward(x, weight_in, weight_out, scale, own, target, before, hidden, log_probs)
-        return own_nll, target_nll
+        picked = log_probs.gather(2, torch.stack((own, target), 2))  # [count, N, 2]
+        ctx.save_for_backward(x, weight_in, weight_out, own, target, weight, slope, hidden, log_probs)
+        target_nll = picked[..., 1] if weight is None else picked[..., 1] * weight
+        return -picked[..., 0].sum(), -target_nll.sum()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, own_grad: torch.Tensor, target_grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        x, weight_in, weight_out, scale, own, target, before, hidden, log_probs = ctx.saved_tensors
+        x, weight_in, weight_out, own, target, weight, slope, hidden, log_probs = ctx.saved_tensors
         probs = log_probs.exp()
-        slope = torch.ops.aten.silu_backward(torch.ones_like(before) if scale is None else scale, before)
         through = torch.bmm(probs, weight_out)  # [count, N, hidden]
 
         grad_x = None
         if ctx.needs_input_grad[0]:
             at_hidden = _rows(weight_out, target).sub_(through).mul_(slope)  # negated: the factor below turns it back
-            grad_x = torch.bmm(at_hidden, weight_in).mul_(-target_grad)
+            grad_x = torch.bmm(weight_in.mT, at_hidden.mT).mT * -target_grad
+            if weight is not None:
+                grad_x = grad_x * weight.unsqueeze(1)
 
         grads: tuple[torch.Tensor | None, ...] = (None, None, None, None)
         if any(ctx.needs_input_grad[1:5]):
@@ -134,12 +148,12 @@ class _SplitNLL(torch.autograd.Function):
             one = probs.new_ones(()).expand(*own.shape, 1)
             at_logits = probs.scatter_add_(2, own.unsqueeze(2), -one).mul_(own_grad)
             grads = (
-                torch.bmm(at_hidden.mT, x).mul_(-own_grad),
+                torch.bmm(x.mT, at_hidden).mT * -own_grad,
                 at_hidden.sum(1).mul_(-own_grad),
                 torch.bmm(at_logits.mT, hidden),
                 at_logits.sum(1),
             )
-        return grad_x, *grads, None, None, None
+        return grad_x, *grads, None, None, None, None
 
 
 def _rows(weight_out: torch.Tensor, index: torch.Tensor) -> torch.Tensor:

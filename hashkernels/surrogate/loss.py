@@ -162,10 +162,11 @@ class SurrogateLoss(HashLoss):
             target = -per_item.sum() / max(u.shape[0], 1)
         else:
             codes = target_codes(self.centers, self.tie_break, labels, u.dtype)
+            weight = None if labels.ndim == 1 else labels.any(dim=1)
             if joint and dropout == self.posterior.training:
-                posterior, target = self.posterior.split_nll(u, codes)
+                posterior, target = self.posterior.split_nll(u, codes, weight)
                 return target, posterior
-            target = self.posterior.nll(u, codes, freeze=True, dropout=dropout)
+            target = self.posterior.nll(u, codes, weight, freeze=True, dropout=dropout)
         return target, self.posterior_loss(u) if joint else None
 
 

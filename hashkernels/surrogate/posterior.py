@@ -104,18 +104,27 @@ class SurrogatePosterior(torch.nn.Module):
         return -self._item_nll(u, targets, freeze=False, dropout=self.training)
 
     def nll(
-        self, u: torch.Tensor, targets: torch.Tensor | None = None, *, freeze: bool = False, dropout: bool | None = None
+        self,
+        u: torch.Tensor,
+        targets: torch.Tensor | None = None,
+        weight: torch.Tensor | None = None,
+        *,
+        freeze: bool = False,
+        dropout: bool | None = None,
     ) -> torch.Tensor:
         """Cross-entropy to the target patterns, summed over blocks, mean over the batch; 0 for an empty batch.
 
         Args:
             u: float [N, bits]. Detach it to train only the posterior.
             targets: [N, bits] of any real dtype, read by sign; default: ``u`` itself (the posterior's own objective).
+            weight: what each item counts in the mean over N, of any real dtype [N]; default: 1.
             freeze: no gradient reaches the posterior's parameters.
             dropout: whether hidden units are dropped; default: in training mode.
         """
         dropout = self.training if dropout is None else dropout
         item_nll = self._item_nll(u, targets, freeze=freeze, dropout=dropout)
+        if weight is not None:
+            item_nll = item_nll * weight
         return item_nll.sum() / max(u.shape[0], 1)
 
     def log_probs(self, u: torch.Tensor, *, freeze: bool = False, dropout: bool | None = None) -> list[torch.Tensor]:
@@ -134,8 +143,10 @@ class SurrogatePosterior(torch.nn.Module):
         blocks = self.log_probs(u, freeze=freeze, dropout=dropout)
         return torch.stack([block.index_select(1, i) for block, i in zip(blocks, index, strict=True)]).sum(0)
 
-    def split_nll(self, u: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """``(nll(u.detach()), nll(u, targets, freeze=True))`` in one pass: what one step of an X_D loss needs.
+    def split_nll(
+        self, u: torch.Tensor, targets: torch.Tensor, weight: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """``(nll(u.detach()), nll(u, targets, weight, freeze=True))`` in one pass: what one step of an X_D loss needs.
 
         Both share one draw of the dropout mask; each is 0 for an empty batch. First derivatives only.
         """
@@ -143,12 +154,12 @@ class SurrogatePosterior(torch.nn.Module):
         target_positive = self._check_targets("targets", targets, u.shape[0]) > 0
         cuts = zip(self._cut(u), self._cut(u.detach() > 0), self._cut(target_positive), strict=True)
         with full_precision(u.device):
-            own_total, target_total = u.new_zeros(()), u.new_zeros(())
-            for (stack, x), (_, own), (_, target) in cuts:
-                own_nll, target_nll = stack.split_nll(x, _index(own), _index(target), dropout=self.training)
-                own_total, target_total = own_total + own_nll, target_total + target_nll
-            items = max(u.shape[0], 1)
-            return own_total / items, target_total / items
+            sums = [
+                torch.stack(stack.split_nll(x, _index(own), _index(target), weight, dropout=self.training))
+                for (stack, x), (_, own), (_, target) in cuts
+            ]
+            own_nll, target_nll = torch.stack(sums).sum(0) / max(u.shape[0], 1)
+            return own_nll, target_nll
 
     def _item_nll(self, u: torch.Tensor, targets: torch.Tensor | None, *, freeze: bool, dropout: bool) -> torch.Tensor:
         u = self._check_embeddings(u)

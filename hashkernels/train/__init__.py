@@ -6,7 +6,15 @@ from hashkernels.train.checkpoint import Checkpoint, load_checkpoint, save_check
 from hashkernels.train.history import EpochRecord, History, Progress
 from hashkernels.train.loop import embed, encode, fit
 from hashkernels.train.models import HashHead, HashModel, SmallConvNet, build_model
-from hashkernels.train.recipes import Recipe, Task, build_loss, method_names, method_title, register
+from hashkernels.train.recipes import (
+    Recipe,
+    build_loss,
+    method_names,
+    method_recipe,
+    method_settings,
+    method_title,
+    register,
+)
 
 __all__ = [
     "Checkpoint",
@@ -17,7 +25,6 @@ __all__ = [
     "Progress",
     "Recipe",
     "SmallConvNet",
-    "Task",
     "build_loss",
     "build_model",
     "embed",
@@ -25,6 +32,8 @@ __all__ = [
     "fit",
     "load_checkpoint",
     "method_names",
+    "method_recipe",
+    "method_settings",
     "method_title",
     "register",
     "save_checkpoint",

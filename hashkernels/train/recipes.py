@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -14,30 +15,31 @@ from hashkernels.losses import HashLoss
 from hashkernels.surrogate import SurrogateLoss
 
 SURROGATE_SUFFIX = "_d"
-
-
-class Task(NamedTuple):
-    """What a loss is built for.
-
-    Attributes:
-        bits: code length.
-        num_classes: of the labels.
-        num_train: number of training items, for losses that keep a bank of them.
-        seed: of centers, and of the weights that a loss trains.
-    """
-
-    bits: int
-    num_classes: int
-    num_train: int | None = None
-    seed: int = 0
+_LBHASH = "Zhu et al., NeurIPS 2022"
+_OF_THE_TASK = ("centers", "num_train", "seed")
+_ECM = "Xu, Wang and Kitani, BMVC 2018"
 
 
 class Recipe(NamedTuple):
-    """A method: its name on the command line, its name in tables, and how to build its loss."""
+    """A method: a loss with its settings.
+
+    Attributes:
+        name: on the command line.
+        title: in tables.
+        loss: called as ``loss(bits, num_classes, **options)``.
+        options: of the loss, where they differ from its defaults.
+        needs: what else the loss takes from the task, of ``"num_train"`` and ``"seed"``.
+        paper: where the method comes from.
+        training: options of `fit` that the method needs where they differ from the defaults.
+    """
 
     name: str
     title: str
-    build: Callable[[Task], HashLoss]
+    loss: Callable[..., HashLoss]
+    options: Mapping[str, Any] = {}
+    needs: tuple[str, ...] = ()
+    paper: str = ""
+    training: Mapping[str, Any] = {}
 
 
 _RECIPES: dict[str, Recipe] = {}
@@ -61,6 +63,22 @@ def method_names() -> tuple[str, ...]:
     return tuple(name + suffix for name in _RECIPES for suffix in ("", SURROGATE_SUFFIX))
 
 
+def method_recipe(name: str) -> Recipe:
+    """What a method is made of; of a variant with the surrogate posterior, with its own name, title and papers.
+
+    Example:
+        >>> method_recipe("csq_d").title, method_recipe("ecm_plotkin").options
+        ('CSQ_D', {'margin': 'plotkin'})
+    """
+    base, with_posterior = _split_name(name)
+    recipe = _RECIPES[base]
+    if not with_posterior:
+        return recipe
+    paper = f"{recipe.paper}; {_LBHASH}" if recipe.paper else _LBHASH
+    title, comma, variant = recipe.title.partition(",")
+    return recipe._replace(name=name, title=f"{title}_D{comma}{variant}", paper=paper)
+
+
 def method_title(name: str) -> str:
     """What tables call a method.
 
@@ -68,37 +86,79 @@ def method_title(name: str) -> str:
         >>> method_title("csq_d")
         'CSQ_D'
     """
-    base, with_posterior = _split_name(name)
-    return _RECIPES[base].title + ("_D" if with_posterior else "")
+    return method_recipe(name).title
 
 
-def build_loss(name: str, bits: int, num_classes: int, *, num_train: int | None = None, seed: int = 0) -> HashLoss:
+def method_settings(name: str) -> dict[str, Any]:
+    """All options of the loss of a method, by name, as the recipe and the loss's own defaults have them.
+
+    Left out: what depends on the task (centers, banks, seeds). None stands for a value that depends on the code length.
+
+    Example:
+        >>> method_settings("greedyhash")
+        {'quantization_weight': 0.1, 'estimator': 'identity'}
+    """
+    recipe = method_recipe(name)
+    parameters = inspect.signature(recipe.loss).parameters.values()
+    defaults = {
+        parameter.name: parameter.default for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    return {option: value for option, value in {**defaults, **recipe.options}.items() if option not in _OF_THE_TASK}
+
+
+def build_loss(
+    name: str,
+    bits: int,
+    num_classes: int,
+    *,
+    num_train: int | None = None,
+    seed: int = 0,
+    preset: str | None = None,
+    **options: Any,
+) -> HashLoss:
     """The loss of a method, with weights and centers drawn from ``seed``; torch's global random state stays as it was.
 
     Args:
         name: one of `method_names`.
         num_train: number of training items; needed by the losses that keep a bank of them.
+        preset: a name of the loss's ``presets``: its published settings for a data set.
+        options: of the loss (of a variant with the surrogate posterior, of its base loss); they go before the preset,
+            and the preset before the recipe.
 
     Raises:
-        ValueError: an unknown name, or sizes that the method cannot do.
+        ValueError: an unknown name or preset, or sizes that the method cannot do.
+        TypeError: an option that the loss does not have.
 
     Example:
         >>> type(build_loss("ecm_plotkin", 32, 10)).__name__
         'ECMLoss'
+        >>> build_loss("greedyhash", 48, 100, preset="imagenet100").quantization_weight
+        1.0
     """
     base, with_posterior = _split_name(name)
-    task = Task(check.check_bits(bits), check.check_int("num_classes", num_classes, 2), num_train, seed)
+    recipe = _RECIPES[base]
+    check.check_bits(bits)
+    check.check_int("num_classes", num_classes, 2)
+    known: dict[str, Any] = {"num_train": num_train, "seed": check.check_int("seed", seed, 0)}
+    settings = {field: known[field] for field in recipe.needs} | dict(recipe.options)
+    if preset is not None:
+        settings |= _preset(recipe, preset, bits)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(check.check_int("seed", seed, 0))
-        loss = _RECIPES[base].build(task)
-        return SurrogateLoss(loss, class_centers(task), seed=seed) if with_posterior else loss
+        torch.manual_seed(seed)
+        loss = recipe.loss(bits, num_classes, **settings | options)
+        if not with_posterior:
+            return loss
+        # A base loss with centers and the posterior pull to the same ones.
+        own = getattr(loss, "centers", None)
+        given = isinstance(own, torch.Tensor) and "centers" in options
+        return SurrogateLoss(loss, own if given else class_centers(num_classes, bits, seed), seed=seed)
 
 
-def class_centers(task: Task) -> Codebook:
+def class_centers(num_classes: int, bits: int, seed: int) -> Codebook:
     """Targets of the center methods: Hadamard rows where ``bits`` has enough of them, else random balanced words."""
-    if has_hadamard_matrix(task.bits) and task.num_classes <= 2 * task.bits:
-        return hadamard_centers(task.num_classes, task.bits, seed=task.seed)
-    return random_centers(task.num_classes, task.bits, seed=task.seed)
+    if has_hadamard_matrix(bits) and num_classes <= 2 * bits:
+        return hadamard_centers(num_classes, bits, seed=seed)
+    return random_centers(num_classes, bits, seed=seed)
 
 
 def _split_name(name: str) -> tuple[str, bool]:
@@ -106,37 +166,57 @@ def _split_name(name: str) -> tuple[str, bool]:
     return name.removesuffix(SURROGATE_SUFFIX), name.endswith(SURROGATE_SUFFIX)
 
 
-def _register_all() -> None:
-    def sized(loss: Callable[..., HashLoss], **options: Any) -> Callable[[Task], HashLoss]:
-        return lambda task: loss(task.bits, task.num_classes, **options)
-
-    def seeded(loss: Callable[..., HashLoss]) -> Callable[[Task], HashLoss]:
-        return lambda task: loss(task.bits, task.num_classes, seed=task.seed)
-
-    def banked(loss: Callable[..., HashLoss]) -> Callable[[Task], HashLoss]:
-        return lambda task: loss(task.bits, task.num_classes, num_train=task.num_train)
-
-    for recipe in (
-        Recipe("ecm", "ECM", sized(losses.ECMLoss, margin="ecm")),
-        Recipe("ecm_plotkin", "ECM, Plotkin margin", sized(losses.ECMLoss, margin="plotkin")),
-        Recipe("ecm_classwise", "ECM, class-wise", sized(losses.ECMLoss, margin="plotkin", classwise=True)),
-        Recipe("csq", "CSQ", seeded(losses.CSQLoss)),
-        Recipe("hashnet", "HashNet", sized(losses.HashNetLoss)),
-        Recipe("dpsh", "DPSH", sized(losses.DPSHLoss)),
-        Recipe("dtsh", "DTSH", sized(losses.DTSHLoss)),
-        Recipe("dbdh", "DBDH", sized(losses.DBDHLoss)),
-        # The one method here that cannot do without a bank: it keeps a code of every training item.
-        Recipe("dsdh", "DSDH", banked(losses.DSDHLoss)),
-        Recipe("dch", "DCH", sized(losses.DCHLoss)),
-        Recipe("dhn", "DHN", sized(losses.DHNLoss)),
-        Recipe("dsh", "DSH", sized(losses.DSHLoss)),
-        Recipe("greedyhash", "GreedyHash", sized(losses.GreedyHashLoss)),
-        Recipe("mihash", "MIHash", sized(losses.MIHashLoss)),
-        Recipe("talr", "TALR", sized(losses.TALRLoss)),
-        Recipe("dpn", "DPN", seeded(losses.DPNLoss)),
-        Recipe("orthohash", "OrthoHash", seeded(losses.OrthoHashLoss)),
-    ):
-        register(recipe)
+def _preset(recipe: Recipe, preset: str, bits: int) -> dict[str, Any]:
+    if not (isinstance(recipe.loss, type) and issubclass(recipe.loss, HashLoss)):
+        raise ValueError(f"preset must be None for {recipe.name}, which has no presets, got {preset!r}")
+    return recipe.loss.preset(preset, bits)
 
 
-_register_all()
+for _recipe in (
+    Recipe("ecm", "ECM", losses.ECMLoss, paper=_ECM),
+    Recipe(
+        "ecm_plotkin",
+        "ECM, Plotkin margin",
+        losses.ECMLoss,
+        {"margin": "plotkin"},
+        paper=_ECM,
+    ),
+    Recipe(
+        "ecm_classwise",
+        "ECM, class-wise",
+        losses.ECMLoss,
+        {"margin": "plotkin", "classwise": True, "binarize_centers": False},
+        paper=_ECM,
+    ),
+    Recipe("csq", "CSQ", losses.CSQLoss, needs=("seed",), paper="Yuan et al., CVPR 2020"),
+    Recipe("hashnet", "HashNet", losses.HashNetLoss, paper="Cao, Long, Wang and Yu, ICCV 2017"),
+    Recipe("dpsh", "DPSH", losses.DPSHLoss, paper="Li, Wang and Kang, IJCAI 2016"),
+    # The settings of common implementations; nets from scratch learn less with the authors' (in docs/methods.md).
+    Recipe(
+        "dtsh",
+        "DTSH",
+        losses.DTSHLoss,
+        {"margin": 5.0, "scale": 1.0, "reduction": "anchors"},
+        paper="Wang, Shi and Kitani, ACCV 2016",
+    ),
+    Recipe("dbdh", "DBDH", losses.DBDHLoss, paper="Zheng, Zhang and Lu, Neurocomputing 2020"),
+    # The one method here that cannot do without a bank: it keeps a code of every training item.
+    Recipe("dsdh", "DSDH", losses.DSDHLoss, needs=("num_train",), paper="Li, Sun, He and Tan, NeurIPS 2017"),
+    Recipe("dch", "DCH", losses.DCHLoss, paper="Cao, Long, Liu and Wang, CVPR 2018"),
+    Recipe("dhn", "DHN", losses.DHNLoss, paper="Zhu, Long, Wang and Cao, AAAI 2016"),
+    Recipe("dsh", "DSH", losses.DSHLoss, paper="Liu, Wang, Shan and Chen, CVPR 2016"),
+    Recipe("greedyhash", "GreedyHash", losses.GreedyHashLoss, paper="Su, Zhang, Han and Tian, NeurIPS 2018"),
+    # A histogram of few items says little: the authors' batches have 250 items.
+    Recipe(
+        "mihash",
+        "MIHash",
+        losses.MIHashLoss,
+        {"slope": 3.0},
+        paper="Cakir, He, Bargal and Sclaroff, ICCV 2017",
+        training={"batch_size": 128, "learning_rate": 2e-3},
+    ),
+    Recipe("talr", "TALR", losses.TALRLoss, paper="He, Cakir, Bargal and Sclaroff, CVPR 2018"),
+    Recipe("dpn", "DPN", losses.DPNLoss, needs=("seed",), paper="Fan, Ng, Ju, Zhang and Chan, IJCAI 2020"),
+    Recipe("orthohash", "OrthoHash", losses.OrthoHashLoss, needs=("seed",), paper="Hoe et al., NeurIPS 2021"),
+):
+    register(_recipe)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 import hashkernels as hk
 from hashkernels.centers import bounds
 from hashkernels.cli.app import app
-from hashkernels.train import embed, load_checkpoint
+from hashkernels.train import embed, load_checkpoint, method_names
 
 
 def run(*arguments: object) -> Result:
@@ -66,6 +66,22 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     assert "Example" in result.output
     assert f"hashkernels {command}" in result.output
     assert command in run("--help").output
+
+
+def test_the_list_of_methods_has_papers_settings_presets_and_schedules() -> None:
+    methods = run_json("train", "--list")["methods"]
+    assert list(methods) == [name for name in method_names() if not name.endswith("_d")]
+    assert methods["greedyhash"] == {
+        "title": "GreedyHash",
+        "loss": "GreedyHashLoss",
+        "paper": "Su, Zhang, Han and Tian, NeurIPS 2018",
+        "settings": {"quantization_weight": 0.1, "estimator": "identity"},
+        "presets": {"cifar10": {"quantization_weight": 0.1}, "imagenet100": {"quantization_weight": 1.0}},
+        "training": {},
+    }
+    text = run("train", "--list").output
+    for line in ("ecm_plotkin (ecm_plotkin_d", "margin plotkin", "preset coco:", "schedule: batch_size 128"):
+        assert line in text
 
 
 def test_no_arguments_print_help_and_version_prints_the_version() -> None:
@@ -170,6 +186,13 @@ def test_train_on_an_npy_with_labels_and_on_images(points: dict[str, Path], tmp_
         "train", "--data", points["x"], "--labels", points["y"], "--output", tmp_path / "a", "--epochs", 1, "--bits", 8
     )
     assert (numbers["queries"], numbers["database"]) == (9, 81)
+    assert (numbers["training"]["batch_size"], numbers["training"]["learning_rate"]) == (64, 1e-3)
+    own_schedule = run_json(
+        "train", "--data", points["x"], "--labels", points["y"], "--output", tmp_path / "c", "--epochs", 1, "--bits", 8,
+        "--method", "mihash", "--preset", "imagenet100", "--learning-rate", 0.01,
+    )["training"]  # fmt: skip
+    assert (own_schedule["batch_size"], own_schedule["learning_rate"]) == (128, 0.01)
+    assert load_checkpoint(tmp_path / "c").settings["preset"] == "imagenet100"
     images = np.random.default_rng(0).integers(0, 256, (40, 6, 6, 3), dtype=np.uint8)
     np.save(tmp_path / "images.npy", images)
     np.save(tmp_path / "labels.npy", np.arange(40) % 2)

@@ -97,12 +97,24 @@ def test_topk_of_everything_and_of_equal_codes(device: torch.device) -> None:
     expect_same(device, _ops.topk, random_codes(7, 8), random_codes(1, 8, 1).expand(5000, 8).contiguous(), 777)
 
 
+def test_topk_of_codes_that_do_not_begin_where_vectors_do(device: torch.device) -> None:
+    for width in (4, 8, 16, 32):
+        queries, database = random_codes(3, width).to(device), random_codes(20_001, width, 1).to(device)
+        for rows in (database[1:], database[:, :width], database[::2]):
+            found = _ops.topk(queries, rows, 50)
+            for left, right in zip(found, _ops.topk(queries.cpu(), rows.cpu(), 50), strict=True):
+                assert torch.equal(left.cpu(), right)
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize(("num_queries", "num_database"), SIZES)
 def test_range_search(device: torch.device, num_queries: int, num_database: int, width: int) -> None:
     queries, database = random_codes(num_queries, width), random_codes(num_database, width, 1)
+    allowed = torch.rand(num_database, generator=torch.Generator().manual_seed(2)) < 0.3
     for radius in (0, 4 * width - 1, 8 * width):
         expect_same(device, _ops.range_search, queries, database, radius)
+        expect_same(device, _ops.range_search, queries, database, radius, allowed, 7)
+        expect_same(device, _ops.range_count, queries, database, radius, allowed)
         expect_same(device, _ops.range_nearest, queries, database, radius, 30)
 
 
@@ -161,8 +173,8 @@ def test_margin_loss(device: torch.device, rows: int, columns: int, bits: int, f
     total, num_pairs, grad = loss(device, dtype)
     exact_total, exact_pairs, exact_grad = loss("cpu", torch.float64)
     assert torch.equal(num_pairs, exact_pairs)
-    tolerance = {torch.float64: 1e-12, torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 1e-2}[dtype]
-    torch.testing.assert_close(total, exact_total, rtol=max(tolerance, 1e-5), atol=0)
+    tolerance = {torch.float64: 1e-12, torch.float32: 4e-5, torch.float16: 2e-3, torch.bfloat16: 1e-2}[dtype]
+    torch.testing.assert_close(total, exact_total, rtol=max(tolerance, 4e-5), atol=0)
     torch.testing.assert_close(grad, exact_grad, rtol=0, atol=tolerance * float(exact_grad.abs().max()))
     again = loss(device, dtype)
     assert torch.equal(again[0], total)

@@ -24,6 +24,8 @@ def outputs(queries: Tensor, database: Tensor, u: Tensor, labels: Tensor) -> lis
     database_labels = labels.repeat(len(database) // len(labels))
     pair = (queries, database, labels[: len(queries)], database_labels)
     loss = _ops.margin_loss(u, labels, **MARGINS)
+    halves = _ops.margin_loss(u.half(), labels, **MARGINS)
+    in_float32 = _ops.margin_loss(u, labels, **MARGINS, precision="float32")
     return [
         _ops.pack_codes(u, False),
         _ops.unpack_codes(queries, 64, False),
@@ -32,8 +34,11 @@ def outputs(queries: Tensor, database: Tensor, u: Tensor, labels: Tensor) -> lis
         *_ops.range_nearest(queries, database, 20, 7),
         *_ops.retrieval_counts(*pair),
         *_ops.index_order_precision(*pair, [10, len(database)]),
+        *_ops.topk(queries[:3], database, 20),
         loss.total,
         loss.num_pairs,
+        halves.total,
+        in_float32.total,
     ]
 
 
@@ -109,7 +114,7 @@ def test_offsets_pass_2_to_the_31(device: torch.device) -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        lambda q, d: _ops.topk(q, d.cpu(), 1),
+        lambda q, d: _ops.topk(q.cpu(), d, 1),
         lambda q, d: _ops.retrieval_counts(
             q, d, torch.zeros(len(q), dtype=torch.int64), torch.zeros(len(d), dtype=torch.int64)
         ),

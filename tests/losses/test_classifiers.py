@@ -76,6 +76,25 @@ def test_dpn_equals_formula(example, assert_same, multi_label):
     assert_same(loss(u, example.labels), total / 9, u)
 
 
+def test_dpn_centers_become_the_majority_of_the_codes_of_their_class():
+    centers = torch.tensor([[1, 1, 1], [-1, 1, 1], [1, -1, 1]])
+    loss = DPNLoss(3, 3, centers=centers, update_every=4)
+    u = torch.tensor([[-0.5, 2.0, -1.0], [-3.0, -0.1, 0.0], [2.0, 2.0, 2.0]])
+    loss(u, torch.tensor([0, 0, 1]))
+    assert torch.equal(loss.centers, centers.to(torch.int8))  # three items of four
+    loss.eval()(u, torch.tensor([0, 0, 1]))
+    assert torch.equal(loss.centers, centers.to(torch.int8))
+    loss.train()(u[:1], torch.tensor([[0, 1, 0]]))
+    # class 0: -1, undecided, -1; class 1: one code +++ and one -+-; class 2 has no items
+    assert loss.centers.tolist() == [[-1, 1, -1], [-1, 1, 1], [1, -1, 1]]
+    assert loss.votes.tolist() == [[0] * 3] * 3
+    assert loss.items_seen.item() == 0
+    by_hand = DPNLoss(3, 3, centers=centers)
+    by_hand(u, torch.tensor([0, 0, 1]))
+    by_hand.update_centers()
+    assert by_hand.centers.tolist() == [[-1, 1, -1], [1, 1, 1], [1, -1, 1]]
+
+
 def test_dpn_worked_by_hand():
     loss = DPNLoss(3, 2, centers=[[1, 1, 1], [-1, 1, 1]])
     u = torch.tensor([[0.5, 2.0, -1.0], [0.0, 0.0, 0.0]])

@@ -88,3 +88,34 @@ def test_gradcheck(example):
 def test_bad_options():
     with pytest.raises(ValueError, match="reduction must be one of triplets, anchors, sum"):
         DTSHLoss(12, 5, reduction="mean")
+    with pytest.raises(ValueError, match="drawn must be at least 1, got 0"):
+        DTSHLoss(12, 5, num_train=3, drawn=0)
+
+
+def test_bank_equals_formula_over_the_items_of_other_batches(example, assert_same):
+    """With more draws than items of a class all of the bank takes part, but for the batch itself."""
+    loss = DTSHLoss(12, 5, num_train=20, drawn=9, quantization_weight=0).double()
+    first = [7, 0, 19, 3, 2]
+    assert loss(example.u[:5], example.labels[:5], indices=torch.tensor(first)).item() == 0  # the bank is empty
+    u = example.u.detach()[4:].clone().requires_grad_()
+    actual = loss(u, example.labels[4:], indices=torch.tensor([2, 1, 4, 5, 6]))  # item 4 comes again
+    kept = example.u.detach()[:4]
+    expected = reduce(triplets(u @ kept.T / 2, example.relevant[4:, :4], 6.0, False), "triplets")
+    assert_same(actual, expected, u)
+    loss.eval()
+    expected = reduce(triplets(u @ example.u.detach().T / 2, example.relevant[4:], 6.0, False), "triplets")
+    assert_same(loss(u, example.labels[4:]), expected, u)
+
+
+def test_bank_draws_up_to_so_many_items_of_each_class():
+    torch.manual_seed(0)
+    loss = DTSHLoss(4, 70, num_train=100, drawn=3)
+    labels = torch.cat([torch.full((60,), 69), torch.arange(40) % 20])
+    loss(torch.randn(100, 4), labels, indices=torch.arange(100))
+    eligible = torch.ones(100, dtype=torch.bool)
+    eligible[60:70] = False
+    draws = [loss.bank.draw(eligible, 3) for _ in range(300)]
+    for rows in draws:
+        assert bool(eligible[rows].all())
+        assert torch.bincount(labels[rows], minlength=70).tolist() == [1] * 10 + [2] * 10 + [0] * 49 + [3]
+    assert len(torch.cat(draws).unique()) == 90  # all that may come do come

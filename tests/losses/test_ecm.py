@@ -190,7 +190,7 @@ def test_zero_alpha_is_refused_with_the_way_out(bits, num_classes):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"margin": "singleton"}, "margin must be one of ecm, hamming, plotkin, gv, got 'singleton'"),
+        ({"margin": "singleton"}, "margin must be one of ecm, hamming, plotkin, tightest, gv, got 'singleton'"),
         ({"margin": 13.0}, "margin must be in -12..12, got 13"),
         ({"margin": math.nan}, "margin must be finite"),
         ({"normalizer": "l2"}, "normalizer must be one of"),

@@ -74,6 +74,19 @@ def test_mihash_in_blocks_equals_formula(example, assert_same):
     check_mihash(example, assert_same, None, 1.0, "mean")
 
 
+@pytest.mark.parametrize("criterion", ["information", "ap", "ndcg"])
+def test_histograms_without_atomic_additions_are_the_same(example, assert_same, monkeypatch, criterion):
+    """What CUDA tensors take, where the additions of scatter_add come in any order."""
+    loss = MIHashLoss(12, 5) if criterion == "information" else TALRLoss(12, 5, criterion=criterion)
+    expected = loss(example.u, example.labels)
+    gradient = torch.autograd.grad(expected, example.u)[0]
+    monkeypatch.setattr("hashkernels.losses._histogram.adds_in_any_order", lambda device: True)
+    monkeypatch.setattr(torch.Tensor, "scatter_add_", None)
+    actual = loss(example.u, example.labels)
+    torch.testing.assert_close(actual, expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(torch.autograd.grad(actual, example.u)[0], gradient, rtol=1e-10, atol=1e-14)
+
+
 def check_mihash(example, assert_same, num_bins, slope, reduction):
     u = example.u
     values = [

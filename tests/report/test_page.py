@@ -12,9 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
+from hashkernels._page.pictures import png_uri
 from hashkernels.data import RetrievalSplit, hold_out_queries, load_dataset
 from hashkernels.report import MethodResult, render_page, run_method
-from hashkernels.report.images import neighbour_grid, png_uri
+from hashkernels.report.images import neighbour_grid
 
 # Elements that have no end tag in HTML.
 VOID = {"meta", "img", "br"}

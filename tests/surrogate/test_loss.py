@@ -296,5 +296,24 @@ def test_bad_labels_are_named():
     u = torch.zeros(2, 12)
     with pytest.raises(ValueError, match=r"labels must be in 0\.\.4, got 5"):
         loss(u, torch.tensor([0, 5]))
-    with pytest.raises(ValueError, match="labels must have at least one class in each row"):
-        loss.hash_loss(u, torch.zeros(2, 5))
+    with pytest.raises(ValueError, match="labels given as multi-hot must have 5 columns, got 4"):
+        loss.hash_loss(u, torch.zeros(2, 4))
+
+
+@pytest.mark.parametrize("multi_label", ["average", "sign"])
+@pytest.mark.parametrize("update", ["joint", "alternating"])
+def test_an_item_without_a_class_has_no_target(multi_label, update):
+    """Its codes still train the posterior; the target term is that of the others, over a batch of one more."""
+    loss = make_loss(base=None, multi_label=multi_label, update=update).eval()
+    u = torch.randn(4, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    labels = torch.tensor([[1, 0, 1, 0, 0], [0, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 1, 1, 1]])
+    kept = torch.tensor([0, 2, 3])
+    loss(u, labels)
+    target = loss.last_terms["target"]
+    part = u.detach()[kept].requires_grad_()
+    expected = loss.hash_loss(part, labels[kept]) * 3 / 4
+    torch.testing.assert_close(target, expected.detach(), rtol=1e-12, atol=0)
+    gradient = torch.autograd.grad(loss.hash_loss(u, labels), u)[0]
+    torch.testing.assert_close(gradient[kept], torch.autograd.grad(expected, part)[0], rtol=1e-10, atol=1e-12)
+    assert bool((gradient[1] == 0).all())
+    torch.testing.assert_close(torch.autograd.grad(loss(u, labels), u)[0], gradient, rtol=1e-10, atol=1e-12)

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
+from hashkernels.centers import best_centers
 from hashkernels.losses import CSQLoss, ECMLoss
 from hashkernels.surrogate import SurrogateLoss
-from hashkernels.train import Recipe, build_loss, build_model, fit, method_names, method_title, recipes, register
+from hashkernels.train import (
+    Recipe,
+    build_loss,
+    build_model,
+    fit,
+    method_names,
+    method_recipe,
+    method_title,
+    recipes,
+    register,
+)
 
 
 @pytest.mark.parametrize("method", method_names())
@@ -56,9 +68,41 @@ def test_unknown_names_and_sizes_are_refused() -> None:
 
 def test_register_adds_a_method_and_its_surrogate_variant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipes, "_RECIPES", dict(recipes._RECIPES))
-    register(Recipe("half", "Half", lambda task: CSQLoss(task.bits, task.num_classes, quantization_weight=0.5)))
+    register(Recipe("half", "Half", CSQLoss, {"quantization_weight": 0.5}))
     assert {"half", "half_d"} <= set(method_names())
     assert build_loss("half", 16, 4).quantization_weight == 0.5
     for name, message in (("half", "must be new"), ("half_d", "must not end in")):
         with pytest.raises(ValueError, match=message):
-            register(Recipe(name, "Half", lambda task: CSQLoss(task.bits, task.num_classes)))
+            register(Recipe(name, "Half", CSQLoss))
+
+
+def test_options_go_before_the_preset_and_the_preset_before_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipes, "_RECIPES", dict(recipes._RECIPES))
+    register(Recipe("half", "Half", CSQLoss, {"quantization_weight": 0.5, "scale": 3.0}))
+    loss = build_loss("half", 16, 4, preset="resnet")
+    assert (loss.quantization_weight, loss.scale) == (0.05, 3.0)
+    assert build_loss("half", 16, 4, preset="resnet", quantization_weight=0.2).quantization_weight == 0.2
+    base = build_loss("half_d", 16, 4, scale=1.0).base_loss
+    assert base.scale == 1.0
+    with pytest.raises(ValueError, match="preset must be one of resnet, alexnet, got 'vgg'"):
+        build_loss("half", 16, 4, preset="vgg")
+    register(Recipe("made", "Made", lambda bits, num_classes: CSQLoss(bits, num_classes)))
+    with pytest.raises(ValueError, match="preset must be None for made, which has no presets"):
+        build_loss("made", 16, 4, preset="resnet")
+
+
+def test_given_centers_are_those_of_the_posterior_too() -> None:
+    centers = best_centers(4, 16, seed=5)
+    loss = build_loss("csq_d", 16, 4, centers=centers)
+    assert torch.equal(loss.centers, loss.base_loss.centers)
+    assert np.array_equal(loss.centers.numpy(), np.asarray(centers))
+
+
+def test_recipes_name_papers_settings_and_schedules() -> None:
+    for name in method_names():
+        recipe = method_recipe(name)
+        assert recipe.name == name
+        assert recipe.paper[-4:].isdigit()
+        assert build_loss(name, 16, 4, num_train=10, **recipe.options)
+    assert method_recipe("mihash").training["batch_size"] == 128
+    assert method_recipe("csq_d").paper == "Yuan et al., CVPR 2020; Zhu et al., NeurIPS 2022"

@@ -51,32 +51,57 @@ int64_t topk_workspace(int64_t num_queries, int64_t num_database, int num_bytes)
 Status topk(const Codes& queries, const Codes& database, int64_t k, const uint8_t* allowed, int32_t* distances,
             int64_t* indices, int64_t* workspace, int device, void* stream) noexcept;
 
-// range_fill uses up what range_count left in the workspace, for the same queries, database and radius; between the two
+// range_fill uses up what range_count left in the workspace, for the same arguments; between the two
 // the caller turns counts into offsets.
 int64_t range_workspace(int64_t num_queries, int64_t num_database, int num_bytes, int radius) noexcept;
-Status range_count(const Codes& queries, const Codes& database, int radius, int64_t* counts, int64_t* workspace,
-                   int device, void* stream) noexcept;
-Status range_fill(const Codes& queries, const Codes& database, int radius, const int64_t* offsets, int32_t* distances,
-                  int64_t* indices, int64_t* workspace, int device, void* stream) noexcept;
+Status range_count(const Codes& queries, const Codes& database, int radius, const uint8_t* allowed, int64_t* counts,
+                   int64_t* workspace, int device, void* stream) noexcept;
+Status range_fill(const Codes& queries, const Codes& database, int radius, const uint8_t* allowed,
+                  const int64_t* offsets, int32_t* distances, int64_t* indices, int64_t* workspace, int device,
+                  void* stream) noexcept;
 
 // The form of fixed size: the max_results nearest codes within `radius` of query q at distances[q * max_results ...],
 // ordered by (distance, index) and padded with (INT32_MAX, -1). counts[q] is how many there are in all: a row with
 // counts[q] > max_results is not complete.
-Status range_nearest(const Codes& queries, const Codes& database, int radius, int64_t max_results, int64_t* counts,
-                     int32_t* distances, int64_t* indices, int64_t* workspace, int device, void* stream) noexcept;
+Status range_nearest(const Codes& queries, const Codes& database, int radius, int64_t max_results,
+                     const uint8_t* allowed, int64_t* counts, int32_t* distances, int64_t* indices, int64_t* workspace,
+                     int device, void* stream) noexcept;
 
-// The pairwise losses, in float32. terms[0], [1]: positive and negative term; num_pairs[0], [1]: positive and negative
-// pairs; grad may be null. The same bits from run to run. num_columns is that of v, or of u where the batch is taken
-// against itself.
+// Embeddings of kFloat32, kFloat16 or kBFloat16; row r starts at data + r * stride (stride in elements).
+struct PairRows {
+  const void* data;
+  DType dtype;
+  int64_t num_rows;
+  int64_t stride;
+};
+
+// How embeddings are multiplied where both sides are float32; with a half type it is always on tensor cores.
+enum class PairPrecision {
+  kFloat32,  // as they are
+  kSplit,    // on tensor cores, each as the sum of two bfloat16: 16 bits of it, an error of 2^-17
+};
+
+struct PairInputs {
+  PairRows u, v;  // v.data == null: u against itself
+  int64_t bits;
+  Labels u_labels, v_labels;
+};
+
+struct PairOutputs {
+  double* terms;       // [2]: positive and negative term
+  int64_t* num_pairs;  // [2]: positive and negative pairs
+  float* grad;         // [u.num_rows][bits], or null
+};
+
+// The pairwise losses, added up in float32 and double, with the same bits from run to run. On tensor cores the values
+// of half types enter exactly, slopes and float32 values as sums of two bfloat16. num_columns is that of v, or of u
+// where the batch is taken against itself.
 int64_t pairwise_loss_workspace(int64_t num_rows, int64_t num_columns, int64_t bits, bool with_grad) noexcept;
-Status margin_loss(const Embeddings<float>& u, const Embeddings<float>& v, int64_t bits, Labels u_labels,
-                   Labels v_labels, const MarginLoss& loss, double* terms, int64_t* num_pairs, float* grad,
+Status margin_loss(const PairInputs& inputs, const MarginLoss& loss, PairPrecision precision, const PairOutputs& out,
                    int64_t* workspace, int device, void* stream) noexcept;
-Status likelihood_loss(const Embeddings<float>& u, const Embeddings<float>& v, int64_t bits, Labels u_labels,
-                       Labels v_labels, const LikelihoodLoss& loss, double* terms, int64_t* num_pairs, float* grad,
-                       int64_t* workspace, int device, void* stream) noexcept;
-Status cauchy_loss(const Embeddings<float>& u, const Embeddings<float>& v, int64_t bits, Labels u_labels,
-                   Labels v_labels, const CauchyLoss& loss, double* terms, int64_t* num_pairs, float* grad,
+Status likelihood_loss(const PairInputs& inputs, const LikelihoodLoss& loss, PairPrecision precision,
+                       const PairOutputs& out, int64_t* workspace, int device, void* stream) noexcept;
+Status cauchy_loss(const PairInputs& inputs, const CauchyLoss& loss, PairPrecision precision, const PairOutputs& out,
                    int64_t* workspace, int device, void* stream) noexcept;
 
 }  // namespace hashkernels::cuda

@@ -1,6 +1,6 @@
 # The CUDA kernels, compiled by the C++ compiler, against the CPU kernels. No nvcc, no GPU.
 get_filename_component(kernel_directory ../cuda ABSOLUTE)
-set(kernels counting device distance index_order pack pairwise scan search)
+set(kernels counting device distance index_order pack pairwise pairwise_float32 pairwise_split scan search)
 
 function(hashkernels_emulated target directory)
   target_include_directories(${target} PRIVATE cuda/include cuda ${directory})
@@ -61,6 +61,8 @@ hashkernels_rewrite(${small} tuning.cuh
   "kTargetThreads = 1 << 17" "kTargetThreads = 1 << 9"
   "kMinRows = 512" "kMinRows = 64"
   "kMaxPackedRows = 16384" "kMaxPackedRows = 100"
+  "kTargetWarps = 1 << 12" "kTargetWarps = 24"
+  "kMinWarpRows = 2048" "kMinWarpRows = 128"
   "kSegment = 16384" "kSegment = 2048"
   "kTargetBlocks = 1056" "kTargetBlocks = 3")
 hashkernels_emulated_kernels(hashkernels_small_kernels ${small} ${kernels})
@@ -70,10 +72,13 @@ hashkernels_emulated(hashkernels_cuda_emulated_small_tests ${small})
 add_test(NAME small_tuning COMMAND hashkernels_cuda_emulated_small_tests
          --gtest_filter=EmulatedCounting*:EmulatedIndexOrder*:EmulatedMarginLoss*:EmulatedTopK*-*AtEveryWidth*)
 
-# Mutants: one kernel with one text replaced, which the tests named by `filter` must notice.
+# Mutants: one kernel with one text replaced, in its own file or in the header named last, which the tests named by
+# `filter` must notice.
 function(hashkernels_mutant name kernel filter from to)
   set(directory ${CMAKE_CURRENT_BINARY_DIR}/mutants/${name})
-  hashkernels_rewrite(${directory} ${kernel}.cu "${from}" "${to}")
+  set(file ${kernel}.cu ${ARGN})
+  list(GET file -1 file)
+  hashkernels_rewrite(${directory} ${file} "${from}" "${to}")
   hashkernels_emulated_kernels(mutated_${name} ${directory} ${kernel})
   add_executable(mutant_${name} $<TARGET_OBJECTS:mutated_${name}> $<TARGET_OBJECTS:hashkernels_emulated_cases>
     "$<FILTER:$<TARGET_OBJECTS:hashkernels_emulated_kernels>,EXCLUDE,/${kernel}\\.cu>")
@@ -93,12 +98,36 @@ hashkernels_mutant(scan_without_barrier scan EmulatedTopK*
                    "__syncthreads();  // the sums of all warps are there" "")
 hashkernels_mutant(scan_with_a_shifted_lane scan EmulatedTopK* "lane >= delta" "lane > delta")
 hashkernels_mutant(search_with_a_longer_tail search EmulatedRangeSearch*
-                   "distance < search.bins" "distance <= search.bins")
+                   "distance < bins" "distance <= bins")
+hashkernels_mutant(warps_without_a_barrier search EmulatedTopK*
+                   "__syncwarp();  // the counters of all lanes are there" "")
+hashkernels_mutant(warps_with_an_old_place search EmulatedTopK*
+                   "__syncwarp();  // and see where the one after goes" "" warp_search.cuh)
+hashkernels_mutant(warps_with_a_wrong_lane_mask search EmulatedTopK*
+                   "(1u << lane_) - 1" "(2u << lane_) - 1" warp_search.cuh)
+hashkernels_mutant(warps_with_a_longer_tail search EmulatedTopK* "row + i < last" "row + i <= last" warp_search.cuh)
+hashkernels_mutant(warps_with_a_place_too_many search EmulatedTopK* "to < limit_" "to <= limit_" warp_search.cuh)
+hashkernels_mutant(warps_that_skip_a_chunk_too_many search EmulatedTopK* "> greatest) return" ">= greatest) return")
 hashkernels_mutant(search_without_its_last_distance search EmulatedTopK* "distance > greatest" "distance >= greatest")
 hashkernels_mutant(index_order_with_a_late_cutoff index_order EmulatedIndexOrder*
                    "rank > cutoffs_.values[cut]" "rank > cutoffs_.values[cut] + 1")
-hashkernels_mutant(pairwise_without_barrier pairwise EmulatedMarginLoss*
+hashkernels_mutant(pairwise_without_barrier pairwise_float32 EmulatedMarginLoss*
                    "__syncthreads();  // the step is there" "")
-hashkernels_mutant(pairwise_with_a_divergent_barrier pairwise EmulatedMarginLoss*
+hashkernels_mutant(pairwise_with_a_divergent_barrier pairwise_float32 EmulatedMarginLoss*
                    "__syncthreads();  // slopes and values are there" "if (threadIdx.x < 128) __syncthreads();")
-hashkernels_mutant(pairwise_with_its_diagonal pairwise EmulatedMarginLoss* "j - i != to_diagonal" "j - i != to_diagonal + kTile")
+hashkernels_mutant(pairwise_with_its_diagonal pairwise_float32 EmulatedMarginLoss*
+                   "j - i != to_diagonal" "j - i != to_diagonal + kTile")
+hashkernels_mutant(split_without_barrier pairwise_split EmulatedSplit*
+                   "__syncthreads();  // the slice is there" "")
+hashkernels_mutant(split_without_a_barrier_between_slices pairwise_split EmulatedSplit*
+                   "__syncthreads();  // the columns have been read" "")
+hashkernels_mutant(split_with_a_longer_tail pairwise_split EmulatedSplit*
+                   "column < columns_left" "column <= columns_left")
+hashkernels_mutant(split_with_its_diagonal pairwise_split EmulatedSplit*
+                   "column - row != to_diagonal" "column - row != to_diagonal + kTile")
+hashkernels_mutant(split_with_a_product_less pairwise_split EmulatedSplit*
+                   "arch::multiply_bf16(sums, rows[1], columns[0][2 * i], columns[0][2 * i + 1]);" ""
+                   pairwise_fragments.cuh)
+hashkernels_mutant(split_with_values_past_the_end pairwise_split EmulatedSplit*
+                   "if (bit + i < bits)" "if (bit + i <= bits)" pairwise_fragments.cuh)
+hashkernels_mutant(split_with_a_row_too_far pairwise_split EmulatedSplit* "row = 8 * (e / 2);" "row = 8 * (e % 2);")

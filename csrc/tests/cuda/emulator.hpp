@@ -30,7 +30,7 @@ inline constexpr size_t kStackBytes = 128 << 10;
 inline constexpr size_t kSharedBytes = 48 << 10;  // what a block gets without asking for more
 
 enum class State { kRunnable, kAtBarrier, kAtWarp, kDone };
-enum class Operation { kSync, kShuffle, kVote, kMatch, kReduce };
+enum class Operation { kSync, kShuffle, kVote, kMatch, kReduce, kLoadMatrix, kMultiply };
 
 // Where a thread waits: all threads of a barrier must stand at the same line, those of a warp operation also agree
 // about its kind and mask.
@@ -108,6 +108,7 @@ class Block {
   }
 
   int lane() const { return current_ % kWarp; }
+  int thread_index() const { return current_; }
 
  private:
   Thread& thread() { return *threads_[current_]; }

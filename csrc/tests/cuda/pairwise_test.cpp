@@ -5,23 +5,79 @@
 #include <memory>
 
 #include "emulated.hpp"
+#include "matrix.hpp"
 
 namespace hashkernels {
 namespace {
 
 using namespace testing;
+using cuda::PairInputs;
+using cuda::PairOutputs;
+using cuda::PairPrecision;
+using cuda::PairRows;
+
+// How embeddings are given and multiplied.
+struct Way {
+  DType dtype = DType::kFloat32;
+  PairPrecision precision = PairPrecision::kFloat32;
+};
+constexpr Way kSplit{DType::kFloat32, PairPrecision::kSplit};
+constexpr Way kFloat16{DType::kFloat16}, kBFloat16{DType::kBFloat16};
 
 // Embeddings of about unit variance, rows `gap` values apart, and nothing after the last.
-std::vector<float> random_values(int64_t count, int64_t bits, int64_t gap, unsigned seed) {
-  std::mt19937_64 random(seed);
-  std::normal_distribution<float> normal;
-  const int64_t size = count == 0 ? 0 : (count - 1) * (bits + gap) + bits;
-  std::vector<float> values(size, std::numeric_limits<float>::quiet_NaN());
-  for (int64_t i = 0; i < size; ++i) {
-    if (i % (bits + gap) < bits) values[i] = normal(random);
+class DeviceItems {
+ public:
+  DeviceItems(int64_t count, int64_t bits, int64_t gap, DType dtype, unsigned seed, size_t alignment)
+      : dtype_(dtype),
+        count_(count),
+        stride_(bits + gap),
+        size_(count == 0 ? 0 : (count - 1) * stride_ + bits),
+        memory_(size_ * value_size(), std::max(alignment, value_size())) {
+    std::mt19937_64 random(seed);
+    std::normal_distribution<float> normal;
+    for (int64_t i = 0; i < size_; ++i) {
+      set(i, i % stride_ < bits ? normal(random) : std::numeric_limits<float>::quiet_NaN());
+    }
   }
-  return values;
-}
+
+  void set(int64_t i, float value) {
+    unsigned char* const at = memory_.data() + i * value_size();
+    if (dtype_ == DType::kFloat32) {
+      std::memcpy(at, &value, 4);
+    } else if (dtype_ == DType::kBFloat16) {
+      const uint16_t half = emulator::float_to_bfloat16(value);
+      std::memcpy(at, &half, 2);
+    } else {
+      const _Float16 half = static_cast<_Float16>(value);
+      std::memcpy(at, &half, 2);
+    }
+  }
+
+  // The values, as they were rounded.
+  std::vector<double> host() {
+    std::vector<double> values(size_);
+    for (int64_t i = 0; i < size_; ++i) {
+      const unsigned char* const at = memory_.data() + i * value_size();
+      uint16_t half;
+      float value;
+      std::memcpy(&half, at, 2);
+      if (dtype_ == DType::kFloat32) std::memcpy(&value, at, 4);
+      values[i] = dtype_ == DType::kFloat32   ? value
+                  : dtype_ == DType::kFloat16 ? emulator::float16_to_float(half)
+                                              : emulator::bfloat16_to_float(half);
+    }
+    return values;
+  }
+
+  PairRows view() { return {memory_.data(), dtype_, count_, stride_}; }
+
+ private:
+  size_t value_size() const { return dtype_ == DType::kFloat32 ? 4 : 2; }
+
+  DType dtype_;
+  int64_t count_, stride_, size_;
+  emulator::GuardedMemory memory_;
+};
 
 struct Answer {
   std::vector<double> terms;
@@ -32,14 +88,13 @@ struct Answer {
 
 // The three losses, by the type of their parameters.
 template <class Loss, class... Arguments>
-Status on_device(const Loss& loss, const Embeddings<float>& u, const Embeddings<float>& v, int64_t bits,
-                 Labels u_labels, Labels v_labels, Arguments... rest) {
+Status on_device(const PairInputs& inputs, const Loss& loss, Arguments... rest) {
   if constexpr (std::is_same_v<Loss, MarginLoss>) {
-    return cuda::margin_loss(u, v, bits, u_labels, v_labels, loss, rest...);
+    return cuda::margin_loss(inputs, loss, rest...);
   } else if constexpr (std::is_same_v<Loss, LikelihoodLoss>) {
-    return cuda::likelihood_loss(u, v, bits, u_labels, v_labels, loss, rest...);
+    return cuda::likelihood_loss(inputs, loss, rest...);
   } else {
-    return cuda::cauchy_loss(u, v, bits, u_labels, v_labels, loss, rest...);
+    return cuda::cauchy_loss(inputs, loss, rest...);
   }
 }
 
@@ -61,35 +116,36 @@ template <class Loss>
 class PairCase {
  public:
   // num_columns < 0: the batch against itself.
-  PairCase(int64_t num_rows, int64_t num_columns, int64_t bits, int label_words, const Loss& loss, int64_t gap = 0)
+  PairCase(int64_t num_rows, int64_t num_columns, int64_t bits, int label_words, const Loss& loss, int64_t gap = 0,
+           Way way = {}, size_t alignment = 4)
       : rows_(num_rows),
         columns_(num_columns),
         bits_(bits),
         stride_(bits + gap),
-        u_(random_values(num_rows, bits, gap, 1)),
-        v_(random_values(std::max<int64_t>(num_columns, 0), bits, gap, 2)),
+        way_(way),
+        u_(num_rows, bits, gap, way.dtype, 1, alignment),
+        v_(std::max<int64_t>(num_columns, 0), bits, gap, way.dtype, 2, alignment),
         u_labels_(num_rows, label_words, 3),
         v_labels_(std::max<int64_t>(num_columns, 0), label_words, 4),
         loss_(loss) {}
 
-  std::vector<float>& u() { return u_; }
+  DeviceItems& u() { return u_; }
 
   Answer run(bool with_grad = true) {
-    emulator::DeviceArray<float> u(u_), v(v_), grad(with_grad ? rows_ * bits_ : 0);
+    emulator::DeviceArray<float> grad(with_grad ? rows_ * bits_ : 0);
     emulator::DeviceArray<double> terms(2);
     emulator::DeviceArray<int64_t> num_pairs(2),
         workspace(cuda::pairwise_loss_workspace(rows_, other(), bits_, with_grad));
-    const Embeddings<float> bank{columns_ < 0 ? nullptr : v.data(), std::max<int64_t>(columns_, 0), stride_};
-    EXPECT_EQ(
-        on_device(loss_, {u.data(), rows_, stride_}, bank, bits_, u_labels_.device(), v_labels_.device(), terms.data(),
-                  num_pairs.data(), with_grad ? grad.data() : nullptr, workspace.data(), 0, nullptr),
-        Status::kOk);
+    const PairRows bank = columns_ < 0 ? PairRows{nullptr, way_.dtype, 0, 0} : v_.view();
+    const PairInputs inputs{u_.view(), bank, bits_, u_labels_.device(), v_labels_.device()};
+    const PairOutputs out{terms.data(), num_pairs.data(), with_grad ? grad.data() : nullptr};
+    EXPECT_EQ(on_device(inputs, loss_, way_.precision, out, workspace.data(), 0, nullptr), Status::kOk);
     return {terms.host(), num_pairs.host(), grad.host()};
   }
 
   // By the CPU kernel in float64.
   void expect_close_to_cpu(const Answer& answer) {
-    const std::vector<double> u(u_.begin(), u_.end()), v(v_.begin(), v_.end());
+    const std::vector<double> u = u_.host(), v = v_.host();
     std::vector<double> grad(rows_ * bits_);
     PairwiseResult expected{};
     const Embeddings<double> bank{columns_ < 0 ? nullptr : v.data(), std::max<int64_t>(columns_, 0), stride_};
@@ -97,11 +153,14 @@ class PairCase {
                      grad.data(), 1),
               Status::kOk);
     ASSERT_EQ(answer.num_pairs, (std::vector<int64_t>{expected.positive_pairs, expected.negative_pairs}));
-    ASSERT_NEAR(answer.terms[0], expected.positive_term, 1e-5 * expected.positive_term);
-    ASSERT_NEAR(answer.terms[1], expected.negative_term, 1e-5 * expected.negative_term);
+    // A number that is split loses 2^-17: on tensor cores the slopes always are, float32 embeddings too.
+    const bool split = way_.precision == PairPrecision::kSplit || way_.dtype != DType::kFloat32;
+    const double tolerance = split ? 0x1p-15 : 1e-5;
+    ASSERT_NEAR(answer.terms[0], expected.positive_term, tolerance * expected.positive_term);
+    ASSERT_NEAR(answer.terms[1], expected.negative_term, tolerance * expected.negative_term);
     double largest = 0;
     for (double value : grad) largest = std::max(largest, std::abs(value));
-    for (size_t i = 0; i < grad.size(); ++i) ASSERT_NEAR(answer.grad[i], grad[i], 1e-5 * largest) << i;
+    for (size_t i = 0; i < grad.size(); ++i) ASSERT_NEAR(answer.grad[i], grad[i], tolerance * largest) << i;
   }
 
   // Close to the CPU, and the same bits under every schedule.
@@ -124,10 +183,17 @@ class PairCase {
   int64_t other() const { return columns_ < 0 ? rows_ : columns_; }
 
   int64_t rows_, columns_, bits_, stride_;
-  std::vector<float> u_, v_;
+  Way way_;
+  DeviceItems u_, v_;
   RandomLabels u_labels_, v_labels_;
   Loss loss_;
 };
+
+void expect_nothing_but_nan(const Answer& answer) {
+  EXPECT_TRUE(std::isnan(answer.terms[0]));
+  EXPECT_TRUE(std::isnan(answer.terms[1]));
+  for (float value : answer.grad) EXPECT_TRUE(std::isnan(value));
+}
 
 TEST(EmulatedMarginLoss, BatchAgainstItself) {
   for (int64_t n : {1, 2, 17, 65, 130}) {
@@ -187,11 +253,70 @@ TEST(EmulatedMarginLoss, TermsAreTheSameWithoutGradient) {
 
 TEST(EmulatedMarginLoss, NotANumberComesThrough) {
   PairCase margin_case(100, -1, 10, 0, margins(10));
-  margin_case.u()[703] = std::numeric_limits<float>::quiet_NaN();
-  const Answer answer = margin_case.run();
-  EXPECT_TRUE(std::isnan(answer.terms[0]));
-  EXPECT_TRUE(std::isnan(answer.terms[1]));
-  for (float value : answer.grad) EXPECT_TRUE(std::isnan(value));
+  margin_case.u().set(703, std::numeric_limits<float>::quiet_NaN());
+  expect_nothing_but_nan(margin_case.run());
+}
+
+TEST(EmulatedSplitLoss, BatchAgainstItself) {
+  for (int64_t n : {1, 2, 17, 65}) {
+    for (int64_t bits : {1, 16, 50}) PairCase(n, -1, bits, 0, margins(bits), bits % 3, kSplit).expect_right();
+  }
+  PairCase(130, -1, 33, 0, margins(33), 0, kSplit).expect_right();
+  PairCase(70, -1, 64, 0, margins(64), 0, kSplit, 16).expect_right();
+}
+
+TEST(EmulatedSplitLoss, BatchAgainstBank) {
+  for (int64_t m : {1, 63, 130}) {
+    for (int64_t n : {1, 70}) PairCase(n, m, 33, 0, margins(33), 1, kSplit).expect_right();
+  }
+}
+
+TEST(EmulatedSplitLoss, MultiHotLabels) {
+  PairCase(70, -1, 48, 1, margins(48), 0, kSplit).expect_right();
+  PairCase(33, 70, 17, 3, margins(17), 1, kSplit).expect_right();
+}
+
+TEST(EmulatedSplitLoss, HalfTypesEnterExactly) {
+  for (const Way way : {kFloat16, kBFloat16}) {
+    for (size_t alignment : {2, 8}) {
+      PairCase(65, -1, 48, 0, margins(48), 0, way, alignment).expect_right();
+      PairCase(17, 70, 70, 1, margins(70), 1, way, alignment).expect_right();
+    }
+  }
+}
+
+TEST(EmulatedSplitLoss, LongCodes) {
+  for (const Way way : {kSplit, kFloat16, kBFloat16}) {
+    PairCase(70, -1, 200, 0, margins(200), 0, way).expect_right();
+    PairCase(3, 70, 4096, 0, margins(4096), 0, way).expect_right(1);
+  }
+}
+
+TEST(EmulatedSplitLoss, SeveralTilesABlock) {
+  PairCase(5, 70000, 2, 0, margins(2), 0, kSplit).expect_right(1);
+  PairCase(300, -1, 66, 0, margins(66), 0, kSplit).expect_right(2);
+}
+
+TEST(EmulatedSplitLoss, LikelihoodAndCauchy) {
+  for (const Way way : {kSplit, kFloat16, kBFloat16}) {
+    PairCase(70, -1, 48, 0, LikelihoodLoss{0.5, 1.0, 0.7, PairMean::kWeighted}, 0, way).expect_right();
+    PairCase(5, 130, 65, 1, LikelihoodLoss{0.1, 2.0, 1.0, PairMean::kEachKind}, 0, way).expect_right();
+    PairCase(70, -1, 48, 0, CauchyLoss{10.0, 0.4, 0.3, 1.0, 0.7, PairMean::kEachKind}, 0, way).expect_right();
+    PairCase(5, 130, 65, 1, CauchyLoss{5.0, 0.2, 1.0, 2.0, 1.0, PairMean::kWeighted}, 0, way).expect_right();
+  }
+}
+
+TEST(EmulatedSplitLoss, TermsAreTheSameWithoutGradient) {
+  PairCase margin_case(90, -1, 12, 0, margins(12), 0, kSplit);
+  EXPECT_EQ(margin_case.run(false).terms, margin_case.run(true).terms);
+}
+
+TEST(EmulatedSplitLoss, NotANumberComesThrough) {
+  for (const Way way : {kSplit, kFloat16, kBFloat16}) {
+    PairCase margin_case(100, -1, 10, 0, margins(10), 0, way);
+    margin_case.u().set(703, std::numeric_limits<float>::quiet_NaN());
+    expect_nothing_but_nan(margin_case.run());
+  }
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "hashkernels/search.h"
 
 #include <climits>
+#include <memory>
 
 #include "emulated.hpp"
 
@@ -16,7 +17,8 @@ struct Results {
 };
 
 void expect_same_topk(const RandomCodes& host_queries, const RandomCodes& host_database, const std::vector<int64_t>& ks,
-                      const std::vector<uint8_t>& allowed = {}, int64_t extra_stride = 0, size_t alignment = 1) {
+                      const std::vector<uint8_t>& allowed = {}, int64_t extra_stride = 0, size_t alignment = 1,
+                      uint64_t schedules = kSchedules) {
   const Codes queries = host_queries.view(), database = host_database.view();
   DeviceCodes device_queries(queries, extra_stride, alignment), device_database(database, extra_stride, alignment);
   emulator::DeviceArray<uint8_t> device_allowed(allowed);
@@ -26,17 +28,19 @@ void expect_same_topk(const RandomCodes& host_queries, const RandomCodes& host_d
     ASSERT_EQ(topk(queries, database, k, allowed.empty() ? nullptr : allowed.data(), expected.distances.data(),
                    expected.indices.data(), 1),
               Status::kOk);
-    for_each_schedule([&] {
-      emulator::DeviceArray<int32_t> distances(size);
-      emulator::DeviceArray<int64_t> indices(size);
-      emulator::DeviceArray<int64_t> workspace(
-          cuda::topk_workspace(queries.num_codes, database.num_codes, queries.num_bytes));
-      ASSERT_EQ(cuda::topk(device_queries.view(), device_database.view(), k,
-                           allowed.empty() ? nullptr : device_allowed.data(), distances.data(), indices.data(),
-                           workspace.data(), 0, nullptr),
-                Status::kOk);
-      ASSERT_EQ((Results{distances.host(), indices.host()}), expected) << "k " << k << ", " << queries.num_bytes;
-    });
+    for_each_schedule(
+        [&] {
+          emulator::DeviceArray<int32_t> distances(size);
+          emulator::DeviceArray<int64_t> indices(size);
+          emulator::DeviceArray<int64_t> workspace(
+              cuda::topk_workspace(queries.num_codes, database.num_codes, queries.num_bytes));
+          ASSERT_EQ(cuda::topk(device_queries.view(), device_database.view(), k,
+                               allowed.empty() ? nullptr : device_allowed.data(), distances.data(), indices.data(),
+                               workspace.data(), 0, nullptr),
+                    Status::kOk);
+          ASSERT_EQ((Results{distances.host(), indices.host()}), expected) << "k " << k << ", " << queries.num_bytes;
+        },
+        schedules);
   }
 }
 
@@ -44,12 +48,17 @@ TEST(EmulatedTopK, SameAsCpuAtEveryWidth) {
   for (int bits : {1, 7, 8, 9, 16, 31, 32, 48, 63, 64, 65, 96, 127, 128, 129, 256, 264, 1023, 4096}) {
     const int64_t num_database = bits > 1000 ? 1100 : 2100;
     expect_same_topk(RandomCodes(5, bits, 1), RandomCodes(num_database, bits, 2), {1, 10, 1000}, {}, bits % 3);
+    expect_same_topk(RandomCodes(33, bits, 1), RandomCodes(num_database / 2, bits, 2), {10}, {}, bits % 3);
   }
 }
 
 TEST(EmulatedTopK, SameAsCpuOnAlignedCodes) {
   for (int bits : {32, 64, 128, 256}) {
-    expect_same_topk(RandomCodes(7, bits, 1), RandomCodes(1200, bits, 2), {1, 100}, {}, 0, 16);
+    for (int64_t num_database : {1, 127, 128, 129, 4100}) {
+      expect_same_topk(RandomCodes(3, bits, 1), RandomCodes(num_database, bits, 2), {1, (num_database + 2) / 3}, {}, 0,
+                       16);
+    }
+    expect_same_topk(RandomCodes(40, bits, 1), RandomCodes(1200, bits, 2), {1, 100}, {}, 0, 16);
   }
 }
 
@@ -79,9 +88,10 @@ TEST(EmulatedTopK, OnlyAllowedCodesAndPaddingBehindThem) {
 
 // Enough (distance, chunk) counters a query for the prefix sums to run over several segments.
 TEST(EmulatedTopK, ManyChunks) {
-  const RandomCodes queries(2, 256, 13), database(40000, 256, 14);
-  ASSERT_GT(cuda::topk_workspace(2, 40000, 32), 2 * 257 * 64);
-  expect_same_topk(queries, database, {50});
+  const RandomCodes queries(33, 256, 13), database(34000, 256, 14);
+  ASSERT_GT(cuda::topk_workspace(33, 34000, 32), 33 * 257 * 64);
+  expect_same_topk(queries, database, {50}, {}, 0, 1, 2);
+  expect_same_topk(RandomCodes(2, 64, 13), RandomCodes(40000, 64, 14), {50}, {}, 0, 16);
 }
 
 TEST(EmulatedTopK, RowsInAnyOrder) {
@@ -105,34 +115,38 @@ TEST(EmulatedTopK, RowsInAnyOrder) {
 
 class RangeCase {
  public:
-  RangeCase(int64_t num_queries, int64_t num_database, int bits, int radius)
+  // Every `step`-th code is allowed; 0: all are.
+  RangeCase(int64_t num_queries, int64_t num_database, int bits, int radius, int64_t step = 0)
       : host_queries_(num_queries, bits, 15),
         host_database_(num_database, bits, 16),
         queries_(host_queries_.view()),
         database_(host_database_.view()),
         radius_(radius),
-        counts_(num_queries),
-        offsets_{0} {
-    const Codes queries = host_queries_.view(), database = host_database_.view();
-    EXPECT_EQ(range_count(queries, database, radius, counts_.data(), 1), Status::kOk);
-    for (int64_t count : counts_) offsets_.push_back(offsets_.back() + count);
+        host_allowed_(step == 0 ? 0 : num_database, 0),
+        counts_(num_queries) {
+    for (size_t n = 0; n < host_allowed_.size(); n += step) host_allowed_[n] = 255;
+    allowed_ = std::make_unique<emulator::DeviceArray<uint8_t>>(host_allowed_);
+    RangeFinds finds;
+    EXPECT_EQ(range_search(host_queries_.view(), host_database_.view(), radius, 0,
+                           step == 0 ? nullptr : host_allowed_.data(), &finds, 1),
+              Status::kOk);
+    offsets_.assign(finds.offsets(), finds.offsets() + num_queries + 1);
+    counts_.assign(finds.counts(), finds.counts() + num_queries);
     expected_ = {std::vector<int32_t>(offsets_.back()), std::vector<int64_t>(offsets_.back())};
-    EXPECT_EQ(
-        range_fill(queries, database, radius, offsets_.data(), expected_.distances.data(), expected_.indices.data(), 1),
-        Status::kOk);
+    EXPECT_EQ(finds.write(expected_.distances.data(), expected_.indices.data(), 1), Status::kOk);
   }
 
   void expect_same_results() {
     for_each_schedule([&] {
       emulator::DeviceArray<int64_t> counts(counts_.size()), workspace(workspace_size()), offsets(offsets_);
-      ASSERT_EQ(
-          cuda::range_count(queries_.view(), database_.view(), radius_, counts.data(), workspace.data(), 0, nullptr),
-          Status::kOk);
+      ASSERT_EQ(cuda::range_count(queries_.view(), database_.view(), radius_, allowed(), counts.data(),
+                                  workspace.data(), 0, nullptr),
+                Status::kOk);
       ASSERT_EQ(counts.host(), counts_) << "radius " << radius_;
       emulator::DeviceArray<int32_t> distances(offsets_.back());
       emulator::DeviceArray<int64_t> indices(offsets_.back());
-      ASSERT_EQ(cuda::range_fill(queries_.view(), database_.view(), radius_, offsets.data(), distances.data(),
-                                 indices.data(), workspace.data(), 0, nullptr),
+      ASSERT_EQ(cuda::range_fill(queries_.view(), database_.view(), radius_, allowed(), offsets.data(),
+                                 distances.data(), indices.data(), workspace.data(), 0, nullptr),
                 Status::kOk);
       ASSERT_EQ((Results{distances.host(), indices.host()}), expected_) << "radius " << radius_;
     });
@@ -152,7 +166,7 @@ class RangeCase {
       emulator::DeviceArray<int64_t> counts(num_queries), workspace(workspace_size());
       emulator::DeviceArray<int32_t> distances(num_queries * max_results);
       emulator::DeviceArray<int64_t> indices(num_queries * max_results);
-      ASSERT_EQ(cuda::range_nearest(queries_.view(), database_.view(), radius_, max_results, counts.data(),
+      ASSERT_EQ(cuda::range_nearest(queries_.view(), database_.view(), radius_, max_results, allowed(), counts.data(),
                                     distances.data(), indices.data(), workspace.data(), 0, nullptr),
                 Status::kOk);
       ASSERT_EQ(counts.host(), counts_);
@@ -166,9 +180,13 @@ class RangeCase {
     return cuda::range_workspace(queries.num_codes, database_.view().num_codes, queries.num_bytes, radius_);
   }
 
+  const uint8_t* allowed() { return host_allowed_.empty() ? nullptr : allowed_->data(); }
+
   RandomCodes host_queries_, host_database_;
   DeviceCodes queries_, database_;
   int radius_;
+  std::vector<uint8_t> host_allowed_;
+  std::unique_ptr<emulator::DeviceArray<uint8_t>> allowed_;
   std::vector<int64_t> counts_, offsets_;
   Results expected_;
 };
@@ -177,6 +195,7 @@ TEST(EmulatedRangeSearch, SameAsCpuAtEveryWidthAndRadius) {
   for (int bits : {1, 8, 15, 64, 65, 200, 264, 1000}) {
     for (int radius : {0, 1, bits / 2 - 1, bits / 2, bits, bits + 100}) {
       if (radius >= 0) RangeCase(3, 1100, bits, radius).expect_same_results();
+      if (radius == bits / 2) RangeCase(35, 1100, bits, radius).expect_same_results();
     }
   }
 }
@@ -186,7 +205,16 @@ TEST(EmulatedRangeSearch, ManyQueries) {
 }
 
 TEST(EmulatedRangeSearch, FixedSizeGivesTheNearestAndAllCounts) {
-  for (int64_t max_results : {1, 40, 1200}) RangeCase(4, 1100, 32, 14).expect_same_nearest(max_results);
+  for (int64_t max_results : {1, 40, 1200}) {
+    RangeCase(4, 1100, 32, 14).expect_same_nearest(max_results);
+    RangeCase(4, 1100, 32, 14, 3).expect_same_nearest(max_results);
+  }
+}
+
+TEST(EmulatedRangeSearch, OnlyAllowedCodes) {
+  for (int64_t num_queries : {3, 40}) {
+    for (int64_t step : {1, 5, 2000}) RangeCase(num_queries, 1100, 64, 30, step).expect_same_results();
+  }
 }
 
 }  // namespace

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 
 #include "../emulator.hpp"
+#include "../matrix.hpp"
 
 #define __global__
 #define __device__
@@ -17,7 +19,8 @@
 using std::max;
 using std::min;
 
-enum cudaError_t { cudaSuccess, cudaErrorInvalidValue, cudaErrorMemoryAllocation };
+enum cudaError_t { cudaSuccess, cudaErrorInvalidValue, cudaErrorMemoryAllocation, cudaErrorNoKernelImageForDevice };
+enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor, cudaDevAttrComputeCapabilityMinor };
 using cudaStream_t = void*;
 
 inline const char* cudaGetErrorString(cudaError_t) { return "emulated error"; }
@@ -25,6 +28,9 @@ inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 inline cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
 inline cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
 inline cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidValue; }
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+  return *value = attribute == cudaDevAttrComputeCapabilityMajor ? 8 : 0, cudaSuccess;
+}
 inline cudaError_t cudaMemsetAsync(void* data, int value, size_t bytes, cudaStream_t) {
   return std::memset(data, value, bytes), cudaSuccess;
 }
@@ -52,12 +58,15 @@ struct alignas(16) float4 {
   float x, y, z, w;
 };
 
+inline float __fdividef(float x, float y) { return x / y; }
+inline float __uint_as_float(uint32_t x) { return std::bit_cast<float>(x); }
 inline int __popc(uint32_t x) { return std::popcount(x); }
 inline uint32_t __brev(uint32_t x) {
   uint32_t reversed = 0;
   for (int i = 0; i < 32; ++i) reversed |= (x >> i & 1) << (31 - i);
   return reversed;
 }
+inline int __ffs(uint32_t x) { return x == 0 ? 0 : std::countr_zero(x) + 1; }
 inline int __clzll(int64_t x) { return std::countl_zero(static_cast<uint64_t>(x)); }
 template <class T>
 T __ldg(const T* address) {

@@ -1,0 +1,178 @@
+// The pairwise losses on tensor cores (pairwise_fragments.cuh): float32 split in two, float16 and bfloat16 as they are.
+//
+// A block owns a tile of rows, 16 of them a warp, and walks a range of column tiles. The sums that a warp receives as
+// inner products are, turned into slopes, what it multiplies by the columns again: no slope leaves its registers. Where
+// an embedding is longer than a tile is wide, slices of it come one after another, and the gradient is added up in the
+// block's own part of the workspace, else in registers.
+#include <cuda_runtime.h>
+
+#include "arch.cuh"
+#include "launch.cuh"
+#include "pair_functions.cuh"
+#include "pairs.cuh"
+#include "pairwise_fragments.cuh"
+
+namespace hashkernels::cuda {
+namespace {
+
+// Sum e of block b lies in row 8 * (e / 2) and column 8 * b + e % 2 from those of the lane on; this is its bit in a
+// mask.
+__device__ __forceinline__ uint32_t mask_bit(int block, int e) { return 1u << (4 * block + e); }
+
+// The pairs of this lane that are relevant to each other. shared.column_labels holds the first word of every column's.
+template <int parts>
+__device__ __forceinline__ uint32_t relevant_pairs(const Pairs& pairs, Shared<parts>& shared, const Lane& lane,
+                                                   int64_t first_row, int64_t first_column) {
+  const bool ids = pairs.u_labels.words == 0;
+  const int words = ids ? 1 : pairs.u_labels.words;
+  const uint64_t* const row_words = static_cast<const uint64_t*>(pairs.u_labels.data);
+  uint32_t relevant = 0;
+  for (int w = 0; w < words; ++w) {
+    if (w > 0) {
+      __syncthreads();  // the word before has been read
+      stage_labels(pairs, first_column, w, shared.column_labels);
+      __syncthreads();  // the word is there
+    }
+    uint64_t row[2];
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      row[i] = __ldg(row_words + min(first_row + lane.row + 8 * i, pairs.u.num_rows - 1) * words + w);
+    }
+#pragma unroll
+    for (int block = 0; block < kBlocks; ++block) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        const uint64_t column = shared.column_labels[8 * block + lane.column + e % 2];
+        const bool match = ids ? row[e / 2] == column : (row[e / 2] & column) != 0;
+        relevant |= match ? mask_bit(block, e) : 0;
+      }
+    }
+  }
+  return relevant;
+}
+
+// The pairs of this lane that exist and are not those of an item with itself.
+__device__ __forceinline__ uint32_t counted_pairs(const Pairs& pairs, const Lane& lane, int64_t first_row,
+                                                  int64_t first_column) {
+  const bool diagonal = pairs.itself && first_row / kRows == first_column / kRows;
+  if (!diagonal && first_row + kRows <= pairs.u.num_rows && first_column + kColumns <= pairs.v.num_rows) return ~0u;
+  const int rows_left = items_left(pairs.u.num_rows - first_row - lane.row);
+  const int columns_left = items_left(pairs.v.num_rows - first_column - lane.column);
+  // A pair lies on the diagonal where its column is this much further than its row, both from those of the lane on.
+  const int to_diagonal = diagonal ? static_cast<int>(first_row - first_column) + lane.row - lane.column : kRows;
+  uint32_t counted = 0;
+#pragma unroll
+  for (int block = 0; block < kBlocks; ++block) {
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      const int row = 8 * (e / 2);
+      const int column = 8 * block + e % 2;
+      const bool counts = row < rows_left && column < columns_left && column - row != to_diagonal;
+      counted |= counts ? mask_bit(block, e) : 0;
+    }
+  }
+  return counted;
+}
+
+template <class Function, int parts, bool one_slice>
+__global__ void __launch_bounds__(kThreads, 3) split_kernel(const PairPass<Function> pass) {
+  const Pairs& pairs = pass.pairs;
+  Shared<parts>& shared = arch::shared_object<Shared<parts>>();
+  const Lane lane;
+  const int64_t first_row = static_cast<int64_t>(blockIdx.x) * kRows;
+  const int64_t first = pass.first_tile() * kPairTile;
+  const int64_t last = min(pass.last_tile() * kPairTile, pairs.v.num_rows);
+  const float positive_weight = pass.weight(true);
+  const float negative_weight = pass.weight(false);
+  const bool with_grad = pass.partial_grad != nullptr;
+  float* const partial_grad = with_grad ? pass.own_grad() : nullptr;
+
+  // sum(row, bit) with the address of each value of the gradient that this lane has of a block of 8 from first_bit on.
+  const auto for_each_value = [&](int64_t first_bit, auto&& visit) {
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      const int64_t row = first_row + lane.row + 8 * (e / 2);
+      const int64_t bit = first_bit + lane.column + e % 2;
+      if (row < pairs.u.num_rows && bit < pairs.bits) visit(partial_grad + row * pairs.bits + bit, e);
+    }
+  };
+
+  double sums[2] = {0, 0};
+  float grad[kGradBlocks][4] = {};
+  for (int64_t first_column = first; first_column < last; first_column += kColumns) {
+    float theta[kBlocks][4] = {};
+    for (int64_t slice = 0; slice < pairs.bits; slice += kSlice) {
+      __syncthreads();  // the slice before has been read
+      if (!one_slice || first_column == first) stage(pairs.u, pairs.bits, first_row, slice, shared.rows);
+      stage(pairs.v, pairs.bits, first_column, slice, shared.columns);
+      if (slice == 0) stage_labels(pairs, first_column, 0, shared.column_labels);
+      __syncthreads();  // the slice is there
+      add_products(shared, lane, pairs.bits - slice, theta);
+    }
+
+    const uint32_t relevant = relevant_pairs(pairs, shared, lane, first_row, first_column);
+    const uint32_t counted = counted_pairs(pairs, lane, first_row, first_column);
+    float tile_sums[2] = {0, 0};
+#pragma unroll
+    for (int block = 0; block < kBlocks; ++block) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        const bool is_relevant = (relevant & mask_bit(block, e)) != 0;
+        const bool counts = (counted & mask_bit(block, e)) != 0;
+        const PairValue value = pass.function(theta[block][e], is_relevant);
+        tile_sums[0] += counts && is_relevant ? value.loss : 0.0f;
+        tile_sums[1] += counts && !is_relevant ? value.loss : 0.0f;
+        const float weight = is_relevant ? positive_weight : negative_weight;
+        theta[block][e] = counts ? value.slope * weight : 0.0f;  // a slope from here on
+      }
+    }
+    sums[0] += tile_sums[0];
+    sums[1] += tile_sums[1];
+    if (!with_grad) continue;
+
+    const Slopes slopes(theta);
+    if constexpr (one_slice) {
+      for_each_gradient(shared, lane, slopes, pairs.bits, [&](int block, const float (&part)[4]) {
+#pragma unroll
+        for (int e = 0; e < 4; ++e) grad[block][e] += part[e];
+      });
+    } else {
+      for (int64_t slice = 0; slice < pairs.bits; slice += kSlice) {
+        __syncthreads();  // the columns have been read
+        stage(pairs.v, pairs.bits, first_column, slice, shared.columns);
+        __syncthreads();  // the columns are there
+        for_each_gradient(shared, lane, slopes, pairs.bits - slice, [&](int block, const float (&part)[4]) {
+          for_each_value(slice + 8 * block,
+                         [&](float* sum, int e) { *sum = first_column == first ? part[e] : *sum + part[e]; });
+        });
+      }
+    }
+  }
+
+  if (one_slice && with_grad) {
+#pragma unroll
+    for (int block = 0; block < kGradBlocks; ++block) {
+      for_each_value(8 * block, [&](float* sum, int e) { *sum = grad[block][e]; });
+    }
+  }
+  pass.template store_sums<kThreads>(sums, shared.sums);
+}
+
+}  // namespace
+
+template <class Function>
+cudaError_t run_split(const PairPass<Function>& pass, void* stream) {
+  const auto launch_with = [&](auto one_slice_kernel, auto kernel) {
+    return launch(pass.pairs.bits <= kSlice ? one_slice_kernel : kernel, pass.grid(), kThreads, 0, stream, pass);
+  };
+  if (pass.pairs.u.dtype == DType::kBFloat16 && pass.pairs.v.dtype == DType::kBFloat16) {
+    return launch_with(split_kernel<Function, 1, true>, split_kernel<Function, 1, false>);
+  }
+  return launch_with(split_kernel<Function, 2, true>, split_kernel<Function, 2, false>);
+}
+
+template cudaError_t run_split(const PairPass<MarginFunction>&, void*);
+template cudaError_t run_split(const PairPass<LikelihoodFunction>&, void*);
+template cudaError_t run_split(const PairPass<CauchyFunction>&, void*);
+
+}  // namespace hashkernels::cuda

@@ -1,0 +1,1 @@
+"""Parts of pages that any part of the library may use: figures, tables, pictures, templates. Pages load nothing."""

@@ -1,0 +1,150 @@
+"""The numbers of an evaluation as they are kept in a file, and read back to be compared."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hashkernels.metrics.bootstrap import ConfidenceInterval, bootstrap_mean
+from hashkernels.metrics.report import FORMAT
+
+_ROWS = ("expected", "least", "greatest")
+_RADII = ("precision_within", "recall_within", "map_within")
+_SETTINGS = ("bits", "num_queries", "num_database", "k", "ties", "denominator", "zero_hit")
+
+
+class Run(NamedTuple):
+    """An evaluation under a title: ``RetrievalReport.to_dict``, as it is or read from JSON."""
+
+    title: str
+    numbers: Mapping[str, Any]
+
+    @property
+    def bits(self) -> int:
+        """Code length."""
+        return int(self.numbers["settings"]["bits"])
+
+    @property
+    def last_k(self) -> str:
+        """The largest cutoff, as a key."""
+        return str(self.numbers["settings"]["k"][-1])
+
+
+def load_runs(paths: Sequence[str | os.PathLike[str]]) -> list[Run]:
+    """The runs in JSON files of ``hashkernels evaluate --json``, ``RetrievalReport.save`` or ``hashkernels demo``.
+
+    A run is called what it says it is, else after its file; the results of a demo are a run a method.
+
+    Raises:
+        ValueError: a file that holds something else. OSError: one that cannot be read.
+    """
+    runs: list[Run] = []
+    for path in map(Path, paths):
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise ValueError(f"{path} must be JSON: {error}") from None
+        entries = [(path.stem, found)]
+        if isinstance(found, dict) and isinstance(found.get("methods"), dict):
+            entries = [
+                (str(entry.get("title", name)), entry.get("evaluation"))
+                for name, entry in found["methods"].items()
+                if isinstance(entry, dict)
+            ]
+        runs += [Run(_title(numbers, title), _checked(path, numbers)) for title, numbers in entries]
+    return _distinct(runs)
+
+
+def differences(runs: Sequence[Run]) -> list[str]:
+    """Settings in which runs differ, each with its values in the order of the runs."""
+    found = []
+    for name in _SETTINGS:
+        values = [run.numbers["settings"][name] for run in runs]
+        if any(value != values[0] for value in values):
+            found.append(f"{name.removeprefix('num_')}: {', '.join(_short(value) for value in values)}")
+    return found
+
+
+def paired_difference(first: Run, other: Run) -> ConfidenceInterval | None:
+    """How far the mean average precision of ``other`` is above that of ``first``, over the draw of the queries; None
+    where the files lack the values of each query, or the queries cannot be the same."""
+    values = [run.numbers.get("per_query") for run in (first, other)]
+    if any(part is None for part in values) or len({len(part["relevant"]) for part in values if part}) != 1:
+        return None
+    both = np.logical_and(*(np.asarray(part["counted"], dtype=bool) for part in values if part))
+    before, after = (np.asarray(part["average_precision"], dtype=np.float64) for part in values if part)
+    return bootstrap_mean((after - before)[both]) if both.any() else None
+
+
+def _title(numbers: Any, name: str) -> str:
+    return str(numbers["title"]) if isinstance(numbers, dict) and numbers.get("title") else name
+
+
+def _short(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _distinct(runs: Iterable[Run]) -> list[Run]:
+    """Titles that name one run each."""
+    seen: dict[str, int] = {}
+    named = []
+    for run in runs:
+        seen[run.title] = seen.get(run.title, 0) + 1
+        times = seen[run.title]
+        named.append(run if times == 1 else run._replace(title=f"{run.title} ({times})"))
+    return named
+
+
+def _checked(path: Path, numbers: Any) -> dict[str, Any]:
+    """All that a page shows is there and of its shape."""
+    told = f"{path} must hold what hashkernels evaluate --json prints"
+    if not isinstance(numbers, dict) or numbers.get("format") != FORMAT:
+        raise ValueError(f'{told}, with "format": "{FORMAT}"')
+    try:
+        _check_shapes(numbers)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        reason = f"no {error.args[0]}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{told}: {reason}") from None
+    return numbers
+
+
+def _check_shapes(numbers: dict[str, Any]) -> None:
+    settings = {name: numbers["settings"][name] for name in _SETTINGS}
+    cutoffs = [str(k) for k in settings["k"]]
+    _numbers("map", [numbers["map"], numbers["map_expected"], *numbers["map_bounds"]], 4)
+    for name in ("map_at", "precision_at", "recall_at"):
+        _numbers(name, [numbers[name][k] for k in cutoffs], max(len(cutoffs), 1))
+    for name in _RADII:
+        _numbers(name, numbers[name], settings["bits"] + 1)
+        _numbers(name, numbers["standard_errors"][name], settings["bits"] + 1)
+    for part in ("relevant", "irrelevant"):
+        _numbers("distance_histogram", numbers["distance_histogram"][part], settings["bits"] + 1)
+    ranks = numbers["rank_curve"]["ranks"]
+    for name in ("precision", "recall"):
+        for row in _ROWS:
+            _numbers("rank_curve", numbers["rank_curve"][name][row], len(ranks))
+    if numbers.get("per_query") is not None:
+        parts = numbers["per_query"]
+        for name in ("average_precision", "least", "greatest", "relevant", "hits", "counted"):
+            _numbers("per_query", parts[name], settings["num_queries"])
+    if numbers.get("per_class") is not None:
+        parts = numbers["per_class"]
+        for name in ("classes", "num_queries", "average_precision"):
+            _numbers("per_class", parts[name], len(parts["classes"]))
+    for row in numbers.get("compat") or ():
+        if not {"evaluator", "definition", "map"} <= set(row):
+            raise ValueError("compat must hold an evaluator, a definition and a map in each row")
+    for name in ("protocol", "quote"):
+        if not isinstance(numbers[name], str):
+            raise TypeError(f"{name} must be text, got {type(numbers[name]).__name__}")
+
+
+def _numbers(name: str, values: Any, count: int) -> None:
+    array = np.asarray(values)
+    if array.shape != (count,) or array.dtype.kind not in "biuf" or not np.isfinite(array).all():
+        raise ValueError(f"{name} must hold {count} numbers")

@@ -1,0 +1,129 @@
+"""The machine code of the CUDA kernels, read without a GPU: nothing lies in local memory, no loop calls a function, and
+the tensor-core path multiplies matrices.
+
+The disassembler comes with the test extra. A build without CUDA has no such code, and nothing to test here.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from hashkernels import _loader
+
+pytestmark = pytest.mark.skipif(
+    not _loader.build_info().get("cuda"), reason="this build has no CUDA kernels, whose machine code could be read"
+)
+
+INSTRUCTION = re.compile(r"^\s*/\*([0-9a-f]{4,})\*/\s+(@!?U?P\d+)?\s*([A-Z][A-Z0-9_.]*)\s*([^;]*);")
+HOT = (
+    "hamming_distance_kernel",
+    "place_kernel",
+    "warp_count_kernel",
+    "count_kernel",
+    "retrieval_counts_kernel",
+    "float32_kernel",
+    "split_kernel",
+)
+# A correctly rounded quotient of doubles calls a function for its rare cases.
+MAY_CALL = ("index_order",)
+
+
+def tool(name: str) -> Path:
+    """The executable of the package nvidia-cuda-<name>."""
+    files = importlib.metadata.files(f"nvidia-cuda-{name}") or []
+    return next(Path(file.locate()) for file in files if file.name == name)
+
+
+class Instruction(NamedTuple):
+    address: int
+    conditional: bool
+    opcode: str  # without its modifiers
+    modifiers: str
+    operands: str
+
+
+@lru_cache
+def kernels() -> dict[str, list[Instruction]]:
+    """The instructions of every kernel, by mangled name, for the first architecture of the build."""
+    native = _loader._native
+    assert native is not None
+    architecture = str(_loader.build_info()["cuda_architectures"][0]).partition("-")[0]
+    environment = {**os.environ, "PATH": f"{tool('nvdisasm').parent}{os.pathsep}{os.environ['PATH']}"}
+    command = [str(tool("cuobjdump")), "-sass", "-arch", f"sm_{architecture}", str(native.__file__)]
+    text = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+    found: dict[str, list[Instruction]] = {}
+    for line in text.splitlines():
+        if line.lstrip().startswith("Function : "):
+            found[line.partition(" : ")[2].strip()] = code = []
+        elif match := INSTRUCTION.match(line):
+            opcode, _, modifiers = match[3].partition(".")
+            code.append(Instruction(int(match[1], 16), match[2] is not None, opcode, modifiers, match[4]))
+    return found
+
+
+def calls_in_loops(code: list[Instruction]) -> list[int]:
+    """The addresses of calls that are reached again from themselves. What is called does not count as reached."""
+    after: dict[int, list[int]] = {}
+    for here, following in zip(code, [*code[1:], None], strict=True):
+        ends = here.opcode in ("EXIT", "RET", "BRA") and not here.conditional
+        after[here.address] = [] if ends or following is None else [following.address]
+        target = re.search(r"0x([0-9a-f]+)", here.operands)
+        if here.opcode == "BRA" and target:
+            after[here.address].append(int(target[1], 16))
+    found = []
+    for call in (here.address for here in code if here.opcode == "CALL"):
+        seen: set[int] = set()
+        reached = list(after[call])
+        while reached:
+            address = reached.pop()
+            if address not in seen:
+                seen.add(address)
+                reached += after.get(address, [])
+        if call in seen:
+            found.append(call)
+    return found
+
+
+def hot() -> dict[str, list[Instruction]]:
+    return {name: code for name, code in kernels().items() if any(part in name for part in HOT)}
+
+
+def test_every_kernel_is_there() -> None:
+    assert len(kernels()) > 60
+    for part in HOT:
+        assert any(part in name for name in kernels())
+
+
+def test_nothing_lies_in_local_memory() -> None:
+    for name, code in kernels().items():
+        assert not [here for here in code if here.opcode in ("LDL", "STL")], name
+
+
+def test_no_loop_calls_a_function() -> None:
+    for name, code in hot().items():
+        if not any(part in name for part in MAY_CALL):
+            assert not calls_in_loops(code), name
+
+
+def test_the_tensor_core_path_multiplies_matrices() -> None:
+    split = {name: code for name, code in kernels().items() if "split_kernel" in name}
+    assert split
+    for name, code in split.items():
+        opcodes = [here.opcode for here in code]
+        assert opcodes.count("HMMA") >= 48, name
+        assert "LDSM" in opcodes, name
+
+
+def test_a_few_queries_read_16_bytes_at_once() -> None:
+    dense = [code for name, code in kernels().items() if "warp_count_kernelINS0_5WidthILi2ELb1E" in name]
+    assert dense
+    for code in dense:
+        assert any(here.opcode == "LDG" and "128" in here.modifiers for here in code)
