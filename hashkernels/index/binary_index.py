@@ -310,9 +310,10 @@ class BinaryIndex(Persistence, SelfJoin, JaccardSearch):
             scoring = Rescoring(rescore, oversample, vectors, self._bits, self._bitorder == "little", len(codes))
             candidates = scoring.num_candidates(k, state.storage.count)
             _, positions = state.storage.topk(codes, candidates, allowed, threads)
+            positions = positions.cpu()
             listed = state.storage.gather(positions.clamp(min=0).reshape(-1)).reshape(*positions.shape, -1)
             scores, ids = scoring.best(positions, _ids_of(state, positions), listed, k, threads)
-            return RescoredResult(like(queries, scores), like(queries, ids))
+            return RescoredResult(like(queries, scores.to(codes.device)), like(queries, ids.to(codes.device)))
         distances, positions = state.storage.topk(codes, k, allowed, threads)
         return SearchResult(like(queries, distances), like(queries, _ids_of(state, positions)))
 
@@ -452,7 +453,7 @@ def _allowed(queries: ArrayT, filter: ArrayT | None, state: Snapshot) -> Tensor 
     chosen = _positions("filter", to_tensors(queries=queries, filter=filter)[1], state)
     allowed = torch.zeros(state.storage.count, dtype=torch.bool)
     allowed[chosen] = True
-    return allowed
+    return allowed.to(to_tensors(queries=queries)[0].device)
 
 
 def _ids_of(state: Snapshot, positions: Tensor) -> Tensor:

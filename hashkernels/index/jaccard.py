@@ -71,6 +71,7 @@ class JaccardSearch:
         JaccardResult(distances=array([[0.5       , 0.66666667]]), indices=array([[2, 0]]))
         """
         codes, state, allowed = self._filtered(queries, filter)
+        here, codes = codes.device, codes.cpu()
         k = check_int("k", k, 1, state.storage.count)
         bound = torch.full((len(codes),), torch.inf, dtype=torch.float64)
         found = _nothing(len(codes))
@@ -83,7 +84,7 @@ class JaccardSearch:
         slot = torch.arange(k) < offsets.diff()[:, None]
         rows = torch.full(slot.shape, torch.inf, dtype=torch.float64).masked_scatter(slot, near)
         places = torch.full(slot.shape, -1).masked_scatter(slot, positions)
-        return JaccardResult(like(queries, rows), like(queries, _named(state, places)))
+        return JaccardResult(like(queries, rows.to(here)), like(queries, _named(state, places).to(here)))
 
     def jaccard_range_search(
         self, queries: ArrayT, distance: float, *, filter: ArrayT | None = None, threads: int | None = None
@@ -101,13 +102,14 @@ class JaccardSearch:
             ValueError, TypeError: as ``search``.
         """
         codes, state, allowed = self._filtered(queries, filter)
+        here, codes = codes.device, codes.cpu()
         limit = check_real("distance", distance, 0, 1)
         parts: list[Within] = [
             _within(tile, tile <= limit, start) for start, tile in _tiles(codes, state, allowed, threads)
         ]
         offsets, distances, positions, _ = merge_within([*parts, _nothing(len(codes))], None)
-        named = _named(state, positions)
-        return JaccardRangeResult(like(queries, offsets), like(queries, distances), like(queries, named))
+        parts_here = (part.to(here) for part in (offsets, distances, _named(state, positions)))
+        return JaccardRangeResult(*(like(queries, part) for part in parts_here))
 
 
 def _tiles(
@@ -122,7 +124,7 @@ def _tiles(
         either_twice = query_bits + _bits_set(codes) + different
         distances = (2 * different).double() / either_twice.clamp(min=1)
         if allowed is not None:
-            distances.masked_fill_(~allowed[start : start + step], torch.inf)
+            distances.masked_fill_(~allowed[start : start + step].cpu(), torch.inf)
         yield start, distances
 
 

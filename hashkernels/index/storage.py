@@ -12,8 +12,8 @@ from hashkernels.index.device_storage import empty_device_storage
 
 
 class Storage(Protocol):
-    """The codes of an index at one moment, numbered in the order in which they were added. Arguments are checked tensors
-    from the CPU, or from the device of the index, and results are where the first of them was.
+    """The codes of an index at one moment, numbered in the order in which they were added. Arguments are checked
+    tensors from the CPU, or from the device of the index, and results are where the first of them was.
 
     A storage never changes, so that it can be searched while another thread adds. What is added goes behind its codes
     into room that it shares with its successor, so only the newest of a line may be added to, by one thread at a time.

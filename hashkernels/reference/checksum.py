@@ -18,7 +18,7 @@ def block_checksums(data: Tensor, block_size: int) -> Tensor:
     """CRC-32C of each block of ``block_size`` bytes of uint8 [n], the last one shorter: int32, to be read as uint32."""
     whole = data.shape[0] // block_size
     parts = [data[: whole * block_size].reshape(whole, block_size), data[whole * block_size :].reshape(1, -1)]
-    found = [_of_rows(rows) for part in parts if part.numel() for rows in part.split(_ROWS_AT_ONCE)]
+    found = [_of_rows(rows) for part in parts if part.numel() for rows in torch.split(part, _ROWS_AT_ONCE)]
     checksums = torch.cat(found or [torch.empty(0, dtype=torch.int64)])
     return torch.where(checksums < 1 << 31, checksums, checksums - (1 << 32)).to(torch.int32)
 
