@@ -2,7 +2,8 @@
 
     python benchmarks/fashion_mnist_tables.py
 
-Writes ``benchmarks/results/fashion_mnist.md`` and ``.json``, and the curves as ``fashion_mnist_*.svg``.
+Writes ``benchmarks/results/fashion_mnist.md``, with what ``fashion_mnist_notes.md`` says of the figures, and the curves
+as ``fashion_mnist_*.svg``.
 """
 
 from __future__ import annotations
