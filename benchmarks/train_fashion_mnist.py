@@ -105,6 +105,7 @@ def main() -> None:
     parser.add_argument("--experiment", action="append", choices=names, help="repeatable; default: all")
     parser.add_argument("--setting", action="append", help="only these methods, constructions, ...; repeatable")
     parser.add_argument("--bits", type=int, nargs="+", help="only these code lengths")
+    parser.add_argument("--classes", type=int, nargs="+", help="only these numbers of classes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--learning-rate", type=float, help="of all runs, to choose a schedule with --held-out")
@@ -120,9 +121,8 @@ def main() -> None:
     changes = {name: value for name, value in changes.items() if value is not None}
     done = {key(record) for record in read_runs(options.output)}
     for run in plan(options.experiment or list(names), options.seeds):
-        if (options.setting and str(run.setting) not in options.setting) or (
-            options.bits and run.bits not in options.bits
-        ):
+        wanted = ((options.setting, str(run.setting)), (options.bits, run.bits), (options.classes, run.classes))
+        if any(chosen and value not in chosen for chosen, value in wanted):
             continue
         training = run.training() | changes
         settings = {**run._asdict(), "options": run.options(), "training": training, "held_out": options.held_out}

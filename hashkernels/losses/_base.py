@@ -35,7 +35,8 @@ class Terms(NamedTuple):
     @classmethod
     def sum_of(cls, **terms: Tensor) -> Terms:
         """The plain sum of differentiable terms."""
-        return cls(torch.stack(tuple(terms.values())).sum(), terms)
+        values = tuple(terms.values())
+        return cls(values[0] if len(values) == 1 else torch.stack(values).sum(), terms)
 
 
 class HashLoss(nn.Module):

@@ -32,7 +32,7 @@ class DPNLoss(HashLoss):
         multi_label: for an item of several classes, ``"sum"``: the sum over its classes' centers (the authors'), or
             ``"majority"``: one target, the sign of the sum of their centers, with ties filled by stored bits.
         update_every: number of items seen in training after which centers are updated, such as that of the training
-            set; 0: only by `update_centers`.
+            set; 0: only by `update_centers`; None: the centers stay.
         seed: of the default centers and of those bits.
 
     Terms: ``polarization``.
@@ -62,13 +62,13 @@ class DPNLoss(HashLoss):
         centers: Any = None,
         margin: float = 1.0,
         multi_label: str = "sum",
-        update_every: int = 0,
+        update_every: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(bits, num_classes)
         self.margin = check_real("margin", margin, 0)
         self.multi_label = check_choice("multi_label", multi_label, ("sum", "majority"))
-        self.update_every = check_int("update_every", update_every, 0)
+        self.update_every = None if update_every is None else check_int("update_every", update_every, 0)
         seed = check_int("seed", seed, 0)
         if centers is None:
             values = random_signs((self.num_classes, self.bits), seed)
@@ -87,7 +87,7 @@ class DPNLoss(HashLoss):
 
     def _compute(self, batch: Batch) -> Terms:
         terms = Terms.sum_of(polarization=self._polarization(batch))
-        if self.training:
+        if self.training and self.update_every is not None:
             self._count(batch)
         return terms
 

@@ -17,6 +17,9 @@ class EpochRecord(NamedTuple):
         bit_balance: mean over bits of ``1 - |2p - 1|`` where ``p`` is the share of items with the bit set: 1 when each
             bit splits the items in halves, 0 when all bits are constant.
         constant_bits: number of bits that are the same for all items.
+        separation: the least distance between the majority codes of two classes over the greatest distance of an item
+            to that of its class (or over 1): a cheap indicator of the least average precision that these codes can
+            have (LBHash, appendix C.1). 0 with fewer than two classes.
     """
 
     epoch: int
@@ -25,6 +28,7 @@ class EpochRecord(NamedTuple):
     distinct_codes: int
     bit_balance: float
     constant_bits: int
+    separation: float
 
 
 class Progress(NamedTuple):

@@ -16,6 +16,7 @@ from hashkernels import _validation as check
 from hashkernels._arrays import ArrayT, like, to_tensor, to_tensors
 from hashkernels._warnings import HashkernelsWarning
 from hashkernels.codes import pack_codes
+from hashkernels.metrics.separation import separation
 from hashkernels.train.history import EpochRecord, History, Progress
 from hashkernels.train.models import to_inputs
 
@@ -197,15 +198,28 @@ class _EpochTally:
         sizes = torch.tensor([float(len(part)) for part in self._codes])
         losses = torch.stack(self._losses).cpu().double()
         share = codes.double().mean(dim=0)
+        packed = pack_codes(codes)
         names = self._terms[0].keys()
         return EpochRecord(
             epoch=epoch,
             loss=float((losses * sizes).sum() / sizes.sum()),
             terms={name: float(torch.stack([terms[name] for terms in self._terms]).double().mean()) for name in names},
-            distinct_codes=len(torch.unique(pack_codes(codes), dim=0)),
+            distinct_codes=len(torch.unique(packed, dim=0)),
             bit_balance=float((1 - (2 * share - 1).abs()).mean()),
             constant_bits=int(((share == 0) | (share == 1)).sum()),
+            separation=_separation(packed, torch.cat(self._labels).cpu(), codes.shape[1]),
         )
+
+
+def _separation(packed: torch.Tensor, labels: torch.Tensor, bits: int) -> float:
+    if labels.ndim == 2:
+        labelled = labels.any(dim=1)
+        packed, labels = packed[labelled], labels[labelled]
+    num_classes = len(torch.unique(labels)) if labels.ndim == 1 else int(labels.any(dim=0).sum())
+    if num_classes < 2:
+        return 0.0
+    found = separation(packed, labels, bits=bits, inter="center")
+    return found.min_inter / max(found.max_intra, 1)
 
 
 def _optimiser(model: nn.Module, loss: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:

@@ -185,7 +185,7 @@ for _recipe in (
         "ecm_classwise",
         "ECM, class-wise",
         losses.ECMLoss,
-        {"margin": "plotkin", "classwise": True, "binarize_centers": False},
+        {"margin": "plotkin", "classwise": True, "binarize_centers": False, "quantization_weight": 5e-4},
         paper=_ECM,
     ),
     Recipe("csq", "CSQ", losses.CSQLoss, needs=("seed",), paper="Yuan et al., CVPR 2020"),

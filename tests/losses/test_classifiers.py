@@ -89,7 +89,10 @@ def test_dpn_centers_become_the_majority_of_the_codes_of_their_class():
     assert loss.centers.tolist() == [[-1, 1, -1], [-1, 1, 1], [1, -1, 1]]
     assert loss.votes.tolist() == [[0] * 3] * 3
     assert loss.items_seen.item() == 0
-    by_hand = DPNLoss(3, 3, centers=centers)
+    fixed = DPNLoss(3, 3, centers=centers)
+    fixed(u, torch.tensor([0, 0, 1]))
+    assert not fixed.votes.any()
+    by_hand = DPNLoss(3, 3, centers=centers, update_every=0)
     by_hand(u, torch.tensor([0, 0, 1]))
     by_hand.update_centers()
     assert by_hand.centers.tolist() == [[-1, 1, -1], [1, 1, 1], [1, -1, 1]]

@@ -217,3 +217,15 @@ def test_worked_by_hand():
 def test_bad_options(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_dpsh_as_the_authors_code_has_it(example, assert_same):
+    """One sum over batch times bank, self pairs and unwritten rows included, over the number of its pairs."""
+    loss = DPSHLoss(12, 5, num_train=5000, **DPSHLoss.preset("cifar10", 12)).double()
+    u, where = example.u, torch.arange(9) * 100
+    hot = example.labels if example.labels.ndim == 2 else torch.nn.functional.one_hot(example.labels, 5)
+    bank, classes = torch.zeros(5000, 12, dtype=torch.float64), torch.zeros(5000, 5, dtype=torch.int64)
+    bank[where], classes[where] = u.detach(), hot
+    pairs = likelihood(u @ bank.T / 2, hot @ classes.T > 0)
+    expected = (pairs.sum() + 10 * ((signs(u) - u) ** 2).sum()) / (9 * 5000)
+    assert_same(loss(u, example.labels, indices=where), expected, u)

@@ -78,6 +78,7 @@ def test_history_counts_what_the_codes_look_like() -> None:
     assert set(record.terms) == {"positive", "negative", "quantization"}
     assert record.loss == pytest.approx(sum(record.terms.values()))
     assert history.series("distinct_codes") == [2.0]
+    assert record.separation == 2.0  # two classes, two bits apart, each on its center
 
 
 def test_progress_counts_every_batch_and_may_stop_the_run() -> None:
