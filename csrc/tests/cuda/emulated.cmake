@@ -101,8 +101,7 @@ hashkernels_mutant(search_with_a_longer_tail search EmulatedRangeSearch*
                    "distance < bins" "distance <= bins")
 hashkernels_mutant(warps_without_a_barrier search EmulatedTopK*
                    "__syncwarp();  // the counters of all lanes are there" "")
-hashkernels_mutant(warps_with_an_old_place search EmulatedTopK*
-                   "__syncwarp();  // and see where the one after goes" "" warp_search.cuh)
+hashkernels_mutant(warps_that_count_lanes search EmulatedTopK* "& lanes) << bit" "& lanes)" warp_search.cuh)
 hashkernels_mutant(warps_with_a_wrong_lane_mask search EmulatedTopK*
                    "(1u << lane_) - 1" "(2u << lane_) - 1" warp_search.cuh)
 hashkernels_mutant(warps_with_a_longer_tail search EmulatedTopK* "row + i < last" "row + i <= last" warp_search.cuh)
@@ -124,7 +123,7 @@ hashkernels_mutant(split_without_a_barrier_between_slices pairwise_split Emulate
 hashkernels_mutant(split_with_a_longer_tail pairwise_split EmulatedSplit*
                    "column < columns_left" "column <= columns_left")
 hashkernels_mutant(split_with_its_diagonal pairwise_split EmulatedSplit*
-                   "column - row != to_diagonal" "column - row != to_diagonal + kTile")
+                   "column - row != to_diagonal" "column - row != to_diagonal + kRows")
 hashkernels_mutant(split_with_a_product_less pairwise_split EmulatedSplit*
                    "arch::multiply_bf16(sums, rows[1], columns[0][2 * i], columns[0][2 * i + 1]);" ""
                    pairwise_fragments.cuh)
