@@ -47,7 +47,7 @@ __device__ __forceinline__ void add_gradient(const Pairs& pairs, Shared& shared,
 }
 
 template <class Function, bool with_grad, bool one_slice>
-__global__ void __launch_bounds__(kThreads, 2) float32_kernel(const PairPass<Function> pass) {
+__global__ void __launch_bounds__(kThreads, Function::kBlocks) float32_kernel(const PairPass<Function> pass) {
   const Pairs& pairs = pass.pairs;
   Shared& shared = arch::shared_object<Shared>();
   const int tile_row = own_row();
