@@ -101,7 +101,6 @@ hashkernels_mutant(search_with_a_longer_tail search EmulatedRangeSearch*
                    "distance < bins" "distance <= bins")
 hashkernels_mutant(warps_without_a_barrier search EmulatedTopK*
                    "__syncwarp();  // the counters of all lanes are there" "")
-hashkernels_mutant(warps_that_count_lanes search EmulatedTopK* "& lanes) << bit" "& lanes)" warp_search.cuh)
 hashkernels_mutant(warps_with_a_wrong_lane_mask search EmulatedTopK*
                    "(1u << lane_) - 1" "(2u << lane_) - 1" warp_search.cuh)
 hashkernels_mutant(warps_with_a_longer_tail search EmulatedTopK* "row + i < last" "row + i <= last" warp_search.cuh)
@@ -118,7 +117,7 @@ hashkernels_mutant(pairwise_with_its_diagonal pairwise_float32 EmulatedMarginLos
                    "j - i != to_diagonal" "j - i != to_diagonal + kTile")
 hashkernels_mutant(split_without_barrier pairwise_split EmulatedSplit*
                    "__syncthreads();  // the slice is there" "")
-hashkernels_mutant(split_without_a_barrier_between_slices pairwise_split EmulatedSplit*
+hashkernels_mutant(split_without_a_barrier_between_slices pairwise_split EmulatedSplitLoss.LongCodes
                    "__syncthreads();  // the columns have been read" "")
 hashkernels_mutant(split_with_a_longer_tail pairwise_split EmulatedSplit*
                    "column < columns_left" "column <= columns_left")
