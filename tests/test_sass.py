@@ -1,5 +1,5 @@
-"""The machine code of the CUDA kernels, read without a GPU: nothing lies in local memory, the tensor-core path multiplies
-matrices, and loads are as wide as they should be.
+"""The machine code of the CUDA kernels, read without a GPU: nothing lies in local memory, the tensor-core path
+multiplies matrices, and loads are as wide as they should be.
 
 The disassembler comes with the test extra. A build without CUDA has no such code, and nothing to test here.
 """
