@@ -128,8 +128,8 @@ def check_two_streams(device: torch.device) -> int:
 
 def digest(device: torch.device) -> str:
     """All bits of all results, folded."""
-    parts = [x.detach().cpu().contiguous().view(torch.uint8).long() for x in everything(device)]
-    return " ".join(str(int((x.flatten() * (1 + torch.arange(x.numel()) % 251)).sum())) for x in parts)
+    parts = [x.detach().cpu().reshape(-1).view(torch.uint8).long() for x in everything(device)]
+    return " ".join(str(int((x * (1 + torch.arange(x.numel()) % 251)).sum())) for x in parts)
 
 
 def check_two_processes(device: torch.device) -> int:

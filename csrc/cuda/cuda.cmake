@@ -50,6 +50,10 @@ list(JOIN CMAKE_CUDA_ARCHITECTURES "," architectures)
 target_compile_definitions(hashkernels_cuda PRIVATE
   HASHKERNELS_CUDA_VERSION="${CUDAToolkit_VERSION_MAJOR}.${CUDAToolkit_VERSION_MINOR}"
   HASHKERNELS_CUDA_ARCHITECTURES="${architectures}")
+if(CMAKE_CUDA_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
+  # A third of the size; the drivers that run code of CUDA 13 all unpack it.
+  target_compile_options(hashkernels_cuda PRIVATE --compress-mode=size)
+endif()
 if(HASHKERNELS_WERROR)
   target_compile_options(hashkernels_cuda PRIVATE "SHELL:-Werror all-warnings -Xptxas -Werror,-warn-spills,-warn-lmem-usage")
 endif()

@@ -15,7 +15,10 @@ struct PairValue {
   float loss, slope;
 };
 
+// kBlocks: blocks of the float32 pass that have the registers they want on one multiprocessor.
 struct MarginFunction {
+  static constexpr int kBlocks = 2;
+
   explicit MarginFunction(const MarginLoss& loss)
       : positive_margin(static_cast<float>(loss.positive_margin)),
         negative_margin(static_cast<float>(loss.negative_margin)) {}
@@ -30,6 +33,8 @@ struct MarginFunction {
 };
 
 struct LikelihoodFunction {
+  static constexpr int kBlocks = 1;
+
   explicit LikelihoodFunction(const LikelihoodLoss& loss) : scale(static_cast<float>(loss.scale)) {}
 
   // softplus(y) with y = -scale * theta for relevant pairs, scale * theta for the others.
@@ -45,6 +50,8 @@ struct LikelihoodFunction {
 };
 
 struct CauchyFunction {
+  static constexpr int kBlocks = 1;
+
   explicit CauchyFunction(const CauchyLoss& loss)
       : gamma(static_cast<float>(loss.gamma)),
         distance_scale(static_cast<float>(loss.distance_scale)),

@@ -31,7 +31,7 @@ __device__ __forceinline__ void add_gradient(const Pairs& pairs, Shared& shared,
     load_slice(pairs.v, pairs.bits, first_column, slice, shared.values);
     __syncthreads();  // slopes and values are there
     if constexpr (!one_slice) clear(grad);
-#pragma unroll 4
+#pragma unroll 8
     for (int c = 0; c < kTile; ++c) multiply_add(&shared.slopes[c][tile_row], &shared.values[c][tile_column], grad);
     if constexpr (!one_slice) {
       for_each_own([&](int i, int j) {
@@ -46,8 +46,8 @@ __device__ __forceinline__ void add_gradient(const Pairs& pairs, Shared& shared,
   }
 }
 
-template <class Function, bool one_slice>
-__global__ void __launch_bounds__(kThreads, 2) float32_kernel(const PairPass<Function> pass) {
+template <class Function, bool with_grad, bool one_slice>
+__global__ void __launch_bounds__(kThreads, Function::kBlocks) float32_kernel(const PairPass<Function> pass) {
   const Pairs& pairs = pass.pairs;
   Shared& shared = arch::shared_object<Shared>();
   const int tile_row = own_row();
@@ -57,8 +57,7 @@ __global__ void __launch_bounds__(kThreads, 2) float32_kernel(const PairPass<Fun
   const int64_t last_tile = pass.last_tile();
   const float positive_weight = pass.weight(true);
   const float negative_weight = pass.weight(false);
-  const bool with_grad = pass.partial_grad != nullptr;
-  float* const partial_grad = with_grad ? pass.own_grad() : nullptr;
+  float* const partial_grad = pass.own_grad();
 
   const int rows_left = items_left(pairs.u.num_rows - first_row - tile_row);
   double sums[2] = {0, 0};
@@ -93,12 +92,12 @@ __global__ void __launch_bounds__(kThreads, 2) float32_kernel(const PairPass<Fun
     });
     sums[0] += tile_sums[0];
     sums[1] += tile_sums[1];
-    if (with_grad) {
+    if constexpr (with_grad) {
       add_gradient<one_slice>(pairs, shared, theta, first_row, first_column, tile == first_tile, grad, partial_grad);
     }
   }
 
-  if (one_slice && with_grad) {
+  if constexpr (with_grad && one_slice) {
     for_each_own([&](int i, int j) {
       const int64_t row = first_row + tile_row + i;
       const int64_t bit = tile_column + j;
@@ -112,7 +111,9 @@ __global__ void __launch_bounds__(kThreads, 2) float32_kernel(const PairPass<Fun
 
 template <class Function>
 cudaError_t run_in_float32(const PairPass<Function>& pass, void* stream) {
-  const auto kernel = pass.pairs.bits <= kTile ? float32_kernel<Function, true> : float32_kernel<Function, false>;
+  const auto kernel = pass.partial_grad == nullptr ? float32_kernel<Function, false, true>
+                      : pass.pairs.bits <= kTile   ? float32_kernel<Function, true, true>
+                                                   : float32_kernel<Function, true, false>;
   return launch(kernel, pass.grid(), kThreads, 0, stream, pass);
 }
 

@@ -75,7 +75,7 @@ __device__ __forceinline__ uint32_t counted_pairs(const Pairs& pairs, const Lane
 }
 
 template <class Function, int parts, bool one_slice>
-__global__ void __launch_bounds__(kThreads, 3) split_kernel(const PairPass<Function> pass) {
+__global__ void __launch_bounds__(kThreads, parts == 1 ? 2 : 3) split_kernel(const PairPass<Function> pass) {
   const Pairs& pairs = pass.pairs;
   Shared<parts>& shared = arch::shared_object<Shared<parts>>();
   const Lane lane;

@@ -155,8 +155,9 @@ class _Slot:
         shape = (rows, database.shape[1])
         self._room = torch.empty(shape, dtype=torch.uint8, device=device)
         self._staging = None if database.is_pinned() else torch.empty(shape, dtype=torch.uint8, pin_memory=True)
-        self._copying = torch.cuda.Stream(device)
-        self._copied, self._read = torch.cuda.Event(), torch.cuda.Event()
+        self._copying = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        self._read = torch.cuda.Event()  # type: ignore[no-untyped-call]
         self.read_by(torch.cuda.current_stream(device))  # the room may be memory that is still in use there
 
     def send(self, part: Tensor) -> None:

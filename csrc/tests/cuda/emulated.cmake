@@ -101,8 +101,6 @@ hashkernels_mutant(search_with_a_longer_tail search EmulatedRangeSearch*
                    "distance < bins" "distance <= bins")
 hashkernels_mutant(warps_without_a_barrier search EmulatedTopK*
                    "__syncwarp();  // the counters of all lanes are there" "")
-hashkernels_mutant(warps_with_an_old_place search EmulatedTopK*
-                   "__syncwarp();  // and see where the one after goes" "" warp_search.cuh)
 hashkernels_mutant(warps_with_a_wrong_lane_mask search EmulatedTopK*
                    "(1u << lane_) - 1" "(2u << lane_) - 1" warp_search.cuh)
 hashkernels_mutant(warps_with_a_longer_tail search EmulatedTopK* "row + i < last" "row + i <= last" warp_search.cuh)
@@ -119,12 +117,12 @@ hashkernels_mutant(pairwise_with_its_diagonal pairwise_float32 EmulatedMarginLos
                    "j - i != to_diagonal" "j - i != to_diagonal + kTile")
 hashkernels_mutant(split_without_barrier pairwise_split EmulatedSplit*
                    "__syncthreads();  // the slice is there" "")
-hashkernels_mutant(split_without_a_barrier_between_slices pairwise_split EmulatedSplit*
+hashkernels_mutant(split_without_a_barrier_between_slices pairwise_split EmulatedSplitLoss.LongCodes
                    "__syncthreads();  // the columns have been read" "")
 hashkernels_mutant(split_with_a_longer_tail pairwise_split EmulatedSplit*
                    "column < columns_left" "column <= columns_left")
 hashkernels_mutant(split_with_its_diagonal pairwise_split EmulatedSplit*
-                   "column - row != to_diagonal" "column - row != to_diagonal + kTile")
+                   "column - row != to_diagonal" "column - row != to_diagonal + kRows")
 hashkernels_mutant(split_with_a_product_less pairwise_split EmulatedSplit*
                    "arch::multiply_bf16(sums, rows[1], columns[0][2 * i], columns[0][2 * i + 1]);" ""
                    pairwise_fragments.cuh)
