@@ -277,10 +277,10 @@ BAD_INPUT = [
     (("search", "a.npy", "b.npy", "--k", 1, "--radius", 1), "exclude each other"),
     (("search", "a.npy", "b.npy", "--output", "c.txt"), "end in .npz or .csv"),
     (("demo", "--method", "csq", "--method", "ecm", "--bits", 6), "alpha"),
-    (("centers", 1, 32), "num_classes must be at least 2, got 1"),
+    (("centers", 1, 32), "NUM_CLASSES must be at least 2, got 1"),
     (("centers", 10, 32, "--construction", "nope"), "--construction must be one of best, levenshtein"),
     (("centers", 100, 18, "--construction", "hadamard"), "hadamard"),
-    (("centers", 10, 0), "bits must be in 1..4096, got 0"),
+    (("centers", 10, 0), "BITS must be in 1..4096, got 0"),
 ]  # fmt: skip
 
 
