@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from . import distance, losses, margin_loss, metrics, packing, search, surrogate
+from . import distance, evaluation, losses, margin_loss, metrics, packing, search, surrogate
 from .harness import Case, Measurement, Trial, environment, measure, thread_limit
 
 __all__ = ["CASES", "Case", "Measurement", "Trial", "environment", "measure", "thread_limit"]
@@ -15,6 +15,7 @@ CASES: tuple[Case, ...] = (
     *distance.CASES,
     *search.CASES,
     *metrics.CASES,
+    *evaluation.CASES,
     *margin_loss.CASES,
     *losses.CASES,
     *surrogate.CASES,

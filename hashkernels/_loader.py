@@ -28,6 +28,7 @@ _native: ModuleType | None = None
 _cuda_built = False  # the launchers are there in every build, and refuse in one without CUDA
 _reference_forced = False
 _warned = False
+_refused: ValueError | None = None  # what the environment asks for and cannot have, told at first use
 
 
 def available_isas() -> list[str]:
@@ -37,17 +38,19 @@ def available_isas() -> list[str]:
 
 def isa() -> str:
     """The instruction set in use, or "reference"."""
+    _check_environment()
     return REFERENCE if _native is None or _reference_forced else str(_native.isa())
 
 
 def set_isa(name: str) -> None:
     """Force one instruction set, or the torch reference, for every later call of this process."""
-    global _reference_forced
+    global _reference_forced, _refused
     check_choice("isa", name, [*available_isas(), REFERENCE])
     if name != REFERENCE:
         assert _native is not None
         _native.set_isa(name)
     _reference_forced = name == REFERENCE
+    _refused = None
 
 
 def build_info() -> dict[str, Any]:
@@ -57,6 +60,7 @@ def build_info() -> dict[str, Any]:
 
 def cpu_kernel(name: str) -> Callable[..., Any] | None:
     """The native function of that name, or None where the reference must answer."""
+    _check_environment()
     if _reference_forced:
         return None
     kernel = getattr(_native, name, None)
@@ -70,6 +74,7 @@ def cpu_kernel(name: str) -> Callable[..., Any] | None:
 
 def cuda_kernel(name: str) -> Callable[..., Any] | None:
     """The native CUDA launcher of that name, or None where the reference must answer on the device."""
+    _check_environment()
     if _reference_forced:
         return None
     kernel = getattr(_native, name, None) if _cuda_built else None
@@ -119,13 +124,22 @@ def _load() -> None:
 
 
 def _apply_environment() -> None:
+    global _refused
     wanted = os.environ.get(ISA_VARIABLE, "")
-    if not wanted:
+    if not wanted or (_native is None and wanted in KNOWN_ISAS):
         return
-    if _native is None and wanted in KNOWN_ISAS:
+    try:
+        check_choice(ISA_VARIABLE, wanted, [*(available_isas() or KNOWN_ISAS), REFERENCE])
+    except ValueError as error:
+        # An import that fails would leave the command line no way to say so in one line.
+        _refused = error
         return
-    check_choice(ISA_VARIABLE, wanted, [*(available_isas() or KNOWN_ISAS), REFERENCE])
     set_isa(wanted)
+
+
+def _check_environment() -> None:
+    if _refused is not None:
+        raise _refused
 
 
 _load()

@@ -15,7 +15,9 @@ _FOLDER = str(Path(hashkernels.__file__).parent)
 _MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages([_FOLDER], "hashkernels.")
-    if not module.name.startswith(("hashkernels.benchmarks", "hashkernels._native", "hashkernels.cli.__main__"))
+    if not module.name.startswith(
+        ("hashkernels.benchmarks", "hashkernels._native", "hashkernels.cli.__main__", "hashkernels.__main__")
+    )
 )
 
 

@@ -89,9 +89,10 @@ def test_a_missing_cuda_kernel_is_reported_once_with_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("start", ["", NO_EXTENSION])
-def test_an_unknown_instruction_set_stops_the_import(start: str) -> None:
-    done = run(start + "import hashkernels", HASHKERNELS_ISA="sse9")
-    assert done.returncode == 1
+@pytest.mark.parametrize("use", ["hk.topk(np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.uint8), 1)", "hk.info()"])
+def test_an_unknown_instruction_set_stops_the_first_use(start: str, use: str) -> None:
+    done = run(start + f"import numpy as np, hashkernels as hk; print('imported'); {use}", HASHKERNELS_ISA="sse9")
+    assert (done.returncode, done.stdout) == (1, "imported\n")
     assert re.search(
         r"ValueError: HASHKERNELS_ISA must be one of .*scalar.*reference, got 'sse9'$", done.stderr.strip()
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import warnings
@@ -12,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 import hashkernels
-from hashkernels.cli import benchmarks, indexing, learning, retrieval, theory
+from hashkernels.cli import benchmarks, evaluation, indexing, learning, retrieval, theory
 
 # Typer carries its own copy of click in some versions; this is ClickException in all of them.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -42,11 +43,26 @@ class _Commands(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             status = 1
         except _BAD_INPUT as error:
-            _complain(_describe(error))
+            _complain(self._in_flags(_describe(error)))
         except (KeyboardInterrupt, typer.Abort):
             _complain("interrupted")
             status = _EXIT_INTERRUPTED
         sys.exit(status)
+
+    def resolve_command(self, *args: Any) -> Any:
+        """Note which command runs, to know its flags."""
+        found = super().resolve_command(*args)
+        self._running = found[1]
+        return found
+
+    def _in_flags(self, message: str) -> str:
+        """A message of the library that begins with the name of an argument, with the flag that stands for it."""
+        begin = re.match(r"(?:num_)?(\w+)(?= must | needs )", message)
+        for parameter in getattr(getattr(self, "_running", None), "params", []):
+            if begin is not None and parameter.name in (begin.group(), begin.group(1)):
+                flag: str = parameter.opts[0] if parameter.opts[0].startswith("-") else parameter.name.upper()
+                return flag + message[begin.end() :]
+        return message
 
 
 app = typer.Typer(
@@ -73,7 +89,7 @@ def _root(
         typer.echo(context.get_help())
 
 
-for _module in (learning, retrieval, theory, benchmarks):
+for _module in (learning, evaluation, retrieval, theory, benchmarks):
     for _command in _module.COMMANDS:
         app.command()(_command)
 app.add_typer(indexing.app, name="index")

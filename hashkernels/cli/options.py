@@ -35,3 +35,5 @@ Labels = Annotated[Path | None, typer.Option(help="The .npy with the labels of a
 Queries = Annotated[
     int | None, typer.Option(help="Items held out as queries [default: 300 of digits, else up to 1,000].")
 ]
+CodesFile = Annotated[Path, typer.Argument(help=".npy of packed codes (uint8), or of embeddings, packed by sign.")]
+LabelsFile = Annotated[Path, typer.Argument(help=".npy of class ids [N] or multi-hot labels [N, C].")]

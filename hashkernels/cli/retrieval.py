@@ -1,71 +1,20 @@
-"""evaluate, search."""
+"""search."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
-from hashkernels import metrics, range_search, topk
+from hashkernels import range_search, topk
 from hashkernels.cli.console import emit, use_threads
-from hashkernels.cli.options import CodeBits, Force, Json, Threads
+from hashkernels.cli.options import CodeBits, CodesFile, Force, Json, Threads
 from hashkernels.data.codes import check_found_format, found_rows, load_codes, save_found
 from hashkernels.data.files import check_output_files
-from hashkernels.data.formats import read_npy
 from hashkernels.report import text_table
 
 _QUERIES_SHOWN = 10
-
-CodesFile = Annotated[Path, typer.Argument(help=".npy of packed codes (uint8), or of embeddings, packed by sign.")]
-LabelsFile = Annotated[Path, typer.Argument(help=".npy of class ids [N] or multi-hot labels [N, C].")]
-
-
-def evaluate(
-    query_codes: CodesFile,
-    database_codes: CodesFile,
-    query_labels: LabelsFile,
-    database_labels: LabelsFile,
-    bits: CodeBits = None,
-    k: Annotated[
-        list[int] | None, typer.Option("--k", help="Cutoff, repeatable; mAP is that of the largest [default: all].")
-    ] = None,
-    ties: Annotated[
-        Literal["expected", "index", "optimistic", "pessimistic"],
-        typer.Option(help="Order of items at equal distance; expected is the exact mean over all orders."),
-    ] = "expected",
-    denominator: Annotated[
-        Literal["hits", "min", "relevant"],
-        typer.Option(help="Of average precision at k: relevant items found, min(k, relevant), or all relevant."),
-    ] = "hits",
-    zero_hit: Annotated[
-        Literal["zero", "skip", "error"], typer.Option(help="A query with nothing relevant within its k.")
-    ] = "zero",
-    per_query: Annotated[bool, typer.Option(help="With --json: the values of every query, too.")] = False,
-    threads: Threads = None,
-    as_json: Json = False,
-) -> None:
-    """Evaluate codes: mAP, precision and recall, exactly, with the protocol named.
-
-    Examples:
-
-      hashkernels evaluate q.npy db.npy q_labels.npy db_labels.npy
-
-      hashkernels evaluate q.npy db.npy q_labels.npy db_labels.npy --k 100 --k 5000 --denominator min --json
-    """
-    use_threads(threads)
-    report = metrics.evaluate(
-        load_codes(query_codes),
-        load_codes(database_codes),
-        read_npy(query_labels),
-        read_npy(database_labels),
-        bits=bits,
-        k=k or None,
-        ties=ties,
-        denominator=denominator,
-        zero_hit=zero_hit,
-    )
-    emit(as_json, report.to_dict(per_query=per_query) if as_json else {}, str(report))
 
 
 def search(
@@ -93,7 +42,7 @@ def search(
       hashkernels search q.npy db.npy --radius 2 --output near.csv
     """
     if k is not None and radius is not None:
-        raise ValueError("k and radius exclude each other: give one")
+        raise ValueError("--k and --radius exclude each other: give one")
     if output is not None:
         check_found_format(output)
         check_output_files([output], force=force)
@@ -121,14 +70,15 @@ def show_found(found: Any, num_queries: int, num_database: int, output: Path | N
         results = [{"distances": [pair[0] for pair in row], "indices": [pair[1] for pair in row]} for row in rows]
         emit(True, {"queries": len(rows), "database": num_database, "results": results}, "")
         return
+    # a query without a hit is a row, too
     table = [
         [str(number) for number in (query, rank, *pair)]
         for query, row in enumerate(rows[:_QUERIES_SHOWN])
-        for rank, pair in enumerate(row, 1)
+        for rank, pair in (enumerate(row, 1) if row else [("-", ("-", "-"))])
     ]
     left = len(rows) - _QUERIES_SHOWN
     more = f"\n{left} more queries: --output keeps all" if left > 0 else ""
     emit(False, {}, text_table(["query", "rank", "distance", "index"], table) + more)
 
 
-COMMANDS = (evaluate, search)
+COMMANDS = (search,)

@@ -32,6 +32,7 @@ from hashkernels.metrics.lower_bound import (
 )
 from hashkernels.metrics.mis_rank import MisRanks, mis_ranks
 from hashkernels.metrics.ndcg import ndcg
+from hashkernels.metrics.neighbours import HammingNeighbours
 from hashkernels.metrics.pages.grids import query_grid
 from hashkernels.metrics.per_class import PerClass
 from hashkernels.metrics.protocols import PROTOCOLS, Protocol, ProtocolName
@@ -75,6 +76,7 @@ __all__ = [
     "CountTies",
     "Denominator",
     "DistanceHistogram",
+    "HammingNeighbours",
     "HashRetrievalMetric",
     "LogisticRecognition",
     "MisRanks",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -100,7 +102,7 @@ def packed_codes(name: str, value: Any, bits: int | None, *, allow_empty: bool =
     """
     if bits is not None:
         check_bits(bits)
-    tensor = to_tensor(name, value)
+    tensor = to_tensor(name, opened(name, value))
     if tensor.dtype == torch.uint8:
         return checked_codes(name, tensor, bits, allow_empty=allow_empty), bits
     check_tensor(name, tensor, 2)
@@ -118,9 +120,19 @@ def packed_codes(name: str, value: Any, bits: int | None, *, allow_empty: bool =
     return checked_codes(name, _ops.pack_codes(tensor, False), None, allow_empty=allow_empty), int(tensor.shape[1])
 
 
+def opened(name: str, value: Any) -> Any:
+    """The memory-mapped array of an .npy file that is named; anything else as it is."""
+    if not isinstance(value, str | os.PathLike):
+        return value
+    try:
+        return np.load(value, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"{name} must name a whole .npy file: {os.fspath(value)}: {error}") from None
+
+
 def checked_codes(name: str, value: Any, bits: int | None, *, allow_empty: bool = False) -> Tensor:
     """At least one packed code uint8 [N, W] of an array or a tensor; pad bits zero where ``bits`` is given."""
-    codes = check_codes(name, to_tensor(name, value), bits, synchronize=True)
+    codes = check_codes(name, to_tensor(name, opened(name, value)), bits, synchronize=True)
     if codes.shape[0] == 0 and not allow_empty:
         raise ValueError(f"{name} must hold at least one code, got none")
     return codes
@@ -128,7 +140,7 @@ def checked_codes(name: str, value: Any, bits: int | None, *, allow_empty: bool 
 
 def checked_labels(name: str, value: Any, codes: Tensor) -> Tensor:
     """Class ids or multi-hot labels, one row for each code, on the device of the codes."""
-    labels = check_labels(name, to_tensor(name, value), codes.shape[0], synchronize=True)
+    labels = check_labels(name, to_tensor(name, opened(name, value)), codes.shape[0], synchronize=True)
     if labels.ndim == 2 and labels.shape[1] == 0:
         raise ValueError(f"{name} given as multi-hot must have at least one class, got none")
     return labels.to(codes.device)

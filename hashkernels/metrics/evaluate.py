@@ -62,7 +62,8 @@ def evaluate(
 
     Args:
         query_codes: uint8 [Q, W], packed codes (``hashkernels.pack_codes``), NumPy array or torch tensor on any device;
-            or -1/+1 of int8 or a float dtype, [Q, bits], which are packed (zeros as -1, with a warning).
+            or -1/+1 of int8 or a float dtype, [Q, bits], which are packed (zeros as -1, with a warning); or the name of
+            an .npy file of either, which is memory-mapped, as may be labels.
         database_codes: the same for N items, on the same device.
         query_labels: class ids (integers [Q]), or multi-hot ({0, 1} of any dtype, [Q, C]). Two items are relevant to
             each other when they share a label.

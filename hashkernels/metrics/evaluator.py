@@ -16,7 +16,7 @@ from hashkernels._ranks import Ranks
 from hashkernels._validation import check_bits, check_choice, check_int, check_labels, check_tensor
 from hashkernels.metrics._assemble import assemble
 from hashkernels.metrics._index_order import IndexOrder
-from hashkernels.metrics._inputs import Retrieval, checked_labels, label_form, packed_codes
+from hashkernels.metrics._inputs import Retrieval, checked_labels, label_form, opened, packed_codes
 from hashkernels.metrics._nearest import Nearest
 from hashkernels.metrics._pairs import Pairs, excluded_pairs, relevance_pairs
 from hashkernels.metrics._settings import check_policies
@@ -71,7 +71,7 @@ class RetrievalEvaluator:
         >>> evaluator.compute().map == hk.evaluate(codes[:10], codes, labels[:10], labels, k=50).map
         True
 
-    A file of packed codes is read as it goes by: ``update(np.load("codes.npy", mmap_mode="r"), labels, "database")``.
+    A file of packed codes is read as it goes by: ``update("codes.npy", "labels.npy", "database")``.
     """
 
     def __init__(
@@ -139,7 +139,8 @@ class RetrievalEvaluator:
 
         Args:
             codes: as in ``hashkernels.evaluate``: uint8 [N, ceil(bits / 8)], or -1/+1 [N, bits]; N may be 0. A
-                memory-mapped array is read in parts. Database codes are brought to the device of the queries.
+                memory-mapped array, or an .npy file by its name, is read in parts. Database codes are brought to the
+                device of the queries.
             labels: class ids (integers [N]) or multi-hot ({0, 1}, [N, C]); one form and one C throughout. None with
                 ``relevance``.
             role: "query" or "database".
@@ -150,10 +151,10 @@ class RetrievalEvaluator:
             RuntimeError: a database before any query, or queries after a part of the database.
         """
         check_choice("role", role, ("query", "database"))
-        tensor = to_tensor("codes", codes)
+        tensor = to_tensor("codes", opened("codes", codes))
         if self._relevance is not None and labels is not None:
             raise TypeError(f"labels must be None beside relevance, got {type(labels).__name__}")
-        given = None if self._relevance is not None else to_tensor("labels", labels)
+        given = None if self._relevance is not None else to_tensor("labels", opened("labels", labels))
         if role == "query" and self._counts is not None:
             raise RuntimeError("all queries must come before the database, of which a part came already: see reset")
         if role == "database" and self.num_queries == 0:

@@ -59,7 +59,9 @@ def points(tmp_path: Path) -> dict[str, Path]:
     return {"x": tmp_path / "x.npy", "y": tmp_path / "y.npy", "npz": tmp_path / "xy.npz"}
 
 
-@pytest.mark.parametrize("command", ["demo", "train", "encode", "evaluate", "search", "bench", "centers", "info"])
+@pytest.mark.parametrize(
+    "command", ["demo", "train", "encode", "evaluate", "compare", "search", "bench", "centers", "info"]
+)
 def test_every_command_has_help_with_an_example(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0
@@ -146,6 +148,54 @@ def test_search_gives_the_results_of_the_library(retrieval: dict[str, Path], tmp
     table = run("search", q, db).output.splitlines()
     assert table[0].split() == ["query", "rank", "distance", "index"]
     assert len(table) == 1 + 7 * 10
+
+
+def test_evaluate_writes_a_page_and_runs_that_compare_takes(retrieval: dict[str, Path], tmp_path: Path) -> None:
+    files = [retrieval[name] for name in ("q", "db", "ql", "dbl")]
+    arrays = [np.load(path) for path in files]
+    np.save(tmp_path / "qi.npy", np.zeros((7, 4, 4), np.uint8))
+    np.save(tmp_path / "dbi.npy", np.zeros((50, 4, 4), np.uint8))
+    page, first, second = (tmp_path / name for name in ("run.html", "first.json", "second.json"))
+    options = ("--query-images", tmp_path / "qi.npy", "--database-images", tmp_path / "dbi.npy", "--title", "a run")
+    done = run("evaluate", *files, "-o", page, "-o", first, "--k", 5, *options, "--compat", "--per-class")
+    assert done.exit_code == 0, done.output
+    report = hk.evaluate(*arrays, k=5, index_order=True, statistics=True)
+    assert report.quote() in done.output
+    assert report.compat_table() in done.output
+    assert f"{report.per_class().macro:.6f}" in done.output
+    assert "a run" in page.read_text()
+    assert "data:image/png" in page.read_text()
+    saved = json.loads(first.read_text())
+    assert saved["title"] == "a run"
+    assert saved["map"] == report.map
+    run_json("evaluate", *files, "-o", second, "--k", 5, "--ties", "pessimistic")
+    numbers = run_json("compare", first, second, "-o", tmp_path / "both.html")
+    assert [entry["title"] for entry in numbers["runs"]] == ["a run", "second"]
+    assert numbers["differences"] == ["ties: expected, pessimistic"]
+    assert numbers["runs"][1]["to_the_first"]["mean"] < 0
+    assert "a run" in (tmp_path / "both.html").read_text()
+    text = run("compare", first, second).output
+    assert "ties: expected, pessimistic" in text
+    assert "exists" in run("evaluate", *files, "-o", page).stderr
+
+
+def test_evaluate_takes_every_option_of_the_library(retrieval: dict[str, Path], tmp_path: Path) -> None:
+    files = [retrieval[name] for name in ("db", "db", "dbl", "dbl")]
+    arrays = [np.load(path) for path in files]
+    expected = hk.evaluate(*arrays, protocol="cifar10-1", exclude_self=True, statistics=True)
+    numbers = run_json("evaluate", *files, "--protocol", "cifar10-1", "--exclude-self", "--statistics")
+    assert numbers == expected.to_dict()
+    np.save(tmp_path / "exclude.npy", np.arange(50))
+    left_out = run_json("evaluate", *files, "--exclude", tmp_path / "exclude.npy", "--bootstrap", 50)
+    assert left_out["map"] == expected.map
+    assert left_out["bootstrap"] == expected.bootstrap(num_resamples=50)._asdict()
+
+
+def test_search_shows_queries_without_hits(tmp_path: Path) -> None:
+    np.save(tmp_path / "q.npy", np.array([[0], [255]], np.uint8))
+    np.save(tmp_path / "db.npy", np.array([[1], [3]], np.uint8))
+    table = run("search", tmp_path / "q.npy", tmp_path / "db.npy", "--radius", 1).output.splitlines()
+    assert [line.split() for line in table[1:]] == [["0", "1", "1", "0"], ["1", "-", "-", "-"]]
 
 
 def test_search_packs_embeddings_by_sign(tmp_path: Path) -> None:
@@ -236,7 +286,7 @@ BAD_INPUT = [
     (("demo", "--method", "nope"), "method must be one of ecm"),
     (("demo", "--epochs", 0), "epochs must be at least 1, got 0"),
     (("demo", "--threads", 0), "threads must be in 1..4096, got 0"),
-    (("demo", "--queries", 5000), "num_queries must be in 1..1795, got 5000"),
+    (("demo", "--queries", 5000), "--queries must be in 1..1795, got 5000"),
     (("demo", "--bits", "many"), "--bits"),
     (("demo", "--nope",), "No such option"),
     (("nope",), "No such command"),
@@ -250,10 +300,10 @@ BAD_INPUT = [
     (("search", "a.npy", "b.npy", "--k", 1, "--radius", 1), "exclude each other"),
     (("search", "a.npy", "b.npy", "--output", "c.txt"), "end in .npz or .csv"),
     (("demo", "--method", "csq", "--method", "ecm", "--bits", 6), "alpha"),
-    (("centers", 1, 32), "num_classes must be at least 2, got 1"),
-    (("centers", 10, 32, "--construction", "nope"), "construction must be one of best, levenshtein"),
+    (("centers", 1, 32), "NUM_CLASSES must be at least 2, got 1"),
+    (("centers", 10, 32, "--construction", "nope"), "--construction must be one of best, levenshtein"),
     (("centers", 100, 18, "--construction", "hadamard"), "hadamard"),
-    (("centers", 10, 0), "bits must be in 1..4096, got 0"),
+    (("centers", 10, 0), "BITS must be in 1..4096, got 0"),
 ]  # fmt: skip
 
 
@@ -315,7 +365,7 @@ def test_existing_output_is_refused_before_any_work(
     def no_work(*args: object, **options: object) -> None:
         raise AssertionError("work has started")
 
-    for name in ("learning.load_source", "learning.load_checkpoint", "retrieval.load_codes"):
+    for name in ("learning.load_source", "learning.load_checkpoint", "retrieval.load_codes", "evaluation.load_codes"):
         monkeypatch.setattr(f"hashkernels.cli.{name}", no_work)
     monkeypatch.setattr("hashkernels.cli.theory._constructions", no_work)
     taken = tmp_path / "taken.npz"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,4 +56,41 @@ def test_a_text_file_is_no_npy(tmp_path: Path) -> None:
 
 
 def test_a_time_limit_below_zero() -> None:
-    assert "time_limit must be at least 0" in refused("centers", 10, 16, "--time-limit", "-1")
+    assert "--time-limit must be at least 0" in refused("centers", 10, 16, "--time-limit", "-1")
+
+
+def test_errors_name_flags_and_arguments_as_they_are_typed(tmp_path: Path) -> None:
+    codes, labels = tmp_path / "codes.npy", tmp_path / "labels.npy"
+    np.save(codes, np.zeros((4, 2), np.uint8))
+    np.save(labels, np.zeros(4, int))
+    files = (codes, codes, labels, labels)
+    assert "error: --k must be in 1..4, got 9" in refused("evaluate", *files, "--k", 9)
+    assert "error: --protocol must be one of cifar10-1" in refused("evaluate", *files, "--protocol", "cifar")
+    assert "error: --bootstrap must be at least 10, got 3" in refused("evaluate", *files, "--bootstrap", 3)
+    few = tmp_path / "few.npy"
+    np.save(few, np.zeros(2, int))
+    assert "error: QUERY_LABELS must have one row for each of 4 items, got 2" in refused(
+        "evaluate", codes, codes, few, labels
+    )
+    assert "error: --queries must be in 1..1795, got 5000" in refused("demo", "--queries", 5000)
+
+
+def test_pages_and_runs_are_checked_before_the_work(tmp_path: Path) -> None:
+    files = [tmp_path / f"{name}.npy" for name in "abcd"]
+    assert "must end in .html or .json, got x.txt" in refused("evaluate", *files, "-o", "x.txt")
+    assert "go together: give both" in refused("evaluate", *files, "--query-images", files[0])
+    assert "--output must end in .html" in refused("compare", files[0], "-o", tmp_path / "x.json")
+    assert "a.npy: No such file" in refused("compare", files[0])
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_instruction_set_is_one_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "hashkernels", "info"],
+        env=os.environ | {"HASHKERNELS_ISA": "sse9"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("hashkernels: error: HASHKERNELS_ISA must be one of scalar")
+    assert done.stderr.count("\n") == 1

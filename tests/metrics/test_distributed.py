@@ -88,12 +88,16 @@ class Exhausted:
     shape = (20, 600)
 
 
-def failures(rank):
+def failures(rank, folder):
     """What each rank hears when one of them goes wrong."""
     codes, labels = inputs()
     good = {"query_codes": codes[:20], "database_codes": codes, "query_labels": labels[:20], "database_labels": labels}
     hot = np.eye(5, dtype=np.uint8)[labels]
+    short = folder / f"short-{rank}.npy"
+    np.save(short, codes)
+    short.write_bytes(short.read_bytes()[:-20])
     wrong = {
+        "file": {"database_codes": short},
         "pad bits": {"database_codes": codes | 1, "bits": 7},
         "bits": {"query_codes": codes[:20] & 0, "database_codes": codes & 0, "bits": 7},
         "k": {"k": 3},
@@ -132,7 +136,7 @@ def work(rank, folder):
     groups = {size: distributed.new_group(list(range(size))) for size in range(1, NUM_RANKS)}
     results = {"parts": evaluate_parts(rank, {**groups, NUM_RANKS: True}), "stream": stream_parts(rank)}
     results["gathered"] = gather_parts(rank)
-    results["failures"] = failures(rank)
+    results["failures"] = failures(rank, folder)
     (folder / f"{rank}.json").write_text(json.dumps(results))
     distributed.destroy_process_group()
 
@@ -196,6 +200,15 @@ def test_ranks_that_disagree_raise_the_same_error(heard, name):
 def test_ranks_with_other_queries_raise_the_same_error(heard):
     assert {part["failures"]["queries"][0] for part in heard} == {"ValueError"}
     assert all("queries must be the same on every rank, got" in part["failures"]["queries"][1] for part in heard)
+
+
+def test_a_truncated_memory_map_on_one_rank_is_told_on_all(heard):
+    for rank, part in enumerate(heard):
+        kind, message = part["failures"]["file"]
+        assert kind == "ValueError"
+        assert message.startswith("" if rank == 2 else "rank 2 failed: ")
+        assert "database_codes must name a whole .npy file" in message
+        assert "short-2.npy" in message
 
 
 def test_a_rank_without_queries_is_told_on_all(heard):

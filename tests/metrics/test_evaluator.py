@@ -220,3 +220,20 @@ def test_bad_options():
     evaluator.update(codes, labels, "database")
     with pytest.raises(ValueError, match=r"k must be in 1\.\.2, got 3"):
         evaluator.compute()
+
+
+def test_files_are_read_by_name(problem, tmp_path):
+    case = problem(16, 9, 70)
+    for name, array in zip(("q", "db", "ql", "dbl"), case.arguments(), strict=True):
+        np.save(tmp_path / f"{name}.npy", array)
+    names = [tmp_path / f"{name}.npy" for name in ("q", "db", "ql", "dbl")]
+    expected = hk.evaluate(*case.arguments()).to_dict()
+    assert hk.evaluate(*names).to_dict() == expected
+    evaluator = hk.RetrievalEvaluator(16)
+    evaluator.update(names[0], str(names[2]), "query")
+    evaluator.update(str(names[1]), names[3], "database")
+    assert evaluator.compute().to_dict() == expected
+    names[1].write_bytes(names[1].read_bytes()[:-9])
+    with pytest.raises(ValueError, match=r"codes must name a whole \.npy file: .*db\.npy"):
+        evaluator.update(names[1], names[3], "database")
+    assert evaluator.compute().to_dict() == expected

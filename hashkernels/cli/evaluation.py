@@ -1,0 +1,214 @@
+"""evaluate, compare."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import typer
+
+from hashkernels import _validation as check
+from hashkernels import metrics
+from hashkernels._files import atomic_write
+from hashkernels.cli.console import emit, use_threads
+from hashkernels.cli.options import CodeBits, CodesFile, Force, Json, LabelsFile, Threads
+from hashkernels.data.codes import load_codes
+from hashkernels.data.files import check_output_files
+from hashkernels.data.formats import read_npy
+from hashkernels.metrics.pages.page import compare_text, render_runs
+from hashkernels.metrics.pages.runs import differences, load_runs, paired_difference
+from hashkernels.metrics.pages.save import check_format
+
+
+def evaluate(
+    query_codes: CodesFile,
+    database_codes: CodesFile,
+    query_labels: LabelsFile,
+    database_labels: LabelsFile,
+    bits: CodeBits = None,
+    k: Annotated[
+        list[int] | None, typer.Option("--k", help="Cutoff, repeatable; mAP is that of the largest [default: all].")
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help=f"Cutoff and policies as papers use them: {', '.join(metrics.PROTOCOLS)}."),
+    ] = None,
+    ties: Annotated[
+        Literal["expected", "index", "optimistic", "pessimistic"],
+        typer.Option(help="Order of items at equal distance; expected is the exact mean over all orders."),
+    ] = "expected",
+    denominator: Annotated[
+        Literal["hits", "min", "relevant"],
+        typer.Option(help="Of average precision at k: relevant items found, min(k, relevant), or all relevant."),
+    ] = "hits",
+    zero_hit: Annotated[
+        Literal["zero", "skip", "error"], typer.Option(help="A query with nothing relevant within its k.")
+    ] = "zero",
+    exclude: Annotated[
+        Path | None, typer.Option(help=".npy of positions to leave out for each query, [Q] or [Q, E], -1 for none.")
+    ] = None,
+    exclude_self: Annotated[
+        bool, typer.Option("--exclude-self", help="Query i is item i, and is left out of its own ranking.")
+    ] = False,
+    index_order: Annotated[
+        bool, typer.Option("--index-order", help="Also the value in the order of the database.")
+    ] = False,
+    compat: Annotated[
+        bool, typer.Option("--compat", help="Also what other evaluators would print; implies --index-order.")
+    ] = False,
+    statistics: Annotated[bool, typer.Option("--statistics", help="Also how the codes use their bits.")] = False,
+    per_class: Annotated[bool, typer.Option("--per-class", help="Also print mAP of each class.")] = False,
+    bootstrap: Annotated[
+        int | None, typer.Option(help="Resamples of the queries for a 95 % interval of mAP.", show_default=False)
+    ] = None,
+    per_query: Annotated[
+        bool, typer.Option("--per-query", help="With --json: the values of every query, too.")
+    ] = False,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write a page (.html) or all numbers for compare (.json), repeatable; with "
+            "--index-order and --statistics.",
+        ),
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="Of the run in a page [default: name of the file].")] = None,
+    query_images: Annotated[
+        Path | None, typer.Option(help=".npy of images [N, H, W(, C)] or [N, C, H, W], for the page.")
+    ] = None,
+    database_images: Annotated[Path | None, typer.Option(help="The same of the database.")] = None,
+    threads: Threads = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Evaluate codes: mAP, precision and recall, exactly, with the protocol named.
+
+    Examples:
+
+      hashkernels evaluate q.npy db.npy q_labels.npy db_labels.npy
+
+      hashkernels evaluate q.npy db.npy q_labels.npy db_labels.npy --protocol nuswide-21 -o report.html -o run.json
+
+      hashkernels evaluate q.npy db.npy q_labels.npy db_labels.npy --k 100 --k 5000 --denominator min --json
+    """
+    outputs = output or []
+    for path in outputs:
+        check_format(path)
+    check_output_files(outputs, force=force)
+    if any(path.suffix == ".html" for path in outputs):
+        _require_pages()
+    if (query_images is None) != (database_images is None):
+        raise ValueError("--query-images and --database-images go together: give both")
+    if bootstrap is not None:
+        check.check_int("bootstrap", bootstrap, 10)
+    use_threads(threads)
+    codes: Any = load_codes(query_codes), load_codes(database_codes)
+    labels: Any = read_npy(query_labels), read_npy(database_labels)
+    report = metrics.evaluate(
+        *codes,
+        *labels,
+        bits=bits,
+        k=k or None,
+        ties=ties,
+        denominator=denominator,
+        zero_hit=zero_hit,
+        protocol=protocol,  # type: ignore[arg-type]  # evaluate checks it
+        exclude=None if exclude is None else read_npy(exclude),
+        exclude_self=exclude_self,
+        index_order=index_order or compat or bool(outputs),
+        statistics=statistics or bool(outputs),
+    )
+    grid = None
+    if query_images is not None and database_images is not None:
+        images: Any = read_npy(query_images), read_npy(database_images)
+        grid = metrics.query_grid(report, *codes, *labels, *images)
+    for path in outputs:
+        report.save(path, title=title, grid=grid, command=_command())
+    interval = None if bootstrap is None else report.bootstrap(num_resamples=bootstrap)
+    if as_json:
+        numbers = report.to_dict(per_query=per_query)
+        emit(True, numbers | ({} if interval is None else {"bootstrap": interval._asdict()}), "")
+        return
+    parts = [str(report)]
+    if interval is not None:
+        parts.append(f"95 % of {bootstrap} resamples of the queries: {interval.lo:.6f} .. {interval.hi:.6f}")
+    if per_class:
+        parts.append(_class_lines(report))
+    if compat:
+        parts.append(report.compat_table())
+    if report.map_index is not None:
+        parts.append(report.quote())
+    parts += [f"Written: {path}" for path in outputs]
+    emit(False, {}, "\n\n".join(parts))
+
+
+def compare(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="JSON of evaluate -o or evaluate --json, or results.json of demo; the first is compared with."
+        ),
+    ],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write a page (.html).")] = None,
+    title: Annotated[str, typer.Option(help="Of the page.")] = "Comparison",
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Show several evaluations side by side, with the settings in which they differ.
+
+    Where the files hold the values of every query (evaluate -o does), the last column is the difference of mAP to the
+    first run, with its 95 % interval over the draw of the queries.
+
+    Examples:
+
+      hashkernels compare ours.json theirs.json
+
+      hashkernels compare ours.json theirs.json -o compare.html
+    """
+    if output is not None:
+        if output.suffix != ".html":
+            raise ValueError(f"--output must end in .html, got {output}")
+        check_output_files([output], force=force)
+        _require_pages()
+    found = load_runs(runs)
+    if output is not None:
+        with atomic_write(output) as file:
+            file.write(render_runs(found, title=title, command=_command()).encode())
+    gains = [None if run is found[0] else paired_difference(found[0], run) for run in found]
+    numbers = {
+        "runs": [
+            {
+                "title": run.title,
+                **{name: run.numbers[name] for name in ("map", "map_expected", "map_index", "map_bounds", "quote")},
+                "to_the_first": None if gain is None else gain._asdict(),
+            }
+            for run, gain in zip(found, gains, strict=True)
+        ],
+        "differences": differences(found),
+        "output": None if output is None else str(output),
+    }
+    emit(as_json, numbers, compare_text(found) + ("" if output is None else f"\n\nWritten: {output}"))
+
+
+def _class_lines(report: metrics.RetrievalReport) -> str:
+    found = report.per_class()
+    lines = [f"{'class':>10}  {'queries':>9}  {'mAP':>9}"]
+    for name, count, value in zip(found.classes, found.num_queries, found.average_precision, strict=True):
+        lines.append(f"{name:>10}  {count:>9}  {value:>9.6f}")
+    return "\n".join([*lines, f"{'mean':>10}  {int(np.sum(found.num_queries)):>9}  {found.macro:>9.6f}"])
+
+
+def _require_pages() -> None:
+    for module in ("matplotlib", "jinja2"):
+        check.require(module, extra="report")
+
+
+def _command() -> str:
+    return shlex.join(["hashkernels", *sys.argv[1:]])
+
+
+COMMANDS = (evaluate, compare)

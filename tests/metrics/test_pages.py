@@ -1,0 +1,184 @@
+"""The page of an evaluation: complete, self-contained, with its numbers as files; figures; runs read back from JSON."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import re
+from html import unescape
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+import hashkernels as hk
+from hashkernels.metrics import query_grid
+from hashkernels.metrics.pages.page import compare_text, render_runs
+from hashkernels.metrics.pages.runs import load_runs
+
+
+@pytest.fixture(scope="module")
+def cases(problem):
+    return [problem(bits, 20, 90, seed=bits) for bits in (16, 9)]
+
+
+def evaluated(case, **options):
+    return hk.evaluate(*case.arguments(), bits=case.bits, **options)
+
+
+@pytest.fixture(scope="module")
+def reports(cases):
+    return [evaluated(case, k=(10, 90), index_order=True, statistics=True) for case in cases]
+
+
+@pytest.fixture(scope="module")
+def page(reports, cases, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "run.html"
+    images = np.arange(90 * 16, dtype=np.uint8).reshape(90, 4, 4)
+    grid = query_grid(reports[0], *cases[0].arguments(), images[:20], images)
+    reports[0].save(path, title="first <run>", grid=grid, command="hashkernels evaluate 'a & b'")
+    return path.read_text()
+
+
+def test_the_page_loads_nothing_and_runs_nothing(page):
+    assert not re.search(r"<(script|link|iframe|object|embed|base)\b", page)
+    assert "http" not in page.replace("http-equiv", "")
+    assert "default-src 'none'" in page
+    for target in re.findall(r'(?:src|href)="([^"]*)"', page):
+        assert target.startswith(("#", "data:image/png;base64,", "data:text/csv", "data:application/json")), target[:40]
+    ids = re.findall(r'\sid="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:href="|url\()#([^")]*)', page)) <= set(ids)
+
+
+def test_the_page_shows_the_numbers_and_the_line_to_quote(page, reports):
+    report = reports[0]
+    for number in (report.map, report.map_index, *report.map_bounds, *report.map_at.values()):
+        assert f"{number:.4f}" in page
+    assert report.quote() in unescape(page)
+    for row in report.compat():
+        assert f"{row.map:.6f}" in page
+    assert "first &lt;run&gt;" in page
+    assert "a &amp; b" in page
+    assert page.count('role="img"') == 6 + 1
+    assert 'alt="query: ' in page
+
+
+def test_every_number_can_be_saved_from_the_page(page, reports):
+    report = reports[0]
+    links = re.findall(r'href="data:[^,]*;base64,([^"]*)" download="([^"]*)"', page)
+    files = {unescape(name): base64.b64decode(body).decode() for body, name in links}
+    numbers = json.loads(files["first--run-.json"])
+    assert numbers.items() >= report.to_dict(per_query=True).items()
+    tables = {name: list(csv.DictReader(io.StringIO(text))) for name, text in files.items() if name.endswith(".csv")}
+    assert {name.removeprefix("first--run--") for name in tables} == {
+        "cutoffs.csv", "ranks.csv", "radii.csv", "per_class.csv", "per_query.csv", "evaluators.csv"
+    }  # fmt: skip
+    found = [float(row["average_precision"]) for row in tables["first--run--per_query.csv"]]
+    assert found == report.per_query.average_precision.tolist()
+    radii = tables["first--run--radii.csv"]
+    assert [float(row["precision_within"]) for row in radii] == report.precision_within.tolist()
+    assert [int(row["other_pairs"]) for row in radii] == report.distance_histogram.irrelevant.tolist()
+
+
+def test_saved_runs_are_compared(reports, tmp_path):
+    for name, report in zip("ab", reports, strict=True):
+        report.save(tmp_path / f"{name}.json")
+    runs = load_runs([tmp_path / "a.json", tmp_path / "b.json", tmp_path / "a.json"])
+    assert [run.title for run in runs] == ["a", "b", "a (2)"]
+    text = compare_text(runs)
+    assert "bits: 16, 9, 16" in text
+    lines = text.splitlines()
+    assert f"{reports[1].map:.4f}" in lines[2]
+    change = reports[1].per_query.average_precision - reports[0].per_query.average_precision
+    assert f"{change.mean():+.4f} (" in lines[2]
+    assert "+0.0000 (+0.0000 .. +0.0000)" in lines[3]
+    page = render_runs(runs, title="both")
+    assert page.count('role="img"') == 6 + 3
+    assert all(run.numbers["quote"] in unescape(page) for run in runs)
+
+
+def test_a_plain_dict_is_enough_to_be_compared(cases, tmp_path):
+    report = evaluated(cases[0])
+    (tmp_path / "plain.json").write_text(json.dumps(report.to_dict()))
+    demo = {"methods": {"m": {"title": "Method", "evaluation": report.to_dict()}}}
+    (tmp_path / "results.json").write_text(json.dumps(demo))
+    runs = load_runs([tmp_path / "plain.json", tmp_path / "results.json"])
+    assert [run.title for run in runs] == ["plain", "Method"]
+    assert "Other evaluators" not in render_runs(runs, title="plain")
+    assert compare_text(runs).count("\n") == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda n: n.pop("format"), "format"),
+        (lambda n: n.pop("rank_curve"), "no rank_curve"),
+        (lambda n: n["precision_within"].pop(), "precision_within must hold 17 numbers"),
+        (lambda n: n["map_at"].clear(), "no 90"),
+        (lambda n: n.update(quote=3), "quote must be text"),
+        (lambda n: n["distance_histogram"].update(relevant=["x"] * 17), "distance_histogram must hold 17 numbers"),
+        (lambda n: n.update(map=None), "map must hold 4 numbers"),
+    ],
+)
+def test_other_json_is_named_and_refused(cases, tmp_path, change, told):
+    numbers = evaluated(cases[0]).to_dict()
+    change(numbers)
+    (tmp_path / "odd.json").write_text(json.dumps(numbers))
+    with pytest.raises(ValueError, match=r"odd\.json must hold what hashkernels evaluate --json prints") as error:
+        load_runs([tmp_path / "odd.json"])
+    assert told in str(error.value)
+
+
+def test_what_is_no_json_is_refused(reports, tmp_path):
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(ValueError, match=r"a\.json must be JSON"):
+        load_runs([tmp_path / "a.json"])
+    with pytest.raises(ValueError, match=r"path must end in \.html or \.json, got run\.txt"):
+        reports[0].save("run.txt")
+    with pytest.raises(ValueError, match="runs must hold at least one run"):
+        render_runs([], title="none")
+
+
+def test_figures_draw_what_the_report_holds(reports):
+    figure = Figure()
+    axes = figure.subplots(2, 3).ravel()
+    for report in reports:
+        report.plot_pr(axes[0], label="run")
+        report.plot_precision_at(axes[1])
+        report.plot_recall_at(axes[2])
+        report.plot_precision_within(axes[3])
+        report.plot_map_within(axes[4])
+    reports[0].plot_per_class(axes[5])
+    shown = reports[0].recall_within > 0
+    first, second = axes[0].lines
+    np.testing.assert_array_equal(first.get_xdata(), reports[0].recall_within[shown])
+    np.testing.assert_array_equal(first.get_ydata(), reports[0].precision_within[shown])
+    # readable without colour
+    assert first.get_linestyle() != second.get_linestyle()
+    assert first.get_marker() != second.get_marker()
+    np.testing.assert_array_equal(axes[1].lines[0].get_ydata(), reports[0].rank_curve().precision.expected)
+    np.testing.assert_array_equal(axes[3].lines[1].get_ydata(), reports[1].precision_within)
+    widths = sorted(bar.get_width() for bar in axes[5].patches)
+    assert widths == sorted(reports[0].per_class().average_precision)
+    bars = Figure().subplots()
+    reports[0].plot_distances(bars)
+    assert sum(bar.get_height() for bar in bars.patches) == pytest.approx(2)
+
+
+def test_grid_arguments_are_checked(reports, cases):
+    images = np.zeros((90, 4, 4, 3), np.uint8)
+    arguments = reports[0], *cases[0].arguments()
+    assert len(query_grid(*arguments, images[:20], images).worst) == 4
+    with pytest.raises(ValueError, match="query_images must have one image for each of 20 codes, got 90"):
+        query_grid(*arguments, images, images)
+    with pytest.raises(ValueError, match="database_images must have 1, 3 or 4 channels"):
+        query_grid(*arguments, images[:20], np.zeros((90, 5, 5, 5), np.uint8))
+    with pytest.raises(TypeError, match="query_images must be uint8 or floating point"):
+        query_grid(*arguments, images[:20].astype(np.int32), images)
+    case = cases[0]
+    few = case.query_codes[:5], case.database_codes, case.query_labels[:5], case.database_labels
+    with pytest.raises(ValueError, match="query_codes must be the 20 queries of the report, got 5"):
+        query_grid(reports[0], *few, images[:5], images)
