@@ -232,14 +232,14 @@ def test_pairwise_losses(
     bank = None if columns is None else torch.randn(columns, 9, generator=generator)
     labels = torch.arange(17) % 3
     bank_labels = None if columns is None else torch.arange(columns) % 3
-    arguments = (u, bank, labels, bank_labels, *parameters, with_grad)
+    arguments = (u, bank, labels, bank_labels, *parameters, 0.0, with_grad)
     expect_same(on_cuda(name, *arguments, 0), on_cpu(name, *arguments, 1))
     assert launchers.calls == [f"cuda_{name}"]
 
 
 def test_float64_embeddings_go_to_the_reference(launchers: Launchers) -> None:
     u = torch.randn(17, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
-    arguments = (u, None, torch.arange(17) % 3, None, *MARGINS, True)
+    arguments = (u, None, torch.arange(17) % 3, None, *MARGINS, 0.3, True)
     got, expected = on_cuda("margin_loss", *arguments, 0), on_cpu("margin_loss", *arguments, 1)
     for a, b in zip(got, expected, strict=True):
         torch.testing.assert_close(a, b)

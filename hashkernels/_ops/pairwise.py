@@ -29,12 +29,21 @@ _FLOATS = {torch.float32: "float32", torch.float64: "float64"}
 
 
 class PairLoss(NamedTuple):
-    """A differentiable total and, detached, the two terms that it is the sum of and the pairs behind each."""
+    """A differentiable total and, detached, the terms that it is the sum of and the pairs behind two of them."""
 
     total: Tensor  # scalar, of the dtype of u (float32 for the half types)
-    positive: Tensor  # scalar float64
-    negative: Tensor  # scalar float64
+    terms: Tensor  # float64 [3]: positive and negative pairs, quantization
     num_pairs: Tensor  # int64 [2]: ordered positive and negative pairs
+
+    @property
+    def positive(self) -> Tensor:
+        """The term of the positive pairs, a scalar."""
+        return self.terms[0]
+
+    @property
+    def negative(self) -> Tensor:
+        """The term of the negative pairs, a scalar."""
+        return self.terms[1]
 
 
 def margin_loss(
@@ -45,12 +54,14 @@ def margin_loss(
     negative_margin: float,
     positive_scale: float = 1.0,
     negative_scale: float = 1.0,
+    quantization: float = 0.0,
     bank: Tensor | None = None,
     bank_labels: Tensor | None = None,
     threads: int | None = None,
 ) -> PairLoss:
     """positive_scale * mean over positive pairs of min(0, u_i . v_j - positive_margin)^2 + negative_scale * mean over
-    negative pairs of max(0, u_i . v_j - negative_margin)^2, without the matrix of all pairs.
+    negative pairs of max(0, u_i . v_j - negative_margin)^2, without the matrix of all pairs; plus quantization * sum
+    over all values of (sgn(u) - u)^2, where sgn(0) = -1 and the sign is a constant.
 
     ``u`` is [N, bits]; ``bank`` [M, bits], with its labels, takes the place of v and gets no gradient; without it v is
     u, the pairs i = j are left out, and the gradient runs through both sides. A set without pairs adds 0. Labels come
@@ -58,7 +69,7 @@ def margin_loss(
     second derivative: asking for one raises ``RuntimeError``.
     """
     parameters = (positive_margin, negative_margin, positive_scale, negative_scale)
-    return _pair_loss(_margin_loss, u, labels, bank, bank_labels, parameters, threads)
+    return _pair_loss(_margin_loss, u, labels, bank, bank_labels, parameters, quantization, threads)
 
 
 def likelihood_loss(
@@ -80,7 +91,7 @@ def likelihood_loss(
     the number of its own pairs.
     """
     parameters = (scale, positive_scale, negative_scale, weighted)
-    return _pair_loss(_likelihood_loss, u, labels, bank, bank_labels, parameters, threads)
+    return _pair_loss(_likelihood_loss, u, labels, bank, bank_labels, parameters, 0.0, threads)
 
 
 def cauchy_loss(
@@ -104,7 +115,7 @@ def cauchy_loss(
     length 1 and ``distance_scale`` = bits / 2 it is the loss of Deep Cauchy Hashing.
     """
     parameters = (gamma, distance_scale, min_distance, positive_scale, negative_scale, weighted)
-    return _pair_loss(_cauchy_loss, u, labels, bank, bank_labels, parameters, threads)
+    return _pair_loss(_cauchy_loss, u, labels, bank, bank_labels, parameters, 0.0, threads)
 
 
 def _pair_loss(
@@ -114,6 +125,7 @@ def _pair_loss(
     bank: Tensor | None,
     bank_labels: Tensor | None,
     parameters: tuple[float, ...],
+    quantization: float,
     threads: int | None,
 ) -> PairLoss:
     dtype = u.dtype if bank is None else torch.promote_types(u.dtype, bank.dtype)
@@ -121,15 +133,16 @@ def _pair_loss(
         dtype = torch.float32
     u = u.to(dtype)
     bank = None if bank is None else bank.detach().to(dtype)
+    options = (*parameters, quantization)
     count = thread_argument(threads)
     if torch.is_grad_enabled() and u.requires_grad:
         total, terms, num_pairs = _PairLoss.apply(  # type: ignore[no-untyped-call]
-            op, u, bank, labels, bank_labels, parameters, count
+            op, u, bank, labels, bank_labels, options, count
         )
     else:
-        terms, num_pairs, _ = op(u.detach(), bank, labels, bank_labels, *parameters, False, count)
+        terms, num_pairs, _ = op(u.detach(), bank, labels, bank_labels, *options, False, count)
         total = terms.sum().to(dtype)
-    return PairLoss(total, terms[0], terms[1], num_pairs)
+    return PairLoss(total, terms, num_pairs)
 
 
 class _PairLoss(torch.autograd.Function):
@@ -143,19 +156,20 @@ class _PairLoss(torch.autograd.Function):
         bank: Tensor | None,
         labels: Tensor,
         bank_labels: Tensor | None,
-        parameters: tuple[float, ...],
+        options: tuple[float, ...],
         threads: int,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        terms, num_pairs, grad = op(u, bank, labels, bank_labels, *parameters, True, threads)
+        terms, num_pairs, grad = op(u, bank, labels, bank_labels, *options, True, threads)
         ctx.save_for_backward(grad)
         ctx.mark_non_differentiable(terms, num_pairs)
+        ctx.set_materialize_grads(False)
         return terms.sum().to(u.dtype), terms, num_pairs
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_total: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_total: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
         (grad,) = ctx.saved_tensors
-        return None, grad * grad_total, *(None,) * 5
+        return None, None if grad_total is None else grad * grad_total, *(None,) * 5
 
 
 class _Pairs(NamedTuple):
@@ -199,10 +213,24 @@ def _pairs(u: Tensor, bank: Tensor | None, labels: Tensor, bank_labels: Tensor |
 
 def _results(u: Tensor, with_grad: bool) -> tuple[Tensor, Tensor, Tensor]:
     return (
-        u.new_empty(2, dtype=torch.float64),
+        u.new_empty(3, dtype=torch.float64),
         u.new_empty(2, dtype=torch.int64),
         u.new_empty(tuple(u.shape) if with_grad else (0,)),
     )
+
+
+def _with_sign_error(
+    results: tuple[Tensor, Tensor, Tensor], u: Tensor, quantization: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Adds the third term to the two of the pairs, and its gradient."""
+    terms, num_pairs, grad = results
+    term = terms.new_zeros(1)
+    if quantization:
+        errors, slopes = reference.sign_error(u)
+        term = (quantization * errors).reshape(1)
+        if grad.numel():
+            grad.add_(slopes, alpha=quantization)
+    return torch.cat((terms, term)), num_pairs, grad
 
 
 def _define(name: str, parameters: str, fallback: Callable[..., tuple[Tensor, Tensor, Tensor]]) -> Any:
@@ -212,11 +240,12 @@ def _define(name: str, parameters: str, fallback: Callable[..., tuple[Tensor, Te
     def cpu(
         u: Tensor, bank: Tensor | None, labels: Tensor, bank_labels: Tensor | None, *rest: Any
     ) -> tuple[Tensor, Tensor, Tensor]:
-        *parameters, with_grad, threads = rest
+        *parameters, quantization, with_grad, threads = rest
         pairs = _pairs(u, bank, labels, bank_labels)
-        kernel = _loader.cpu_kernel(name)
-        if kernel is None:
-            return fallback(pairs.u, bank, labels, bank_labels, *parameters, with_grad)
+        kernel, sign_error = _loader.cpu_kernel(name), _loader.cpu_kernel("sign_error")
+        if kernel is None or sign_error is None:
+            results = fallback(pairs.u, bank, labels, bank_labels, *parameters, with_grad)
+            return _with_sign_error(results, pairs.u, quantization)
         terms, num_pairs, grad = _results(u, with_grad)
         kernel(
             pairs.u.data_ptr(),
@@ -228,16 +257,26 @@ def _define(name: str, parameters: str, fallback: Callable[..., tuple[Tensor, Te
             grad.data_ptr() if with_grad else 0,
             thread_count(threads),
         )
+        sign_error(
+            pairs.u.data_ptr(),
+            _FLOATS[u.dtype],
+            *pairs.u.shape,
+            row_stride(pairs.u),
+            quantization,
+            terms.data_ptr() + 2 * terms.itemsize,
+            grad.data_ptr() if with_grad else 0,
+        )
         return terms, num_pairs, grad
 
     def cuda(
         u: Tensor, bank: Tensor | None, labels: Tensor, bank_labels: Tensor | None, *rest: Any
     ) -> tuple[Tensor, Tensor, Tensor]:
-        *parameters, with_grad, _ = rest
+        *parameters, quantization, with_grad, _ = rest
         pairs = _pairs(u, bank, labels, bank_labels)
         kernel, size = _loader.cuda_kernel(f"cuda_{name}"), _loader.cuda_kernel(f"cuda_{name}_workspace")
         if kernel is None or size is None or u.dtype != torch.float32:
-            return fallback(pairs.u, bank, labels, bank_labels, *parameters, with_grad)
+            results = fallback(pairs.u, bank, labels, bank_labels, *parameters, with_grad)
+            return _with_sign_error(results, pairs.u, quantization)
         terms, num_pairs, grad = _results(u, with_grad)
         space = workspace(u, size(u.shape[0], pairs.columns.shape[0], u.shape[1], with_grad))
         kernel(
@@ -250,14 +289,14 @@ def _define(name: str, parameters: str, fallback: Callable[..., tuple[Tensor, Te
             space.data_ptr(),
             *cuda_arguments(u),
         )
-        return terms, num_pairs, grad
+        return _with_sign_error((terms[:2], num_pairs, grad), pairs.u, quantization)
 
     def fake(u: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
         return _results(u, rest[-2])
 
     return define(
-        f"{name}(Tensor u, Tensor? bank, Tensor labels, Tensor? bank_labels, {parameters}, bool with_grad, int threads)"
-        " -> (Tensor, Tensor, Tensor)",
+        f"{name}(Tensor u, Tensor? bank, Tensor labels, Tensor? bank_labels, {parameters}, float quantization, "
+        "bool with_grad, int threads) -> (Tensor, Tensor, Tensor)",
         cpu=cpu,
         cuda=cuda,
         fake=fake,

@@ -13,6 +13,7 @@ from hashkernels.reference.pairwise import (
     margin_loss,
     pair_cauchy,
     pair_likelihood,
+    sign_error,
 )
 from hashkernels.reference.retrieval import index_order_precision, retrieval_counts
 from hashkernels.reference.search import hamming_distance, range_search, topk
@@ -30,6 +31,7 @@ __all__ = [
     "pair_likelihood",
     "range_search",
     "retrieval_counts",
+    "sign_error",
     "slice_codes",
     "topk",
     "unpack_codes",
