@@ -13,6 +13,8 @@ import hashkernels as hk
 from .harness import OURS, Case, Trial
 from .limits import READ
 
+_TORCH_PART = 10  # torch is so slow that it packs a part of the rows, and its time is scaled
+
 
 def _torch_pack(x: torch.Tensor) -> torch.Tensor:
     powers = 2 ** torch.arange(7, -1, -1)
@@ -29,13 +31,15 @@ def build(rows: int, bits: int, dtype: str) -> Trial:
     if "numpy" in _contenders(dtype):
         array = tensor.numpy()
         contenders["numpy"] = lambda: np.packbits(array > 0, axis=1)
-    contenders["torch"] = lambda: _torch_pack(tensor)
+    few = tensor[: rows // _TORCH_PART]
+    contenders["torch"] = lambda: _torch_pack(few)
 
     def check(results: Mapping[str, Any]) -> None:
         for name, result in results.items():
-            np.testing.assert_array_equal(np.asarray(result), expected, err_msg=name)
+            wanted = expected[: len(few)] if name == "torch" else expected
+            np.testing.assert_array_equal(np.asarray(result), wanted, err_msg=name)
 
-    return Trial(contenders, check)
+    return Trial(contenders, check, {"torch": len(few) / rows})
 
 
 def _contenders(dtype: str) -> tuple[str, ...]:
