@@ -6,7 +6,13 @@ CXX_SOURCES = $(shell git ls-files 'csrc/*.cpp' 'csrc/*.hpp' 'csrc/*.h' 'csrc/*.
 
 FUZZ_SECONDS ?= 5
 
-.PHONY: help install test fuzz cpp-test arm-test lint format typecheck bench bench-check check
+SANITIZE_FLAGS = -DHASHKERNELS_CUDA=OFF -DHASHKERNELS_BUILD_PYTHON=OFF -DHASHKERNELS_BUILD_TESTS=ON -DHASHKERNELS_WERROR=ON
+
+# What the thread sanitizer looks at: the pool, and every kernel that splits its work over threads. The scalar and AVX2
+# kernels split it like the others do.
+THREADED_TESTS = ParallelFor*:*Thread*:*scalar*:*avx2*
+
+.PHONY: help install test fuzz cpp-test sanitize arm-test lint format typecheck bench bench-check check
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -25,6 +31,14 @@ cpp-test:  ## C++ tests under every instruction set of this machine (needs Googl
 	cmake -S . -B $(BUILD) -G Ninja -DHASHKERNELS_BUILD_PYTHON=OFF -DHASHKERNELS_BUILD_TESTS=ON -DHASHKERNELS_WERROR=ON $(CMAKE_FLAGS)
 	cmake --build $(BUILD)
 	ctest --test-dir $(BUILD) --output-on-failure
+
+sanitize:  ## C++ tests under the address and undefined-behaviour sanitizers, then the threaded ones under that for threads
+	cmake -S . -B build/address -G Ninja -DHASHKERNELS_SANITIZE=address,undefined $(SANITIZE_FLAGS)
+	cmake --build build/address --target hashkernels_tests
+	build/address/csrc/tests/hashkernels_tests --gtest_brief=1
+	cmake -S . -B build/thread -G Ninja -DHASHKERNELS_SANITIZE=thread $(SANITIZE_FLAGS)
+	cmake --build build/thread --target hashkernels_tests
+	TSAN_OPTIONS=die_after_fork=0 build/thread/csrc/tests/hashkernels_tests --gtest_brief=1 --gtest_filter='$(THREADED_TESTS)'
 
 arm-test:  ## C++ tests of the NEON kernels, cross-compiled and emulated (needs g++-aarch64-linux-gnu, qemu-user, libgtest-dev)
 	cmake -S . -B build/arm -G Ninja -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64-linux-gnu.cmake -DHASHKERNELS_CUDA=OFF \

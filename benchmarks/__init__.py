@@ -7,8 +7,20 @@ from __future__ import annotations
 
 from . import distance, evaluation, losses, margin_loss, metrics, packing, search, surrogate
 from .harness import Case, Measurement, Trial, environment, measure, thread_limit
+from .limits import machine_limits
+from .search import data_set_cases
 
-__all__ = ["CASES", "Case", "Measurement", "Trial", "environment", "measure", "thread_limit"]
+__all__ = [
+    "CASES",
+    "Case",
+    "Measurement",
+    "Trial",
+    "data_set_cases",
+    "environment",
+    "machine_limits",
+    "measure",
+    "thread_limit",
+]
 
 CASES: tuple[Case, ...] = (
     *packing.CASES,

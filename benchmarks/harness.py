@@ -35,24 +35,29 @@ class Case:
     """A benchmark at one size.
 
     ``build`` makes the trial from the size, one for timing (``full``) and one to check the code fast (``quick``), with
-    a function for each of ``contenders``. ``work`` says how many units (pairs, bytes, ...) a size stands for.
+    a function for each of ``contenders``. ``work`` says how many units (pairs, bytes, ...) a size stands for, and
+    ``bounds`` how much of what a machine has limits for (see limits.py) it cannot do without. ``target`` marks a case
+    that the library has a goal for.
     """
 
     family: str
     contenders: tuple[str, ...]
     build: Callable[..., Trial]
-    full: Mapping[str, int]
-    quick: Mapping[str, int]
+    full: Mapping[str, Any]
+    quick: Mapping[str, Any]
     unit: str
     work: Callable[..., float]
+    bounds: Mapping[str, Callable[..., float]] = field(default_factory=dict)
+    target: bool = True
     title: str = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "title", self.title_at(self.full))
 
-    def title_at(self, size: Mapping[str, int]) -> str:
+    def title_at(self, size: Mapping[str, Any]) -> str:
         """The family and a size, for people."""
-        return f"{self.family}: " + ", ".join(f"{name} {value:,}" for name, value in size.items())
+        shown = {name: f"{value:,}" if isinstance(value, int) else value for name, value in size.items()}
+        return f"{self.family}: " + ", ".join(f"{name} {value}" for name, value in shown.items())
 
     def trial(self, *, quick: bool = False) -> Trial:
         """The case with its inputs, every result checked."""
@@ -68,13 +73,14 @@ class Measurement:
 
     case: str
     family: str
-    size: Mapping[str, int]
+    size: Mapping[str, Any]
     threads: int
     seconds: Mapping[str, float]
     fastest: Mapping[str, float]
     slowest: Mapping[str, float]
     rate: float
     unit: str
+    share_of_limit: Mapping[str, float]  # of each limit that bounds the case, how much ours reaches
 
     def ratio(self, contender: str) -> float:
         """How many times as long as ours the contender takes."""
@@ -109,8 +115,16 @@ def thread_limit(threads: int) -> Iterator[None]:
         hk.set_num_threads(before)
 
 
-def measure(case: Case, *, threads: int, seconds: float = 1.0, quick: bool = False) -> Measurement:
-    """Time the contenders of a case in turn, for about ``seconds`` each and at least three rounds."""
+def measure(
+    case: Case,
+    *,
+    threads: int,
+    seconds: float = 1.0,
+    quick: bool = False,
+    limits: Mapping[str, float] | None = None,
+) -> Measurement:
+    """Time the contenders of a case in turn, for about ``seconds`` each and at least three rounds; ``limits`` are those
+    of ``machine_limits`` on as many threads."""
     with thread_limit(threads):
         trial = case.trial(quick=quick)
         times: dict[str, list[float]] = {name: [] for name in trial.contenders}
@@ -134,6 +148,9 @@ def measure(case: Case, *, threads: int, seconds: float = 1.0, quick: bool = Fal
         slowest={name: max(values) for name, values in times.items()},
         rate=case.work(**size) / medians[OURS],
         unit=case.unit,
+        share_of_limit={
+            name: amount(**size) / medians[OURS] / limits[name] for name, amount in case.bounds.items() if limits
+        },
     )
 
 
@@ -149,7 +166,7 @@ def environment() -> dict[str, Any]:
     with open("/proc/cpuinfo") as lines:
         models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     versions = {}
-    for package in ("torch", "numpy", "faiss-cpu", "torchmetrics"):
+    for package in ("torch", "numpy", "faiss-cpu", "usearch", "torchmetrics", "pytorch-metric-learning"):
         with contextlib.suppress(PackageNotFoundError):
             versions[package] = version(package)
     return {**hk.info().to_dict(), "cpu": models[0] if models else platform.machine(), "versions": versions}

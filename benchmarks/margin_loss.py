@@ -10,6 +10,7 @@ import torch
 from hashkernels.losses import ECMLoss
 
 from .harness import OURS, Case, Trial
+from .limits import MULTIPLY_ADD
 
 
 def _eager(u: torch.Tensor, labels: torch.Tensor, alpha: float, *, select: bool) -> torch.Tensor:
@@ -71,6 +72,8 @@ CASES = tuple(
         {"batch": 32, "bits": 64, "classes": 10},
         "pairs",
         lambda batch, **_: batch * batch,
+        # Inner products of each unordered pair once, and the gradients of both its items.
+        bounds={MULTIPLY_ADD: lambda batch, bits, **_: 1.5 * batch * batch * bits},
     )
     for batch in (64, 256, 1024, 4096)
 )

@@ -260,6 +260,16 @@ def cauchy_loss(
     grad: int,
     threads: int,
 ) -> None: ...
+def sign_error(
+    u: int,
+    dtype_code: str,
+    num_rows: int,
+    bits: int,
+    row_stride: int,
+    scale: float,
+    out_term: int,
+    grad: int,
+) -> None: ...
 def cuda_pack_codes(
     src: int,
     dtype_code: str,

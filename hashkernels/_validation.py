@@ -113,9 +113,14 @@ def check_embeddings(name: str, value: Any, bits: int | None = None) -> torch.Te
         raise TypeError(f"{name} must be floating point, got {tensor.dtype}")
     if bits is not None and tensor.shape[1] != bits:
         raise ValueError(f"{name} must have shape [N, {bits}], got {tuple(tensor.shape)}")
-    if value_checks_enabled(tensor) and bool(torch.isnan(tensor.detach()).any()):
+    if value_checks_enabled(tensor) and _has_nan(tensor.detach()):
         raise ValueError(f"{name} must not contain NaN")
     return tensor
+
+
+def _has_nan(values: torch.Tensor) -> bool:
+    # A NaN makes the sum one, in a single pass; so do infinities of both signs, and only then each value is looked at.
+    return math.isnan(values.sum().item()) and bool(torch.isnan(values).any())
 
 
 def check_labels(

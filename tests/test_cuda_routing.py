@@ -266,7 +266,7 @@ def test_pairwise_losses(
     bank = None if columns is None else torch.randn(columns, 9, generator=generator)
     labels = torch.arange(17) % 3
     bank_labels = None if columns is None else torch.arange(columns) % 3
-    arguments = (u, bank, labels, bank_labels, *parameters, with_grad)
+    arguments = (u, bank, labels, bank_labels, *parameters, 0.0, with_grad)
     expect_same(on_cuda(name, *arguments, 0, "auto"), on_cpu(name, *arguments, 1, "auto"))
     assert launchers.calls == [f"cuda_{name}"]
 
@@ -278,8 +278,8 @@ def test_half_types_reach_the_kernel_as_they_are(launchers: Launchers, kinds: tu
         torch.randn(n, 8, generator=generator).to(getattr(torch, kind)) for n, kind in zip((7, 9), kinds, strict=True)
     )
     labels, bank_labels = torch.arange(7) % 3, torch.arange(9) % 3
-    got = on_cuda("margin_loss", u, bank, labels, bank_labels, *MARGINS, True, 0, "auto")
-    expect_same(got, on_cpu("margin_loss", u.float(), bank.float(), labels, bank_labels, *MARGINS, True, 1, "auto"))
+    got = on_cuda("margin_loss", u, bank, labels, bank_labels, *MARGINS, 0.0, True, 0, "auto")
+    expect_same(got, on_cpu("margin_loss", u.float(), bank.float(), labels, bank_labels, *MARGINS, 0.0, True, 1, "auto"))
     assert got[2].dtype == torch.float32
 
 
@@ -287,7 +287,7 @@ def test_precision_chooses_the_path(launchers: Launchers) -> None:
     labels = torch.arange(65) % 3
     u = torch.ones(65, 4)
     for rows, precision in ((64, "auto"), (65, "auto"), (64, "split"), (65, "float32")):
-        on_cuda("margin_loss", u[:rows], None, labels[:rows], None, *MARGINS, False, 0, precision)
+        on_cuda("margin_loss", u[:rows], None, labels[:rows], None, *MARGINS, 0.0, False, 0, precision)
     assert launchers.splits == [False, True, True, False]
     with pytest.raises(ValueError, match="precision must be one of auto, float32, split, got 'half'"):
         _ops.margin_loss(u, labels, positive_margin=1, negative_margin=0, precision="half")
@@ -295,7 +295,7 @@ def test_precision_chooses_the_path(launchers: Launchers) -> None:
 
 def test_float64_embeddings_go_to_the_reference(launchers: Launchers) -> None:
     u = torch.randn(17, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
-    arguments = (u, None, torch.arange(17) % 3, None, *MARGINS, True)
+    arguments = (u, None, torch.arange(17) % 3, None, *MARGINS, 0.3, True)
     got, expected = on_cuda("margin_loss", *arguments, 0, "auto"), on_cpu("margin_loss", *arguments, 1, "auto")
     for a, b in zip(got, expected, strict=True):
         torch.testing.assert_close(a, b)

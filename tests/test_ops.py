@@ -61,9 +61,9 @@ def op_calls() -> dict[str, tuple[Any, tuple[Any, ...]]]:
         "retrieval_counts": (ops.retrieval_counts, (queries, database, ids[:3], ids, 0)),
         "retrieval_counts_words": (ops.retrieval_counts, (queries, database, words[:3], words, 0)),
         "index_order_precision": (ops.index_order_precision, (queries, database, ids[:3], ids, [1, 5, 20], 0)),
-        "margin_loss": (ops.margin_loss, (u, None, ids, None, *margins, True, 0, "auto")),
-        "margin_loss_value": (ops.margin_loss, (u, None, words, None, *margins, False, 0, "auto")),
-        "margin_loss_bank": (ops.margin_loss, (u[:5], u, ids[:5], ids, *margins, True, 0, "auto")),
+        "margin_loss": (ops.margin_loss, (u, None, ids, None, *margins, 0.0, True, 0, "auto")),
+        "margin_loss_value": (ops.margin_loss, (u, None, words, None, *margins, 0.1, False, 0, "auto")),
+        "margin_loss_bank": (ops.margin_loss, (u[:5], u, ids[:5], ids, *margins, 0.1, True, 0, "auto")),
     }
 
 
@@ -242,6 +242,29 @@ def test_terms_are_detached_and_nothing_is_kept_without_a_gradient(isa: str) -> 
     with torch.no_grad():
         assert not _ops.margin_loss(u, labels, **MARGINS).total.requires_grad
     torch.testing.assert_close(loss.total.detach(), (loss.positive + loss.negative).float())
+
+
+@pytest.mark.parametrize("banked", [False, True])
+@pytest.mark.parametrize("bits", [1, 7, 8, 65])
+def test_quantization_is_the_squared_distance_to_the_signs(isa: str, bits: int, banked: bool) -> None:
+    generator = torch.Generator().manual_seed(bits)
+    values = torch.randn(9, bits, generator=generator, dtype=torch.float64)
+    values[0, 0] = 0.0
+    labels = torch.arange(9) % 3
+    bank = {"bank": torch.ones(4, bits), "bank_labels": torch.arange(4) % 3} if banked else {}
+    error = values - torch.where(values > 0, 1.0, -1.0)
+    for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 1e-5)):
+        results = []
+        for quantization in (0.0, 0.3):
+            u = values.to(dtype).requires_grad_()
+            loss = _ops.margin_loss(u, labels, quantization=quantization, **bank, **MARGINS)
+            results.append((loss, torch.autograd.grad(loss.total, u)[0]))
+        (without, own), (loss, gradient) = results
+        assert without.terms[2] == 0
+        assert torch.equal(loss.terms[:2], without.terms[:2])
+        torch.testing.assert_close(loss.terms[2], 0.3 * error.square().sum(), rtol=tolerance, atol=0)
+        torch.testing.assert_close(loss.total, loss.terms.sum().to(dtype))
+        torch.testing.assert_close((gradient - own).double(), 0.6 * error, rtol=0, atol=10 * tolerance)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -183,9 +183,9 @@ def op_calls() -> dict[str, tuple[Any, tuple[Any, ...]]]:
     calls = {}
     for name, op in (("likelihood", ops.likelihood_loss), ("cauchy", ops.cauchy_loss)):
         parameters = tuple(LOSSES[name][1].values())
-        calls[name] = (op, (u, None, ids, None, *parameters, True, True, 0, "auto"))
-        calls[f"{name}_value"] = (op, (u, None, words, None, *parameters, False, False, 0, "auto"))
-        calls[f"{name}_bank"] = (op, (u[:5], u, ids[:5], ids, *parameters, False, True, 0, "auto"))
+        calls[name] = (op, (u, None, ids, None, *parameters, True, 0.1, True, 0, "auto"))
+        calls[f"{name}_value"] = (op, (u, None, words, None, *parameters, False, 0.1, False, 0, "auto"))
+        calls[f"{name}_bank"] = (op, (u[:5], u, ids[:5], ids, *parameters, False, 0.0, True, 0, "auto"))
     return calls
 
 

@@ -35,16 +35,21 @@ void run_typed(const Arguments& args, const Loss& loss, Kernel kernel) {
   address<int64_t>(args.out_counts)[1] = result.negative_pairs;
 }
 
-// kernel(u, v, ...) for the element type that `dtype_code` names.
-template <class Loss, class Kernel>
-void run(const std::string& dtype_code, const Arguments& args, const Loss& loss, Kernel kernel) {
+// function(T{}) for the element type T that `dtype_code` names.
+template <class Function>
+void with_type(const std::string& dtype_code, Function function) {
   if (dtype_code == "float32") {
-    run_typed<float>(args, loss, kernel);
+    function(float{});
   } else if (dtype_code == "float64") {
-    run_typed<double>(args, loss, kernel);
+    function(double{});
   } else {
     throw pybind11::value_error("dtype_code must be float32 or float64, got " + dtype_code);
   }
+}
+
+template <class Loss, class Kernel>
+void run(const std::string& dtype_code, const Arguments& args, const Loss& loss, Kernel kernel) {
+  with_type(dtype_code, [&](auto zero) { run_typed<decltype(zero)>(args, loss, kernel); });
 }
 
 Labels labels(uintptr_t data, int words) { return {address<const void>(data), words}; }
@@ -116,6 +121,15 @@ void register_pairwise(pybind11::module_& module) {
                          threads};
     const CauchyLoss loss{gamma, distance_scale, min_distance, positive_scale, negative_scale, mean_of(weighted)};
     run(dtype_code, args, loss, [](auto&&... arguments) { return cauchy_loss(arguments...); });
+  });
+  module.def("sign_error", [](uintptr_t u, const std::string& dtype_code, int64_t num_rows, int64_t bits,
+                              int64_t row_stride, double scale, uintptr_t out_term, uintptr_t grad) {
+    with_type(dtype_code, [&](auto zero) {
+      using T = decltype(zero);
+      const Embeddings<T> rows{address<const T>(u), num_rows, row_stride};
+      const pybind11::gil_scoped_release release;
+      *address<double>(out_term) = sign_error(rows, bits, scale, address<T>(grad));
+    });
   });
 }
 

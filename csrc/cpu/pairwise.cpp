@@ -98,6 +98,33 @@ Status cauchy_loss(const Embeddings<T>& u, const Embeddings<T>& v, int64_t bits,
                        {loss.negative_scale, loss.distance_scale}, loss.mean, result, grad, num_threads);
 }
 
+template <class T>
+double sign_error(const Embeddings<T>& u, int64_t bits, double scale, T* grad) noexcept {
+  if (scale == 0) return 0;
+  constexpr int kSums = 8;  // of their own, so that they can be added side by side
+  double sums[kSums] = {};
+  const T slope = static_cast<T>(2 * scale);
+  for (int64_t r = 0; r < u.num_rows; ++r) {
+    const T* row = u.data + r * u.stride;
+    T* out = grad == nullptr ? nullptr : grad + r * bits;
+    const auto add = [&](int64_t bit, int sum) {
+      const T error = row[bit] > 0 ? row[bit] - 1 : row[bit] + 1;
+      sums[sum] += static_cast<double>(error) * error;
+      if (out != nullptr) out[bit] += slope * error;
+    };
+    int64_t bit = 0;
+    for (; bit + kSums <= bits; bit += kSums) {
+      for (int i = 0; i < kSums; ++i) add(bit + i, i);
+    }
+    for (int i = 0; bit + i < bits; ++i) add(bit + i, i);
+  }
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  return scale * total;
+}
+
+template double sign_error<float>(const Embeddings<float>&, int64_t, double, float*) noexcept;
+template double sign_error<double>(const Embeddings<double>&, int64_t, double, double*) noexcept;
 template Status margin_loss<float>(const Embeddings<float>&, const Embeddings<float>&, int64_t, Labels, Labels,
                                    const MarginLoss&, PairwiseResult*, float*, int) noexcept;
 template Status margin_loss<double>(const Embeddings<double>&, const Embeddings<double>&, int64_t, Labels, Labels,

@@ -15,6 +15,8 @@ LIBRARY = torch.library.Library("hashkernels", "DEF")  # type: ignore[no-untyped
 # A CUDA op whose workspace would be larger works on one part of the queries after another.
 MAX_WORKSPACE_VALUES = 1 << 25
 
+_PLAIN = (Tensor, torch.nn.Parameter)
+
 _num_threads: int | None = None
 
 
@@ -42,13 +44,37 @@ def thread_count(threads: int) -> int:
 def define(
     schema: str, *, cpu: Callable[..., Any], fake: Callable[..., Any], cuda: Callable[..., Any] | None = None
 ) -> Any:
-    """Register ``hashkernels::<schema>`` with its implementations and return the callable op."""
+    """Register ``hashkernels::<schema>`` with its implementations and return what calls it.
+
+    Where nothing but the CPU implementation could run, it is called without a walk through the dispatcher, which takes
+    longer than a kernel does on few items.
+    """
     name = schema.partition("(")[0]
     LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))  # type: ignore[no-untyped-call]
     LIBRARY.impl(name, cpu, "CPU")  # type: ignore[no-untyped-call]
     LIBRARY.impl(name, cpu if cuda is None else cuda, "CUDA")  # type: ignore[no-untyped-call]
     torch.library.register_fake(f"hashkernels::{name}", fake, lib=LIBRARY)
-    return getattr(torch.ops.hashkernels, name).default
+    op = getattr(torch.ops.hashkernels, name).default
+
+    def call(*arguments: Any) -> Any:
+        if torch.compiler.is_compiling() or not _are_plain(arguments):
+            return op(*arguments)
+        return cpu(*arguments)
+
+    return call
+
+
+def _are_plain(arguments: tuple[Any, ...]) -> bool:
+    """Whether all tensors are ordinary ones in host memory, and nobody is to see the call of an op."""
+    if (
+        torch._C._len_torch_dispatch_stack()
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or torch._C._get_tracing_state() is not None
+    ):
+        return False
+    return all(
+        argument.is_cpu and type(argument) in _PLAIN for argument in arguments if isinstance(argument, torch.Tensor)
+    )
 
 
 def rows(name: str, tensor: Tensor, *dtypes: torch.dtype) -> Tensor:

@@ -33,12 +33,21 @@ _SPLIT_FROM_PAIRS = 64 * 64  # one tile, which takes no longer in float32
 
 
 class PairLoss(NamedTuple):
-    """A differentiable total and, detached, the two terms that it is the sum of and the pairs behind each."""
+    """A differentiable total and, detached, the terms that it is the sum of and the pairs behind two of them."""
 
     total: Tensor  # scalar, of the dtype of u (float32 for the half types)
-    positive: Tensor  # scalar float64
-    negative: Tensor  # scalar float64
+    terms: Tensor  # float64 [3]: positive and negative pairs, quantization
     num_pairs: Tensor  # int64 [2]: ordered positive and negative pairs
+
+    @property
+    def positive(self) -> Tensor:
+        """The term of the positive pairs, a scalar."""
+        return self.terms[0]
+
+    @property
+    def negative(self) -> Tensor:
+        """The term of the negative pairs, a scalar."""
+        return self.terms[1]
 
 
 def margin_loss(
@@ -49,13 +58,15 @@ def margin_loss(
     negative_margin: float,
     positive_scale: float = 1.0,
     negative_scale: float = 1.0,
+    quantization: float = 0.0,
     bank: Tensor | None = None,
     bank_labels: Tensor | None = None,
     threads: int | None = None,
     precision: str = "auto",
 ) -> PairLoss:
     """positive_scale * mean over positive pairs of min(0, u_i . v_j - positive_margin)^2 + negative_scale * mean over
-    negative pairs of max(0, u_i . v_j - negative_margin)^2, without the matrix of all pairs.
+    negative pairs of max(0, u_i . v_j - negative_margin)^2, without the matrix of all pairs; plus quantization * sum
+    over all values of (sgn(u) - u)^2, where sgn(0) = -1 and the sign is a constant.
 
     ``u`` is [N, bits]; ``bank`` [M, bits], with its labels, takes the place of v and gets no gradient; without it v is
     u, the pairs i = j are left out, and the gradient runs through both sides. A set without pairs adds 0. Labels come
@@ -68,7 +79,7 @@ def margin_loss(
     with the matrix of all pairs. A CPU computes in the type of its inputs, whatever ``precision`` says.
     """
     parameters = (positive_margin, negative_margin, positive_scale, negative_scale)
-    return _pair_loss(_margin_loss, u, labels, bank, bank_labels, parameters, threads, precision)
+    return _pair_loss(_margin_loss, u, labels, bank, bank_labels, parameters, quantization, threads, precision)
 
 
 def likelihood_loss(
@@ -91,7 +102,7 @@ def likelihood_loss(
     the number of its own pairs.
     """
     parameters = (scale, positive_scale, negative_scale, weighted)
-    return _pair_loss(_likelihood_loss, u, labels, bank, bank_labels, parameters, threads, precision)
+    return _pair_loss(_likelihood_loss, u, labels, bank, bank_labels, parameters, 0.0, threads, precision)
 
 
 def cauchy_loss(
@@ -116,7 +127,7 @@ def cauchy_loss(
     length 1 and ``distance_scale`` = bits / 2 it is the loss of Deep Cauchy Hashing.
     """
     parameters = (gamma, distance_scale, min_distance, positive_scale, negative_scale, weighted)
-    return _pair_loss(_cauchy_loss, u, labels, bank, bank_labels, parameters, threads, precision)
+    return _pair_loss(_cauchy_loss, u, labels, bank, bank_labels, parameters, 0.0, threads, precision)
 
 
 def _pair_loss(
@@ -126,6 +137,7 @@ def _pair_loss(
     bank: Tensor | None,
     bank_labels: Tensor | None,
     parameters: tuple[float, ...],
+    quantization: float,
     threads: int | None,
     precision: str,
 ) -> PairLoss:
@@ -137,15 +149,16 @@ def _pair_loss(
         u = u.to(dtype)
         bank = None if bank is None else bank.to(dtype)
     bank = None if bank is None else bank.detach()
+    numbers = (*parameters, quantization)
     options = (thread_argument(threads), precision)
     if torch.is_grad_enabled() and u.requires_grad:
         total, terms, num_pairs = _PairLoss.apply(  # type: ignore[no-untyped-call]
-            op, u, bank, labels, bank_labels, parameters, options
+            op, u, bank, labels, bank_labels, numbers, options
         )
     else:
-        terms, num_pairs, _ = op(u.detach(), bank, labels, bank_labels, *parameters, False, *options)
+        terms, num_pairs, _ = op(u.detach(), bank, labels, bank_labels, *numbers, False, *options)
         total = terms.sum().to(dtype)
-    return PairLoss(total, terms[0], terms[1], num_pairs)
+    return PairLoss(total, terms, num_pairs)
 
 
 class _PairLoss(torch.autograd.Function):
@@ -159,20 +172,21 @@ class _PairLoss(torch.autograd.Function):
         bank: Tensor | None,
         labels: Tensor,
         bank_labels: Tensor | None,
-        parameters: tuple[float, ...],
+        numbers: tuple[float, ...],
         options: tuple[int, str],
     ) -> tuple[Tensor, Tensor, Tensor]:
-        terms, num_pairs, grad = op(u, bank, labels, bank_labels, *parameters, True, *options)
+        terms, num_pairs, grad = op(u, bank, labels, bank_labels, *numbers, True, *options)
         ctx.save_for_backward(grad)
         ctx.dtype = u.dtype
         ctx.mark_non_differentiable(terms, num_pairs)
+        ctx.set_materialize_grads(False)
         return terms.sum().to(grad.dtype), terms, num_pairs
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_total: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_total: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
         (grad,) = ctx.saved_tensors
-        return None, (grad * grad_total).to(ctx.dtype), *(None,) * 5
+        return None, None if grad_total is None else (grad * grad_total).to(ctx.dtype), *(None,) * 5
 
 
 class _Pairs(NamedTuple):
@@ -218,10 +232,24 @@ def _pairs(
 
 def _results(u: Tensor, with_grad: bool) -> tuple[Tensor, Tensor, Tensor]:
     return (
-        u.new_empty(2, dtype=torch.float64),
+        u.new_empty(3, dtype=torch.float64),
         u.new_empty(2, dtype=torch.int64),
         u.new_empty(tuple(u.shape) if with_grad else (0,), dtype=u.dtype if u.dtype in _FLOATS else torch.float32),
     )
+
+
+def _with_sign_error(
+    results: tuple[Tensor, Tensor, Tensor], u: Tensor, quantization: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Adds the third term to the two of the pairs, and its gradient."""
+    terms, num_pairs, grad = results
+    term = terms.new_zeros(1)
+    if quantization:
+        errors, slopes = reference.sign_error(u if u.dtype in _FLOATS else u.float())
+        term = (quantization * errors).reshape(1)
+        if grad.numel():
+            grad.add_(slopes, alpha=quantization)
+    return torch.cat((terms, term)), num_pairs, grad
 
 
 def _define(name: str, parameters: str, fallback: Callable[..., tuple[Tensor, Tensor, Tensor]]) -> Any:
@@ -231,11 +259,12 @@ def _define(name: str, parameters: str, fallback: Callable[..., tuple[Tensor, Te
     def cpu(
         u: Tensor, bank: Tensor | None, labels: Tensor, bank_labels: Tensor | None, *rest: Any
     ) -> tuple[Tensor, Tensor, Tensor]:
-        *parameters, with_grad, threads, _ = rest
+        *parameters, quantization, with_grad, threads, _ = rest
         pairs = _pairs(u, bank, labels, bank_labels, (u.dtype,) if u.dtype in _FLOATS else _FLOATS)
-        kernel = _loader.cpu_kernel(name)
-        if kernel is None:
-            return fallback(pairs.u, bank, labels, bank_labels, *parameters, with_grad)
+        kernel, sign_error = _loader.cpu_kernel(name), _loader.cpu_kernel("sign_error")
+        if kernel is None or sign_error is None:
+            results = fallback(pairs.u, bank, labels, bank_labels, *parameters, with_grad)
+            return _with_sign_error(results, pairs.u, quantization)
         terms, num_pairs, grad = _results(u, with_grad)
         kernel(
             pairs.u.data_ptr(),
@@ -247,18 +276,28 @@ def _define(name: str, parameters: str, fallback: Callable[..., tuple[Tensor, Te
             grad.data_ptr() if with_grad else 0,
             thread_count(threads),
         )
+        sign_error(
+            pairs.u.data_ptr(),
+            _FLOATS[u.dtype],
+            *pairs.u.shape,
+            row_stride(pairs.u),
+            quantization,
+            terms.data_ptr() + 2 * terms.itemsize,
+            grad.data_ptr() if with_grad else 0,
+        )
         return terms, num_pairs, grad
 
     def cuda(
         u: Tensor, bank: Tensor | None, labels: Tensor, bank_labels: Tensor | None, *rest: Any
     ) -> tuple[Tensor, Tensor, Tensor]:
-        *parameters, with_grad, _, precision = rest
+        *parameters, quantization, with_grad, _, precision = rest
         kernel, size = _loader.cuda_kernel(f"cuda_{name}"), _loader.cuda_kernel(f"cuda_{name}_workspace")
         if kernel is None or size is None or u.dtype == torch.float64:
             dtype = u.dtype if u.dtype in _FLOATS else torch.float32
             u, bank = u.to(dtype), None if bank is None else bank.to(dtype)
             pairs = _pairs(u, bank, labels, bank_labels, (dtype,))
-            return fallback(pairs.u, bank, labels, bank_labels, *parameters, with_grad)
+            results = fallback(pairs.u, bank, labels, bank_labels, *parameters, with_grad)
+            return _with_sign_error(results, pairs.u, quantization)
         pairs = _pairs(u, bank, labels, bank_labels, _ON_CUDA)
         num_rows, num_columns, bits = u.shape[0], pairs.columns.shape[0], u.shape[1]
         terms, num_pairs, grad = _results(u, with_grad)
@@ -284,14 +323,14 @@ def _define(name: str, parameters: str, fallback: Callable[..., tuple[Tensor, Te
             space.data_ptr(),
             *cuda_arguments(u),
         )
-        return terms, num_pairs, grad
+        return _with_sign_error((terms[:2], num_pairs, grad), pairs.u, quantization)
 
     def fake(u: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
         return _results(u, rest[-3])
 
     return define(
-        f"{name}(Tensor u, Tensor? bank, Tensor labels, Tensor? bank_labels, {parameters}, bool with_grad, int threads,"
-        " str precision) -> (Tensor, Tensor, Tensor)",
+        f"{name}(Tensor u, Tensor? bank, Tensor labels, Tensor? bank_labels, {parameters}, float quantization, "
+        "bool with_grad, int threads, str precision) -> (Tensor, Tensor, Tensor)",
         cpu=cpu,
         cuda=cuda,
         fake=fake,

@@ -23,6 +23,10 @@ def bench(
     only: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="Cases whose title contains this; repeatable.")
     ] = None,
+    preset: Annotated[str, typer.Option(help="Which cases: those with a goal (targets), or all.")] = "all",
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Also search the real codes in the .npz files of this folder.")
+    ] = None,
     threads: Annotated[list[int] | None, typer.Option(help="Thread counts to time; repeatable [default: 1].")] = None,
     seconds: Annotated[float, typer.Option(help="Time for each contender of a case.")] = 1.0,
     quick: Annotated[
@@ -30,6 +34,7 @@ def bench(
     ] = False,
     list_cases: Annotated[bool, typer.Option("--list", help="Print the cases and exit.")] = False,
     output: Annotated[Path | None, typer.Option(help="Also write all figures as JSON.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Also draw ratios and rates of top-k by width.")] = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -45,7 +50,12 @@ def bench(
     """
     suite: Any = import_module("hashkernels.benchmarks")
     wanted = only or [""]
-    cases = [case for case in suite.CASES if any(text in case.title for text in wanted)]
+    check.check_choice("preset", preset, ("targets", "all"))
+    if data_dir is not None and not data_dir.is_dir():
+        raise ValueError(f"data_dir must be a folder, got {data_dir}")
+    known = suite.CASES if preset == "all" else [case for case in suite.CASES if case.target]
+    real = () if data_dir is None else suite.data_set_cases(data_dir)
+    cases = [case for case in (*known, *real) if any(text in case.title for text in wanted)]
     if not cases:
         raise ValueError(f"only must match the title of a case (see --list), got {', '.join(wanted)}")
     check.check_real("seconds", seconds, 0.0, 3600.0)
@@ -53,10 +63,12 @@ def bench(
     if list_cases:
         emit(as_json, {"cases": [case.title for case in cases]}, "\n".join(case.title for case in cases))
         return
-    if output is not None:
-        check_output_files([output], force=force)
+    outputs = [path for path in (output, plot) if path is not None]
+    check_output_files(outputs, force=force)
+    draw = None if plot is None else import_module("hashkernels.benchmarks.plot").plot_topk
 
     environment = suite.environment()
+    limits: dict[int, dict[str, float]] = {}
     measurements: list[dict[str, Any]] = []
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
@@ -64,15 +76,23 @@ def bench(
         for case in cases:
             for count in counts:
                 bar.update(task, description=case.title)
-                measurement = suite.measure(case, threads=count, seconds=seconds, quick=quick).to_dict()
+                if count not in limits and not quick:
+                    with suite.thread_limit(count):
+                        limits[count] = suite.machine_limits()
+                measurement = suite.measure(
+                    case, threads=count, seconds=seconds, quick=quick, limits=limits.get(count)
+                ).to_dict()
                 measurements.append(measurement)
                 bar.advance(task)
                 if not as_json:
                     typer.echo(_table(measurement) + "\n")
                     sys.stdout.flush()
-    numbers = {"environment": environment, "quick": quick, "measurements": measurements}
+    by_threads = {str(count): values for count, values in limits.items()}
+    numbers = {"environment": environment, "limits": by_threads, "quick": quick, "measurements": measurements}
     if output is not None:
         save_text(output, json.dumps(numbers, indent=1))
+    if draw is not None:
+        draw(measurements, plot)
     if as_json:
         emit(True, numbers, "")
 
@@ -91,7 +111,9 @@ def _table(measurement: dict[str, Any]) -> str:
     threads = measurement["threads"]
     title = f"{measurement['case']} ({threads} thread{'s' if threads > 1 else ''})"
     rate = f"{measurement['rate'] / 1e9:.3g} G{measurement['rate_unit']}"
-    return f"{title}\n{text_table(['', 'median ms', 'range', 'ratio'], rows)}\nhashkernels: {rate}"
+    shares = [f"{share:.0%} of the limit of {name}" for name, share in measurement["share_of_limit"].items()]
+    ours = ", ".join([rate, *shares])
+    return f"{title}\n{text_table(['', 'median ms', 'range', 'ratio'], rows)}\nhashkernels: {ours}"
 
 
 COMMANDS = (bench,)

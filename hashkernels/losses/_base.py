@@ -95,7 +95,7 @@ class HashLoss(nn.Module):
         batch = self._checked(u, labels, indices, ref_emb, ref_labels)
         with full_precision(u.device):
             total, terms = self._compute(batch)
-        self.last_terms = {name: term.detach() for name, term in terms.items()}
+        self.last_terms = {name: term.detach() if term.requires_grad else term for name, term in terms.items()}
         return total
 
     @classmethod

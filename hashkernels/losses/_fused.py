@@ -65,9 +65,9 @@ def fused_mean(
     return PairMean(value, num_positive + num_negative)
 
 
-def against(op: PairOp, u: Tensor, labels: Tensor, ref: Tensor, ref_labels: Tensor) -> _ops.PairLoss:
-    """``u`` against references, with the gradient of both."""
-    loss = op(u, labels, bank=ref, bank_labels=ref_labels)
+def against(op: PairOp, u: Tensor, labels: Tensor, ref: Tensor, ref_labels: Tensor, **own: float) -> _ops.PairLoss:
+    """``u`` against references, with the gradient of both; ``own``: options of the terms that are of ``u`` alone."""
+    loss = op(u, labels, bank=ref, bank_labels=ref_labels, **own)
     if not ref.requires_grad:
         return loss
     # The op differentiates its first argument alone, and the terms are symmetric in the two sides.

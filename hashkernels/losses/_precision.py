@@ -10,6 +10,6 @@ import torch
 
 def full_precision(device: torch.device) -> AbstractContextManager[Any]:
     """Autocast switched off, so that what runs inside keeps the dtype of its inputs."""
-    if device.type == "meta":  # has no autocast
+    if device.type == "meta" or not torch.is_autocast_enabled(device.type):  # meta has no autocast
         return nullcontext()
     return torch.autocast(device.type, enabled=False)

@@ -140,16 +140,13 @@ class ECMLoss(HashLoss):
         self.centers.votes.zero_()
 
     def _compute(self, batch: Batch) -> Terms:
-        quantization = batch.u.new_zeros(())
-        if self.quantization_weight:
-            quantization = self.quantization_weight * squared_sign_error(batch.u).sum()
         if self.centers is None:
-            pairs = self._pair_terms(batch, self.negative_scale)
-        else:
-            pairs = self._center_terms(batch, self.centers)
+            return self._pair_terms(batch, self.negative_scale, self.quantization_weight)
+        pairs = self._center_terms(batch, self.centers)
+        quantization = self.quantization_weight * squared_sign_error(batch.u).sum()
         return Terms(pairs.total + quantization, {**pairs.by_name, "quantization": quantization})
 
-    def _pair_terms(self, batch: Batch, negative_scale: float) -> Terms:
+    def _pair_terms(self, batch: Batch, negative_scale: float, quantization: float) -> Terms:
         u, labels = batch.u, _ops.pack_labels(batch.labels)
         loss = partial(
             _ops.margin_loss,
@@ -159,10 +156,12 @@ class ECMLoss(HashLoss):
             negative_scale=negative_scale,
         )
         if batch.ref_emb is None or batch.ref_labels is None:
-            result = loss(u, labels)
+            result = loss(u, labels, quantization=quantization)
         else:
-            result = against(loss, u, labels, batch.ref_emb, _ops.pack_labels(batch.ref_labels))
-        return Terms(result.total, {"positive": result.positive.to(u.dtype), "negative": result.negative.to(u.dtype)})
+            ref_labels = _ops.pack_labels(batch.ref_labels)
+            result = against(loss, u, labels, batch.ref_emb, ref_labels, quantization=quantization)
+        terms = result.terms.to(u.dtype).unbind()
+        return Terms(result.total, dict(zip(("positive", "negative", "quantization"), terms, strict=True)))
 
     def _center_terms(self, batch: Batch, centers: ClassCenters) -> Terms:
         membership = multi_hot(batch.labels, self.num_classes, batch.u.dtype)  # [N, M]
@@ -175,7 +174,7 @@ class ECMLoss(HashLoss):
         excess = torch.where(other, theta - self.alpha, 0).clamp(min=0)
         negative = self.negative_scale * excess.square().sum() / other.sum().clamp(min=1)
         if self.positives == "images":
-            pairs = self._pair_terms(batch, 0.0)
+            pairs = self._pair_terms(batch, 0.0, 0.0)
             terms = Terms(pairs.total + negative, {"positive": pairs.by_name["positive"], "negative": negative})
         else:
             short = torch.where(own, theta - self.bits, 0).clamp(max=0)

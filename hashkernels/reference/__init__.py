@@ -14,6 +14,7 @@ from hashkernels.reference.pairwise import (
     margin_loss,
     pair_cauchy,
     pair_likelihood,
+    sign_error,
 )
 from hashkernels.reference.rescore import score_codes, score_vectors
 from hashkernels.reference.retrieval import index_order_precision, retrieval_counts
@@ -36,6 +37,7 @@ __all__ = [
     "retrieval_counts",
     "score_codes",
     "score_vectors",
+    "sign_error",
     "slice_codes",
     "topk",
     "unpack_codes",

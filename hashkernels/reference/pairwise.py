@@ -33,6 +33,12 @@ def pair_cauchy(distance: Tensor, positive: Tensor, gamma: float, min_distance: 
     return torch.where(positive, near, far)
 
 
+def sign_error(u: Tensor) -> tuple[Tensor, Tensor]:
+    """The sum of (sgn(u) - u)^2, a scalar in float64, and its gradient like ``u``; the sign counts as a constant."""
+    error = u - torch.where(u > 0, 1, -1).to(u.dtype)
+    return error.double().square().sum(), 2 * error
+
+
 def margin_loss(
     u: Tensor,
     bank: Tensor | None,

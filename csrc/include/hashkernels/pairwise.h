@@ -73,4 +73,9 @@ template <class T>
 Status cauchy_loss(const Embeddings<T>& u, const Embeddings<T>& v, int64_t bits, Labels u_labels, Labels v_labels,
                    const CauchyLoss& loss, PairwiseResult* result, T* grad, int num_threads) noexcept;
 
+// Returns scale * the sum over all values of (u - sgn u)^2, where sgn 0 = -1, and adds its gradient to grad (null, or
+// u.num_rows * bits contiguous values); the sign counts as a constant. The same bits on every instruction set.
+template <class T>
+double sign_error(const Embeddings<T>& u, int64_t bits, double scale, T* grad) noexcept;
+
 }  // namespace hashkernels
