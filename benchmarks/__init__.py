@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from . import distance, margin_loss, metrics, packing, search, surrogate
+from . import distance, index, margin_loss, metrics, packing, search, surrogate
 from .harness import Case, Measurement, Trial, environment, measure, thread_limit
 
 __all__ = ["CASES", "Case", "Measurement", "Trial", "environment", "measure", "thread_limit"]
@@ -14,6 +14,7 @@ CASES: tuple[Case, ...] = (
     *packing.CASES,
     *distance.CASES,
     *search.CASES,
+    *index.CASES,
     *metrics.CASES,
     *margin_loss.CASES,
     *surrogate.CASES,

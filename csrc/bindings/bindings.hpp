@@ -54,6 +54,7 @@ void by_size(int out_size, uintptr_t out, Kernel&& kernel) {
 void register_counting(pybind11::module_& module);
 void register_codes(pybind11::module_& module);
 void register_cuda(pybind11::module_& module);
+void register_hash_tables(pybind11::module_& module);
 void register_distance(pybind11::module_& module);
 void register_pairwise(pybind11::module_& module);
 void register_index(pybind11::module_& module);

@@ -11,4 +11,5 @@ PYBIND11_MODULE(_native, module) {
   bindings::register_pairwise(module);
   bindings::register_index(module);
   bindings::register_search(module);
+  bindings::register_hash_tables(module);
 }

@@ -1,4 +1,8 @@
-"""Where an index keeps its codes: in planes for the native kernels, or packed as they came for the torch reference."""
+"""Where an index keeps its codes: in planes for the native kernels, or packed as they came for the torch reference.
+
+A storage holds the one copy of the codes and answers searches over them. What makes some searches faster is a structure
+beside it that can be built from the codes at any time and dropped: ``hashed.py`` adds hash tables, plain arrays of
+positions and reordered codes."""
 
 from __future__ import annotations
 
@@ -32,13 +36,15 @@ class Storage(Protocol):
     def gather(self, positions: Tensor) -> Tensor:
         """A copy of the codes at positions int64 [n], uint8 [n, W]."""
 
-    def method(self, num_queries: int, threads: int | None) -> str:
-        """How a search of that many queries would run, as ``_ops.search_method`` names it."""
+    def method(self, queries: Tensor, threads: int | None, k: int | None = None, radius: int | None = None) -> str:
+        """How a search would run: as ``_ops.search_method`` names it, or "buckets" or "hash" through tables."""
 
+    def prepare(self, threads: int | None) -> None:
+        """Build now what searches would build."""
 
-def new_storage(num_bytes: int) -> Storage:
-    """An empty storage of the kind that is searched fastest here."""
-    return SlicedStorage(num_bytes) if _ops.has_sliced_search() else PackedStorage(num_bytes)
+    @property
+    def structure_bytes(self) -> int:
+        """What is held besides the codes."""
 
 
 class SlicedStorage:
@@ -69,8 +75,15 @@ class SlicedStorage:
     def gather(self, positions: Tensor) -> Tensor:
         return _ops.gather_codes(self._planes, positions)
 
-    def method(self, num_queries: int, threads: int | None) -> str:
-        return _ops.search_method(True, num_queries, self.count, threads)
+    def method(self, queries: Tensor, threads: int | None, k: int | None = None, radius: int | None = None) -> str:
+        return _ops.search_method(True, len(queries), self.count, threads)
+
+    def prepare(self, threads: int | None) -> None:
+        """There is nothing but the planes."""
+
+    @property
+    def structure_bytes(self) -> int:
+        return 0
 
 
 class PackedStorage:
@@ -100,8 +113,15 @@ class PackedStorage:
     def gather(self, positions: Tensor) -> Tensor:
         return self._rows[positions]
 
-    def method(self, num_queries: int, threads: int | None) -> str:
-        return _ops.search_method(False, num_queries, self.count, threads)
+    def method(self, queries: Tensor, threads: int | None, k: int | None = None, radius: int | None = None) -> str:
+        return _ops.search_method(False, len(queries), self.count, threads)
+
+    def prepare(self, threads: int | None) -> None:
+        """There is nothing but the codes."""
+
+    @property
+    def structure_bytes(self) -> int:
+        return 0
 
 
 def _num_blocks(count: int) -> int:
