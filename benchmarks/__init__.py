@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from . import distance, evaluation, losses, margin_loss, metrics, packing, search, surrogate
+from . import distance, evaluation, index, losses, margin_loss, metrics, packing, search, surrogate
 from .harness import Case, Measurement, Trial, environment, measure, thread_limit
 from .limits import machine_limits
 from .search import data_set_cases
@@ -26,6 +26,7 @@ CASES: tuple[Case, ...] = (
     *packing.CASES,
     *distance.CASES,
     *search.CASES,
+    *index.CASES,
     *metrics.CASES,
     *evaluation.CASES,
     *margin_loss.CASES,

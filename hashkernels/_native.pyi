@@ -162,6 +162,60 @@ def score_vectors(
     out_scores: int,
     threads: int,
 ) -> None: ...
+
+max_chunks: int
+max_hashed_codes: int
+
+class HashTables:
+    def __init__(
+        self,
+        num_codes: int,
+        num_bytes: int,
+        num_chunks: int,
+        widths: int,
+        order: int,
+        offsets: int,
+        rows: int,
+        ids: int,
+        slots: int,
+    ) -> None: ...
+
+def choose_chunks(planes: int, num_codes: int, num_bytes: int, bits: int, out_order: int, out_widths: int) -> int: ...
+def build_hash_tables(planes: int, tables: HashTables, threads: int) -> None: ...
+def hash_range_search(
+    queries: int,
+    num_queries: int,
+    query_stride: int,
+    tables: HashTables,
+    radius: int,
+    max_results: int,
+    allowed: int,
+    threads: int,
+) -> RangeFinds: ...
+def hash_range_count(
+    queries: int,
+    num_queries: int,
+    query_stride: int,
+    tables: HashTables,
+    radius: int,
+    allowed: int,
+    out_counts: int,
+    threads: int,
+) -> None: ...
+def hash_range_work(queries: int, num_queries: int, query_stride: int, tables: HashTables, radius: int) -> float: ...
+def hash_topk(
+    queries: int,
+    num_queries: int,
+    query_stride: int,
+    tables: HashTables,
+    k: int,
+    allowed: int,
+    max_work: float,
+    out_distances: int,
+    out_indices: int,
+    out_done: int,
+    threads: int,
+) -> None: ...
 def search_method(sliced: bool, num_queries: int, num_codes: int, threads: int) -> str: ...
 def retrieval_counts(
     queries: int,

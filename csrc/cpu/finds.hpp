@@ -29,6 +29,9 @@ class Finds {
     return true;
   }
 
+  // Counts finds that are known not to be among the max_results nearest.
+  void leave_out(int64_t count) { num_met_ += count; }
+
   int64_t num_met() const { return num_met_; }
   int64_t size() const { return size_; }
   uint32_t position(int64_t i) const { return positions_[i]; }

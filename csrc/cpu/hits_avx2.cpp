@@ -33,6 +33,11 @@ int list_hits_avx2(const uint64_t* words, const uint32_t* places, int first, int
   return list_hits<Avx2>(words, places, first, last, record_words, block, num_words, out, num_hits);
 }
 
+void measure_candidates_avx2(const Candidate* candidates, int count, const uint64_t* queries, const uint64_t* rows,
+                             int num_words, uint16_t* distances) {
+  measure_candidates<Avx2>(candidates, count, queries, rows, num_words, distances);
+}
+
 void count_hits_avx2(const HitQueue& queue, int* counts) { count_hits<Avx2>(queue, counts); }
 
 }  // namespace hashkernels

@@ -41,6 +41,18 @@ int list_hits(const uint64_t* words, const uint32_t* places, int first, int last
 }
 
 template <class Isa>
+void measure_candidates(const Candidate* candidates, int count, const uint64_t* queries, const uint64_t* rows,
+                        int num_words, uint16_t* distances) {
+  for (int i = 0; i < count; ++i) {
+    const uint64_t* query = queries + int64_t{candidates[i].query} * num_words;
+    const uint64_t* row = rows + int64_t{candidates[i].row} * num_words;
+    int distance = 0;
+    for (int w = 0; w < num_words; ++w) distance += Isa::popcount(query[w] ^ row[w]);
+    distances[i] = static_cast<uint16_t>(distance);
+  }
+}
+
+template <class Isa>
 void count_hits(const HitQueue& queue, int* counts) {
   for (int entry = 0; entry < queue.num_entries; ++entry) {
     int count = 0;

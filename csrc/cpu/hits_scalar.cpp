@@ -43,6 +43,11 @@ int list_hits_scalar(const uint64_t* words, const uint32_t* places, int first, i
   return list_hits<Scalar>(words, places, first, last, record_words, block, num_words, out, num_hits);
 }
 
+void measure_candidates_scalar(const Candidate* candidates, int count, const uint64_t* queries, const uint64_t* rows,
+                               int num_words, uint16_t* distances) {
+  measure_candidates<Scalar>(candidates, count, queries, rows, num_words, distances);
+}
+
 void count_hits_scalar(const HitQueue& queue, int* counts) { count_hits<Scalar>(queue, counts); }
 
 }  // namespace hashkernels

@@ -27,6 +27,7 @@ struct Kernels {
   Below below;
   GatherHits gather_hits;
   ListHits list_hits;
+  MeasureCandidates measure_candidates;
   CountHits count_hits;
   const SlicedKernels* sliced;
   SelectHistogram select_histogram;

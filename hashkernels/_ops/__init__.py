@@ -10,6 +10,15 @@ from __future__ import annotations
 from hashkernels._ops._library import get_num_threads, set_num_threads
 from hashkernels._ops.checksum import block_checksums
 from hashkernels._ops.codes import pack_codes, pack_labels, unpack_codes
+from hashkernels._ops.hash_tables import (
+    HashTables,
+    build_hash_tables,
+    can_hash,
+    hash_range_count,
+    hash_range_search,
+    hash_range_work,
+    hash_topk,
+)
 from hashkernels._ops.index import (
     BLOCK_CODES,
     gather_codes,
@@ -35,14 +44,21 @@ from hashkernels.reference import pair_cauchy, pair_likelihood  # the functions 
 
 __all__ = [
     "BLOCK_CODES",
+    "HashTables",
     "PairLoss",
     "block_checksums",
+    "build_hash_tables",
+    "can_hash",
     "cauchy_loss",
     "device_search_method",
     "gather_codes",
     "get_num_threads",
     "hamming_distance",
     "has_sliced_search",
+    "hash_range_count",
+    "hash_range_search",
+    "hash_range_work",
+    "hash_topk",
     "index_order_precision",
     "likelihood_loss",
     "margin_loss",

@@ -55,7 +55,7 @@ class DeviceStorage:
         _ops.slice_codes(self._codes.cpu(), 0, planes)
         return planes
 
-    def method(self, num_queries: int, threads: int | None) -> str:
+    def method(self, queries: Tensor, threads: int | None, k: int | None = None, radius: int | None = None) -> str:
         return _ops.device_search_method()
 
     @property

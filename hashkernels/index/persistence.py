@@ -15,6 +15,7 @@ from hashkernels.index.ids import ids_of
 from hashkernels.index.native_file import NativeFile, Settings, append_segment, write_file
 from hashkernels.index.segments import segmented
 from hashkernels.index.storage import Storage, new_storage, storage_of_planes
+from hashkernels.index.structures import Structure, with_structure
 
 if TYPE_CHECKING:
     from hashkernels.index.binary_index import BinaryIndex, Snapshot
@@ -93,7 +94,14 @@ class Persistence:
             self.save(self._file.path)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, mmap: bool = True, verify: Verify = "lazy") -> Self:
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        mmap: bool = True,
+        verify: Verify = "lazy",
+        structure: Structure = "auto",
+    ) -> Self:
         """Open an index that ``save`` wrote. The file may come from a stranger: nothing in it is believed unchecked.
 
         Args:
@@ -103,6 +111,7 @@ class Persistence:
                 segments into one.
             verify: when to hold the contents against their checksums: "full", now; "lazy", before the first answer;
                 "none", never. Header, sizes and segments are checked in any case.
+            structure: as of a new index.
 
         Raises:
             ValueError: the file is no index, is truncated or damaged, or of a version that is not known.
@@ -111,7 +120,8 @@ class Persistence:
         check_choice("verify", verify, ("full", "lazy", "none"))
         file = NativeFile(path)
         bits, bitorder, id_kind = file.settings
-        index: BinaryIndex = cls(bits, bitorder=bitorder)  # type: ignore[call-arg, assignment]  # cls is BinaryIndex
+        # cls is BinaryIndex
+        index: BinaryIndex = cls(bits, bitorder=bitorder, structure=structure)  # type: ignore[call-arg, assignment]
         if verify == "full" or (verify == "lazy" and not mmap):
             file.verify()
         elif verify == "lazy":
@@ -121,6 +131,7 @@ class Persistence:
         storage = segmented(parts, file.settings.num_bytes)
         if not mmap:
             storage = storage_of_planes(storage.planes(), storage.count)
+        storage = with_structure(storage, bits, structure)
         joined = ids[0] if len(ids) == 1 and mmap else np.concatenate(ids) if ids else None
         if joined is None and id_kind != "none":
             joined = np.empty(0, id_kind)

@@ -66,8 +66,8 @@ class SegmentedStorage:
                 _ops.slice_codes(part.gather(torch.arange(part.count)), start, whole)
         return whole
 
-    def method(self, num_queries: int, threads: int | None) -> str:
-        return max(self._parts, key=lambda part: part.count).method(num_queries, threads)
+    def method(self, queries: Tensor, threads: int | None, k: int | None = None, radius: int | None = None) -> str:
+        return max(self._parts, key=lambda part: part.count).method(queries, threads, k, radius)
 
     def _each(self, allowed: Tensor | None) -> list[tuple[Storage, Tensor | None, int]]:
         ranges = zip(self._parts, itertools.pairwise(self._starts), strict=True)

@@ -1,4 +1,8 @@
-"""Where an index keeps its codes: in planes for the native kernels, or packed as they came for the torch reference."""
+"""Where an index keeps its codes: in planes for the native kernels, or packed as they came for the torch reference.
+
+A storage holds the one copy of the codes and answers searches over them. What makes some searches faster is a structure
+beside it that can be built from the codes at any time and dropped: ``hashed.py`` adds hash tables, plain arrays of
+positions and reordered codes."""
 
 from __future__ import annotations
 
@@ -47,8 +51,8 @@ class Storage(Protocol):
     def planes(self) -> Tensor:
         """The codes bit by bit, int64 [blocks, 8 W, 8]; what lies behind them is unspecified."""
 
-    def method(self, num_queries: int, threads: int | None) -> str:
-        """How a search of that many queries would run, as ``_ops.search_method`` names it."""
+    def method(self, queries: Tensor, threads: int | None, k: int | None = None, radius: int | None = None) -> str:
+        """How a search would run: as ``_ops.search_method`` names it, or "buckets" or "hash" through tables."""
 
 
 CPU = torch.device("cpu")
@@ -102,8 +106,8 @@ class SlicedStorage:
     def planes(self) -> Tensor:
         return self._planes[: _num_blocks(self.count)]
 
-    def method(self, num_queries: int, threads: int | None) -> str:
-        return _ops.search_method(True, num_queries, self.count, threads)
+    def method(self, queries: Tensor, threads: int | None, k: int | None = None, radius: int | None = None) -> str:
+        return _ops.search_method(True, len(queries), self.count, threads)
 
 
 class PackedStorage:
@@ -138,8 +142,8 @@ class PackedStorage:
         _ops.slice_codes(self._rows[: self.count], 0, planes)
         return planes
 
-    def method(self, num_queries: int, threads: int | None) -> str:
-        return _ops.search_method(False, num_queries, self.count, threads)
+    def method(self, queries: Tensor, threads: int | None, k: int | None = None, radius: int | None = None) -> str:
+        return _ops.search_method(False, len(queries), self.count, threads)
 
 
 def _num_blocks(count: int) -> int:

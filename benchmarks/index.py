@@ -1,0 +1,119 @@
+"""Structures of an index: radius search and top-k through hash tables and buckets, few queries, against FAISS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import hashkernels as hk
+
+from .codes import random_codes
+from .harness import OURS, Case, Trial, peers
+
+_SCAN = "hashkernels scan"
+_RANGE_PEERS = peers("faiss", "faiss flat", "faiss multi-hash")
+_TOPK_PEERS = peers("faiss", "faiss counting")
+
+
+def _near_codes(
+    queries: int, database: int, bits: int, radius: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Uniform codes, and queries of which half have a neighbour at the radius."""
+    codes, asked = random_codes(database, bits, 2), random_codes(queries, bits, 1)
+    asked[::2] = codes[: len(asked[::2])]
+    flips = np.unpackbits(np.zeros_like(asked[::2]), axis=1)
+    flips[:, :radius] = 1
+    asked[::2] ^= np.packbits(flips, axis=1)
+    return asked, codes
+
+
+def _indexes(bits: int, codes: npt.NDArray[np.uint8]) -> tuple[hk.BinaryIndex, hk.BinaryIndex]:
+    built, scanned = hk.BinaryIndex(bits, structure="hash"), hk.BinaryIndex(bits, structure="scan")
+    for index in (built, scanned):
+        index.add(codes)
+        index.prepare()
+    return built, scanned
+
+
+def build_range(queries: int, database: int, bits: int, radius: int, hashes: int) -> Trial:
+    asked, codes = _near_codes(queries, database, bits, radius)
+    built, scanned = _indexes(bits, codes)
+    contenders: dict[str, Callable[[], Any]] = {
+        OURS: lambda: built.range_search(asked, radius),
+        _SCAN: lambda: scanned.range_search(asked, radius),
+    }
+    for name in _RANGE_PEERS:
+        import faiss
+
+        if name == "faiss flat":
+            peer = faiss.IndexBinaryFlat(bits)
+        else:
+            peer = faiss.IndexBinaryMultiHash(bits, hashes, bits // hashes)
+            peer.nflip = radius // hashes  # what makes it exact
+        peer.add(codes)
+        contenders[name] = lambda peer=peer: peer.range_search(asked, radius + 1)  # FAISS's radius is exclusive
+
+    def check(results: Mapping[str, Any]) -> None:
+        expected = results[_SCAN]
+        assert np.diff(expected.offsets)[::2].min() > 0
+        for name, (offsets, distances, indices) in results.items():
+            np.testing.assert_array_equal(offsets, expected.offsets, err_msg=name)
+            if name == OURS:
+                np.testing.assert_array_equal(distances, expected.distances)
+                np.testing.assert_array_equal(indices, expected.indices)
+
+    return Trial(contenders, check)
+
+
+def build_topk(queries: int, database: int, bits: int, k: int) -> Trial:
+    asked, codes = _near_codes(queries, database, bits, min(2, bits))
+    built, scanned = _indexes(bits, codes)
+    contenders: dict[str, Callable[[], Any]] = {
+        OURS: lambda: built.search(asked, k),
+        _SCAN: lambda: scanned.search(asked, k),
+    }
+    for name in _TOPK_PEERS:
+        import faiss
+
+        flat = faiss.IndexBinaryFlat(bits)
+        flat.use_heap = False
+        flat.add(codes)
+        contenders[name] = lambda flat=flat: flat.search(asked, k)
+
+    def check(results: Mapping[str, Any]) -> None:
+        for name, (distances, indices) in results.items():
+            np.testing.assert_array_equal(distances, results[_SCAN].distances, err_msg=name)
+            if name == OURS:
+                np.testing.assert_array_equal(indices, results[_SCAN].indices)
+
+    return Trial(contenders, check)
+
+
+def _pairs(queries: int, database: int, **_: int) -> float:
+    return queries * database
+
+
+def _range_case(queries: int, database: int, bits: int, radius: int, hashes: int) -> Case:
+    full = {"queries": queries, "database": database, "bits": bits, "radius": radius, "hashes": hashes}
+    quick = {"queries": 4, "database": 900, "bits": bits, "radius": radius, "hashes": hashes}
+    return Case("index_range", (OURS, _SCAN, *_RANGE_PEERS), build_range, full, quick, "pairs", _pairs)
+
+
+def _topk_case(queries: int, database: int, bits: int, k: int) -> Case:
+    full = {"queries": queries, "database": database, "bits": bits, "k": k}
+    quick = {"queries": 4, "database": 900, "bits": bits, "k": 7}
+    return Case("index_topk", (OURS, _SCAN, *_TOPK_PEERS), build_topk, full, quick, "pairs", _pairs)
+
+
+CASES = (
+    _range_case(200, 10_000_000, 64, 2, 3),
+    _range_case(50, 10_000_000, 256, 31, 16),
+    _topk_case(1000, 1_000_000, 16, 1),
+    _topk_case(1000, 1_000_000, 16, 10),
+    _topk_case(1, 10_000_000, 64, 10),
+    _topk_case(1, 2_000_000, 1024, 10),
+    *(_topk_case(1000, 1_000_000, bits, 10) for bits in (24, 40, 96, 104, 512, 1024)),
+)

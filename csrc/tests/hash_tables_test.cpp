@@ -1,0 +1,107 @@
+#include "hashkernels/hash_tables.h"
+
+#include <algorithm>
+
+#include "testing.hpp"
+
+namespace hashkernels {
+namespace {
+
+// Tables with the memory they lie in.
+struct Built {
+  std::vector<uint64_t> planes, rows;
+  std::vector<uint16_t> order;
+  std::vector<int32_t> widths;
+  std::vector<uint32_t> offsets, ids, slots;
+  HashTables tables;
+
+  Built(const Codes& codes, int bits)
+      : planes(sliced_size(codes.num_codes, codes.num_bytes) / 8), order(8 * codes.num_bytes), widths(kMaxChunks) {
+    EXPECT_EQ(slice_codes(codes, 0, planes.data(), 1), Status::kOk);
+    const SlicedCodes sliced{planes.data(), codes.num_codes, codes.num_bytes};
+    const int num_chunks = choose_chunks(sliced, bits, order.data(), widths.data());
+    int64_t num_offsets = 0;
+    for (int c = 0; c < num_chunks; ++c) num_offsets += (int64_t{1} << widths[c]) + 1;
+    const bool whole = num_chunks == 1 && widths[0] == bits;
+    offsets.resize(num_offsets);
+    rows.resize(whole ? 0 : codes.num_codes * ((codes.num_bytes + 7) / 8));
+    ids.resize(codes.num_codes);
+    slots.resize((num_chunks - 1) * codes.num_codes);
+    tables = {codes.num_codes,
+              codes.num_bytes,
+              num_chunks,
+              widths.data(),
+              order.data(),
+              offsets.data(),
+              whole ? nullptr : rows.data(),
+              ids.data(),
+              slots.data()};
+    EXPECT_EQ(
+        build_hash_tables(sliced, tables, offsets.data(), whole ? nullptr : rows.data(), ids.data(), slots.data(), 2),
+        Status::kOk);
+  }
+};
+
+class HashTablesSearch : public testing::ForEachIsa {};
+
+TEST_P(HashTablesSearch, OrdersEveryBitOnce) {
+  for (int bits : {1, 16, 64, 100}) {
+    const testing::RandomCodes codes(1700, bits, 1);
+    std::vector<uint16_t> order = Built(codes.view(), bits).order;
+    std::sort(order.begin(), order.end());
+    for (size_t i = 0; i < order.size(); ++i) ASSERT_EQ(order[i], i);
+  }
+}
+
+TEST_P(HashTablesSearch, FindsWhatAScanFinds) {
+  for (int bits : {1, 9, 16, 64, 65, 100, 256}) {
+    const testing::RandomCodes queries(20, bits, 1);
+    testing::RandomCodes database(1700, bits, 2);
+    // Neighbours of some queries, at growing distances.
+    for (int64_t n = 0; n < 60; ++n) {
+      std::copy_n(queries.view().row(n % 20), (bits + 7) / 8, database.row(n));
+      database.row(n)[0] ^= static_cast<uint8_t>(0x80 * (n % 2));
+    }
+    const Built built(database.view(), bits);
+    for (int radius : {0, 1, std::min(bits, 6)}) {
+      for (int threads : {1, 3}) {
+        RangeFinds expected, found;
+        ASSERT_EQ(range_search(queries.view(), database.view(), radius, 9, nullptr, &expected, 1), Status::kOk);
+        ASSERT_EQ(range_search(queries.view(), built.tables, radius, 9, nullptr, &found, threads), Status::kOk);
+        const int64_t total = expected.offsets()[20];
+        ASSERT_EQ(std::vector<int64_t>(found.offsets(), found.offsets() + 21),
+                  std::vector<int64_t>(expected.offsets(), expected.offsets() + 21));
+        ASSERT_EQ(std::vector<int64_t>(found.counts(), found.counts() + 20),
+                  std::vector<int64_t>(expected.counts(), expected.counts() + 20));
+        std::vector<int32_t> expected_distances(total), distances(total);
+        std::vector<int64_t> expected_indices(total), indices(total);
+        ASSERT_EQ(expected.write(expected_distances.data(), expected_indices.data(), 1), Status::kOk);
+        ASSERT_EQ(found.write(distances.data(), indices.data(), threads), Status::kOk);
+        ASSERT_EQ(distances, expected_distances);
+        ASSERT_EQ(indices, expected_indices);
+      }
+    }
+    for (int64_t k : {1, 3, 30}) {
+      std::vector<int32_t> expected_distances(20 * k), distances(20 * k);
+      std::vector<int64_t> expected_indices(20 * k), indices(20 * k);
+      std::vector<uint8_t> done(20, 7);
+      ASSERT_EQ(
+          topk(queries.view(), database.view(), k, nullptr, expected_distances.data(), expected_indices.data(), 1),
+          Status::kOk);
+      ASSERT_EQ(topk(queries.view(), built.tables, k, nullptr, 20000, distances.data(), indices.data(), done.data(), 2),
+                Status::kOk);
+      for (int64_t q = 0; q < 20; ++q) {
+        ASSERT_LE(done[q], 1);
+        for (int64_t i = q * k; done[q] != 0 && i < (q + 1) * k; ++i) {
+          ASSERT_EQ(distances[i], expected_distances[i]) << bits;
+          ASSERT_EQ(indices[i], expected_indices[i]) << bits;
+        }
+      }
+    }
+  }
+}
+
+HASHKERNELS_FOR_EACH_ISA(HashTablesSearch);
+
+}  // namespace
+}  // namespace hashkernels

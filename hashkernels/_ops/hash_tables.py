@@ -1,0 +1,128 @@
+"""Multi-index hashing over planes (``_ops/index.py``): the tables as tensors, and the searches through them.
+
+csrc/include/hashkernels/hash_tables.h describes the arrays. Only native code searches through them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hashkernels import _loader
+from hashkernels._ops._library import row_stride, rows, thread_argument, thread_count
+from hashkernels._ops.search import address, call_range_search, check_range, check_topk, empty_topk, range_count_fake
+
+
+@dataclass(frozen=True)
+class HashTables:
+    """The tables of ``count`` codes of ``num_bytes`` bytes."""
+
+    count: int
+    num_bytes: int
+    widths: Tensor  # int32 [chunks]: the bits of each
+    order: Tensor  # int16 [8 * num_bytes]
+    offsets: Tensor  # int32 [sum of 2^width + 1], as all below read as unsigned
+    rows: Tensor  # int64 [count, words], or [0, words] where one chunk has every bit
+    ids: Tensor  # int32 [count]
+    slots: Tensor  # int32 [chunks - 1, count]
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that the tables take."""
+        return sum(part.nbytes for part in (self.widths, self.order, self.offsets, self.rows, self.ids, self.slots))
+
+    def native(self) -> Any:
+        """The addresses as native functions take them; this object has to outlive what is returned."""
+        parts = (self.widths, self.order, self.offsets, self.rows, self.ids, self.slots)
+        addresses = [part.data_ptr() if part.numel() else 0 for part in parts]
+        return _native("HashTables")(self.count, self.num_bytes, len(self.widths), *addresses)
+
+
+def can_hash(count: int) -> bool:
+    """Whether tables over that many codes can be built and searched here."""
+    return _loader.cpu_kernel("hash_topk") is not None and 0 < count < _native("max_hashed_codes")
+
+
+def build_hash_tables(planes: Tensor, count: int, bits: int, threads: int | None = None) -> HashTables:
+    """Tables over the codes at positions 0..count-1."""
+    num_bytes = planes.shape[1] // 8
+    order = torch.empty(8 * num_bytes, dtype=torch.int16)
+    widths = torch.empty(_native("max_chunks"), dtype=torch.int32)
+    chunks = _native("choose_chunks")(planes.data_ptr(), count, num_bytes, bits, order.data_ptr(), widths.data_ptr())
+    widths = widths[:chunks].clone()
+    whole = chunks == 1 and int(widths[0]) == bits
+    tables = HashTables(
+        count,
+        num_bytes,
+        widths,
+        order,
+        offsets=torch.empty(sum(2**width + 1 for width in widths.tolist()), dtype=torch.int32),
+        rows=torch.empty((0 if whole else count, (num_bytes + 7) // 8), dtype=torch.int64),
+        ids=torch.empty(count, dtype=torch.int32),
+        slots=torch.empty((chunks - 1, count), dtype=torch.int32),
+    )
+    _native("build_hash_tables")(planes.data_ptr(), tables.native(), thread_count(thread_argument(threads)))
+    return tables
+
+
+def hash_range_search(
+    queries: Tensor,
+    tables: HashTables,
+    radius: int,
+    allowed: Tensor | None,
+    max_results: int | None,
+    threads: int | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """``range_search`` through the tables."""
+    queries = rows("queries", queries, torch.uint8)
+    allowed = check_range(queries, tables.count, radius, allowed, max_results)
+    arguments = (*_query_arguments(queries), tables.native())
+    kernel = _native("hash_range_search")
+    return call_range_search(kernel, arguments, queries, radius, allowed, max_results, thread_argument(threads))
+
+
+def hash_range_count(
+    queries: Tensor, tables: HashTables, radius: int, allowed: Tensor | None, threads: int | None
+) -> Tensor:
+    """``range_count`` through the tables."""
+    queries = rows("queries", queries, torch.uint8)
+    allowed = check_range(queries, tables.count, radius, allowed)
+    counts = range_count_fake(queries)
+    arguments = (*_query_arguments(queries), tables.native(), radius, address(allowed), counts.data_ptr())
+    _native("hash_range_count")(*arguments, thread_count(thread_argument(threads)))
+    return counts
+
+
+def hash_range_work(queries: Tensor, tables: HashTables, radius: int) -> float:
+    """How many buckets and codes such a search would read, a query, from a few of the queries."""
+    queries = rows("queries", queries, torch.uint8)
+    return float(_native("hash_range_work")(*_query_arguments(queries), tables.native(), radius))
+
+
+def hash_topk(
+    queries: Tensor, tables: HashTables, k: int, allowed: Tensor | None, max_work: float, threads: int | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """``topk`` through the tables, and bool [Q]: whether a query was answered. One that would read more than
+    ``max_work`` buckets and codes is not, and its rows are unspecified."""
+    queries = rows("queries", queries, torch.uint8)
+    allowed = check_topk(queries, tables.count, k, allowed)
+    distances, indices = empty_topk(queries, k)
+    done = queries.new_empty(queries.shape[0], dtype=torch.bool)
+    outputs = (distances.data_ptr(), indices.data_ptr(), done.data_ptr())
+    arguments = (*_query_arguments(queries), tables.native(), k, address(allowed), max_work, *outputs)
+    _native("hash_topk")(*arguments, thread_count(thread_argument(threads)))
+    return distances, indices, done
+
+
+def _query_arguments(queries: Tensor) -> tuple[int, int, int]:
+    return queries.data_ptr(), queries.shape[0], row_stride(queries)
+
+
+def _native(name: str) -> Any:
+    found: Any = _loader.cpu_kernel(name)
+    if found is None:
+        raise RuntimeError(f"{name} needs the native extension: ask can_hash() first")
+    return found

@@ -1,0 +1,135 @@
+"""Codes with hash tables beside them, and the choice between the two for every search."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import torch
+from torch import Tensor
+
+from hashkernels import _ops
+from hashkernels.index.storage import Storage
+
+BUCKET_BITS = 16
+"""Up to so many bits one table of buckets answers most searches, and takes four bytes a code."""
+
+# What decides, in nanoseconds of one core (Zen 3, AVX2; the ratio of the two is much the same elsewhere). A bucket or a
+# row read through the tables costs a part of a cache miss, since many are under way at a time; a scan costs as much as
+# the code has bytes, more where there are too few queries to share a carry table.
+_READ = 20.0
+_SCAN_BYTE = 0.012
+_SCAN_BYTE_ALONE = 0.06
+_FEW_QUERIES = 5
+# So many queries are tried through the tables before the others: where most of them are given up, all are scanned.
+_TRIED = 32
+# Scans for so many queries take about as long as building buckets does.
+_QUERIES_WORTH_BUCKETS = 64
+
+
+class HashedStorage:
+    """Codes that gain hash tables as soon as these are worth it.
+
+    ``eager``: tables are built at the first search. Otherwise once ``_QUERIES_WORTH_BUCKETS`` queries have come since
+    codes were last added. What is added gets new ones. What a search returns does not depend on whether they are there.
+    """
+
+    def __init__(self, codes: Storage, bits: int, *, eager: bool) -> None:
+        self._codes, self._bits, self._eager = codes, bits, eager
+        self.count, self.num_bytes = codes.count, codes.num_bytes
+        self._asked = 0
+        self._tables: _ops.HashTables | None = None
+        self._building = threading.Lock()
+        self.build_seconds = 0.0
+
+    @property
+    def structure_bytes(self) -> int:
+        """What is held besides the codes."""
+        return 0 if self._tables is None else self._tables.nbytes
+
+    def prepare(self, threads: int | None) -> None:
+        """Build now what searches would build."""
+        with self._building:
+            if self._tables is None and self.count and _ops.can_hash(self.count):
+                began = time.perf_counter()
+                with torch.inference_mode(False):
+                    self._tables = _ops.build_hash_tables(self._codes.planes(), self.count, self._bits, threads)
+                self.build_seconds = time.perf_counter() - began
+
+    def added(self, codes: Tensor) -> HashedStorage:
+        return HashedStorage(self._codes.added(codes), self._bits, eager=self._eager)
+
+    def topk(self, queries: Tensor, k: int, allowed: Tensor | None, threads: int | None) -> tuple[Tensor, Tensor]:
+        tables = self._tables_for(queries, threads)
+        if tables is None or not self._worth_trying(queries, k, allowed, threads):
+            return self._codes.topk(queries, k, allowed, threads)
+        most = self._most_work(queries)
+        distances, indices, done = _ops.hash_topk(queries, tables, k, allowed, most, threads)
+        left = (~done).nonzero().squeeze(1)
+        if len(left):
+            distances[left], indices[left] = self._codes.topk(queries[left], k, allowed, threads)
+        return distances, indices
+
+    def range_search(
+        self, queries: Tensor, radius: int, allowed: Tensor | None, max_results: int | None, threads: int | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        tables = self._tables_for(queries, threads)
+        if tables is None or not self._within_is_cheap(queries, radius):
+            return self._codes.range_search(queries, radius, allowed, max_results, threads)
+        return _ops.hash_range_search(queries, tables, radius, allowed, max_results, threads)
+
+    def range_count(self, queries: Tensor, radius: int, allowed: Tensor | None, threads: int | None) -> Tensor:
+        tables = self._tables_for(queries, threads)
+        if tables is None or not self._within_is_cheap(queries, radius):
+            return self._codes.range_count(queries, radius, allowed, threads)
+        return _ops.hash_range_count(queries, tables, radius, allowed, threads)
+
+    def gather(self, positions: Tensor) -> Tensor:
+        return self._codes.gather(positions)
+
+    def planes(self) -> Tensor:
+        return self._codes.planes()
+
+    def method(self, queries: Tensor, threads: int | None, k: int | None = None, radius: int | None = None) -> str:
+        if self._tables is not None and _ops.can_hash(self.count) and len(queries):
+            sample = queries[:: max(1, len(queries) // 8)]
+            cheap = (
+                self._within_is_cheap(queries, radius)
+                if radius is not None
+                else k is not None and self._mostly_answered(sample, k, None, self._most_work(queries), threads)
+            )
+            if cheap:
+                return "buckets" if len(self._tables.widths) == 1 else "hash"
+        return self._codes.method(queries, threads, k, radius)
+
+    def _tables_for(self, queries: Tensor, threads: int | None) -> _ops.HashTables | None:
+        """The tables, built now if it is time to; None where there are none or nothing can read them."""
+        self._asked += len(queries)
+        if self._eager or self._asked >= _QUERIES_WORTH_BUCKETS:
+            self.prepare(threads)
+        return self._tables if len(queries) and _ops.can_hash(self.count) else None
+
+    def _scan_cost(self, queries: Tensor) -> float:
+        """Nanoseconds of a scan, a query."""
+        per_byte = _SCAN_BYTE if len(queries) >= _FEW_QUERIES else _SCAN_BYTE_ALONE
+        return per_byte * self.count * queries.shape[1]
+
+    def _most_work(self, queries: Tensor) -> float:
+        """What a query may read through the tables before it is given up: half of what a scan costs."""
+        return self._scan_cost(queries) / 2 / _READ
+
+    def _within_is_cheap(self, queries: Tensor, radius: int) -> bool:
+        assert self._tables is not None
+        return _READ * _ops.hash_range_work(queries, self._tables, radius) < self._scan_cost(queries)
+
+    def _worth_trying(self, queries: Tensor, k: int, allowed: Tensor | None, threads: int | None) -> bool:
+        if len(queries) <= 2 * _TRIED:
+            return True
+        return self._mostly_answered(queries[:_TRIED], k, allowed, self._most_work(queries), threads)
+
+    def _mostly_answered(
+        self, queries: Tensor, k: int, allowed: Tensor | None, most_work: float, threads: int | None
+    ) -> bool:
+        assert self._tables is not None
+        done = _ops.hash_topk(queries, self._tables, k, allowed, most_work, threads)[2]
+        return 2 * int(done.sum()) > len(done)

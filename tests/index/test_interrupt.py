@@ -1,0 +1,44 @@
+"""Ctrl-C during a long search, in a process of its own."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from hashkernels import _loader
+
+# One call that would take minutes.
+_SEARCH = """
+import numpy as np, hashkernels as hk
+database, queries = np.zeros((4_000_000, 128), np.uint8), np.zeros((100_000, 128), np.uint8)
+print("searching", flush=True)
+{call}
+"""
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "hk.topk(queries, database, 1, threads=1)",
+        "hk.range_count(queries, database, 3, threads=2)",
+    ],
+)
+def test_a_long_search_can_be_interrupted(call: str) -> None:
+    if _loader.isa() == _loader.REFERENCE:
+        return
+    with subprocess.Popen(
+        [sys.executable, "-c", _SEARCH.format(call=call)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "searching\n"
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        try:
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert "KeyboardInterrupt" in errors
