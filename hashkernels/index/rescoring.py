@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Generic, NamedTuple
 
 import torch
@@ -54,16 +55,19 @@ class Rescoring:
         """How many candidates k results are chosen from."""
         return min(k * self._oversample, count)
 
-    def best(self, positions: Tensor, ids: Tensor, codes: Tensor, k: int, threads: int | None) -> tuple[Tensor, Tensor]:
+    def best(
+        self, positions: Tensor, ids: Tensor, gather: Callable[[Tensor], Tensor], k: int, threads: int | None
+    ) -> tuple[Tensor, Tensor]:
         """Scores and ids [Q, k] of the best of candidates.
 
         Args:
             positions: int64 [Q, C], -1 for none.
             ids: of the candidates [Q, C].
-            codes: of the candidates, uint8 [Q, C, W].
+            gather: gives the codes, uint8 [n, W], at positions int64 [n].
             k, threads: as in a search.
         """
         if self._vectors is None:
+            codes = gather(positions.clamp(min=0).reshape(-1)).reshape(*positions.shape, -1)
             scores = _ops.score_codes(self._queries, codes, self._little, threads)
             scores = torch.where(positions < 0, -torch.inf, scores)
         else:
