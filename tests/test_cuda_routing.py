@@ -279,7 +279,9 @@ def test_half_types_reach_the_kernel_as_they_are(launchers: Launchers, kinds: tu
     )
     labels, bank_labels = torch.arange(7) % 3, torch.arange(9) % 3
     got = on_cuda("margin_loss", u, bank, labels, bank_labels, *MARGINS, 0.0, True, 0, "auto")
-    expect_same(got, on_cpu("margin_loss", u.float(), bank.float(), labels, bank_labels, *MARGINS, 0.0, True, 1, "auto"))
+    expect_same(
+        got, on_cpu("margin_loss", u.float(), bank.float(), labels, bank_labels, *MARGINS, 0.0, True, 1, "auto")
+    )
     assert got[2].dtype == torch.float32
 
 
