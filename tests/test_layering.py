@@ -27,6 +27,7 @@ LEVELS = [
     {"surrogate"},
     {"data", "train", "report"},
     {"cli"},
+    {"__main__"},
 ]
 # These import nothing of the package and may be imported by all.
 GROUND = {"_validation", "_warnings", "_arrays", "_files", "_page", "_ranks"}

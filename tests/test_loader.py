@@ -120,8 +120,14 @@ def test_the_stub_is_what_the_extension_offers() -> None:
     stub = ast.parse((ROOT / "_native.pyi").read_text())
     declared = {node.name: len(node.args.args) for node in stub.body if isinstance(node, ast.FunctionDef)}
     assert _loader._native is not None
-    offered = {name: value.__doc__ for name, value in vars(_loader._native).items() if not name.startswith("_")}
+    others = {node.name for node in stub.body if isinstance(node, ast.ClassDef)}
+    others |= {
+        node.target.id for node in stub.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+    public = {name: value for name, value in vars(_loader._native).items() if not name.startswith("_")}
+    offered = {name: value.__doc__ for name, value in public.items() if name not in others}
     assert declared.keys() == offered.keys()
+    assert others <= public.keys()
     for name, signature in offered.items():
         arguments = re.match(rf"{name}\((.*?)\) ->", signature)
         assert arguments is not None, signature

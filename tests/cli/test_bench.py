@@ -38,12 +38,12 @@ def test_table_names_the_threads() -> None:
 
 def test_real_codes_of_a_folder_are_searched(tmp_path: Path) -> None:
     codes = np.random.default_rng(0).integers(0, 256, (400, 6), dtype=np.uint8)
-    np.savez(tmp_path / "hashes.npz", q48=codes[:3], db48=codes)
+    np.savez(tmp_path / "pictures.npz", q48=codes[:3], db48=codes)
     np.savez(tmp_path / "other.npz", labels=np.arange(3))
-    result = run("--only", "hashes", "--data-dir", str(tmp_path), "--quick", "--seconds", "0", "--json")
+    result = run("--only", "pictures", "--data-dir", str(tmp_path), "--quick", "--seconds", "0", "--json")
     assert result.exit_code == 0, result.stderr
     (measurement,) = json.loads(result.stdout)["measurements"]
-    assert measurement["size"] == {"data": "hashes", "queries": 3, "database": 400, "bits": 48, "k": 10}
+    assert measurement["size"] == {"data": "pictures", "queries": 3, "database": 400, "bits": 48, "k": 10}
 
 
 def test_a_preset_is_a_part_of_all_cases() -> None:

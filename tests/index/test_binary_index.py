@@ -203,7 +203,7 @@ def test_the_index_shares_no_memory_with_anyone(index: hk.BinaryIndex, codes: np
 
 
 def test_adding_one_at_a_time_moves_the_codes_seldom(isa: str) -> None:
-    index, code = hk.BinaryIndex(9), np.zeros((1, 2), np.uint8)
+    index, code = hk.BinaryIndex(9, structure="scan"), np.zeros((1, 2), np.uint8)
     places = set()
     for _ in range(2100):
         index.add(code)
@@ -215,7 +215,7 @@ def test_adding_one_at_a_time_moves_the_codes_seldom(isa: str) -> None:
 
 @pytest.mark.parametrize("bits", [*BITS, 8, 4096])
 def test_codes_take_no_more_memory_than_packed(isa: str, bits: int) -> None:
-    index = hk.BinaryIndex(bits)
+    index = hk.BinaryIndex(bits, structure="scan")
     assert index.bytes_per_code == (bits + 7) // 8
     index.add(random_codes(1024, bits))
     held = [value.nbytes for value in vars(index._state.storage).values() if isinstance(value, torch.Tensor)]

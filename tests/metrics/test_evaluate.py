@@ -145,7 +145,9 @@ def test_counts_of_shards_add_up_to_the_same_bits(problem, shards):
     total = parts[0]
     for part in parts[1:]:
         total = total + part
-    assert as_json(evaluate_counts(total, k=(10, 101))) == as_json(whole)
+    expected = json.loads(as_json(whole))
+    del expected["per_class"]  # counts name no classes
+    assert json.loads(as_json(evaluate_counts(total, k=(10, 101)))) == expected
 
 
 def test_radius_metrics_equal_counting(problem):
