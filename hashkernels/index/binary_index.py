@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Literal, NamedTuple, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -11,25 +11,17 @@ import torch
 from torch import Tensor
 
 from hashkernels._arrays import ArrayT, like, to_tensors
-from hashkernels._validation import check_bits, check_choice, check_codes, check_device, check_int, check_positions
+from hashkernels._validation import check_bits, check_choice, check_codes, check_device, check_int
 from hashkernels.index.hashed import HashedStorage
-from hashkernels.index.ids import Ids, check_ids, ids_of, no_ids
+from hashkernels.index.ids import as_dtype, check_ids, ids_of, no_ids
 from hashkernels.index.jaccard import JaccardSearch
 from hashkernels.index.pairs import SelfJoin
 from hashkernels.index.persistence import Persistence
 from hashkernels.index.rescoring import RescoredResult, Rescoring
-from hashkernels.index.search import LimitedRangeResult, RangeResult, SearchResult, allowed_mask, range_result
-from hashkernels.index.storage import Storage, new_storage
+from hashkernels.index.search import LimitedRangeResult, RangeResult, SearchResult, range_result
+from hashkernels.index.snapshot import Snapshot
+from hashkernels.index.storage import Storage, copied, new_storage
 from hashkernels.index.structures import STRUCTURES, Structure, with_structure
-
-_COPIED_AT_ONCE = 1 << 20
-
-
-class Snapshot(NamedTuple):
-    """All that an index holds at one moment; a search works on one, whatever is added or removed meanwhile."""
-
-    storage: Storage
-    ids: Ids | None  # None: positions
 
 
 class BinaryIndex(Persistence, SelfJoin, JaccardSearch):
@@ -231,11 +223,11 @@ class BinaryIndex(Persistence, SelfJoin, JaccardSearch):
             storage, known = self._checked_state()
             known = ids_of(np.arange(storage.count)) if known is None else known
             keep = np.ones(storage.count, bool)
-            places = known.positions(_as_dtype(gone, known.values.dtype))
+            places = known.positions(as_dtype(gone, known.values.dtype))
             keep[places[places >= 0]] = False
             removed = storage.count - int(keep.sum())
             if removed:
-                kept = _copied(storage, np.flatnonzero(keep), self._empty_storage())
+                kept = copied(storage, np.flatnonzero(keep), self._empty_storage())
                 self._state = Snapshot(kept, known.kept(keep))
                 self._forget_file_contents()
         return removed
@@ -264,7 +256,7 @@ class BinaryIndex(Persistence, SelfJoin, JaccardSearch):
                 if ids.values.dtype != new_ids.values.dtype:
                     raise TypeError(f"ids of other must be {ids.values.dtype}, got {new_ids.values.dtype}")
                 ids = ids.added(new_ids.values)
-            self._state = Snapshot(_copied(new, np.arange(new.count), storage), ids)
+            self._state = Snapshot(copied(new, np.arange(new.count), storage), ids)
 
     @overload
     def search(
@@ -355,10 +347,10 @@ class BinaryIndex(Persistence, SelfJoin, JaccardSearch):
             candidates = scoring.num_candidates(k, state.storage.count)
             _, positions = state.storage.topk(codes, candidates, allowed, threads)
             positions = positions.cpu()
-            scores, ids = scoring.best(positions, _ids_of(state, positions), state.storage.gather, k, threads)
+            scores, ids = scoring.best(positions, state.ids_of(positions), state.storage.gather, k, threads)
             return RescoredResult(like(queries, scores.to(codes.device)), like(queries, ids.to(codes.device)))
         distances, positions = state.storage.topk(codes, k, allowed, threads)
-        return SearchResult(like(queries, distances), like(queries, _ids_of(state, positions)))
+        return SearchResult(like(queries, distances), like(queries, state.ids_of(positions)))
 
     @overload
     def range_search(
@@ -429,7 +421,7 @@ class BinaryIndex(Persistence, SelfJoin, JaccardSearch):
         if explain:
             return state.storage.method(codes, threads, radius=radius)
         offsets, distances, positions, counts = state.storage.range_search(codes, radius, allowed, max_results, threads)
-        return range_result(queries, (offsets, distances, _ids_of(state, positions), counts), max_results)
+        return range_result(queries, (offsets, distances, state.ids_of(positions), counts), max_results)
 
     def range_count(
         self, queries: ArrayT, radius: int, *, filter: ArrayT | None = None, threads: int | None = None
@@ -474,10 +466,10 @@ class BinaryIndex(Persistence, SelfJoin, JaccardSearch):
             high = state.storage.count - 1 if state.ids is None else None
             position = check_int("positions", positions, None if high is None else 0, high)
             dtype = np.uint64 if position >= 1 << 63 else np.int64
-            chosen = _positions("positions", torch.from_numpy(np.array([position], dtype)), state)
+            chosen = state.positions("positions", torch.from_numpy(np.array([position], dtype)))
             return state.storage.gather(chosen)[0].numpy()
         (chosen,) = to_tensors(positions=positions)
-        found = state.storage.gather(_positions("positions", self._within_reach("positions", chosen), state))
+        found = state.storage.gather(state.positions("positions", self._within_reach("positions", chosen)))
         return found.numpy() if isinstance(positions, np.ndarray) else found
 
     def _checked_state(self) -> Snapshot:
@@ -494,7 +486,7 @@ class BinaryIndex(Persistence, SelfJoin, JaccardSearch):
 
     def _filtered(self, queries: ArrayT, filter: ArrayT | None) -> tuple[Tensor, Snapshot, Tensor | None]:
         codes, state = self._checked_queries(queries)
-        return codes, state, _allowed(queries, filter, state)
+        return codes, state, state.allowed(queries, filter)
 
     def _checked(self, name: str, codes: Tensor) -> Tensor:
         return self._within_reach(name, check_codes(name, codes, self._bits, self._bitorder))
@@ -504,41 +496,3 @@ class BinaryIndex(Persistence, SelfJoin, JaccardSearch):
             places = "cpu" if self._device.type == "cpu" else f"cpu or {self._device}"
             raise ValueError(f"{name} must be on {places} like the index, got {tensor.device}")
         return tensor
-
-
-def _allowed(queries: ArrayT, filter: ArrayT | None, state: Snapshot) -> Tensor | None:
-    """The filter of a search as bool [count]."""
-    if filter is None or state.ids is None or to_tensors(queries=queries, filter=filter)[1].dtype == torch.bool:
-        return allowed_mask(queries, filter, state.storage.count)
-    chosen = _positions("filter", to_tensors(queries=queries, filter=filter)[1], state)
-    allowed = torch.zeros(state.storage.count, dtype=torch.bool)
-    allowed[chosen] = True
-    return allowed.to(to_tensors(queries=queries)[0].device)
-
-
-def _ids_of(state: Snapshot, positions: Tensor) -> Tensor:
-    return positions if state.ids is None else torch.from_numpy(state.ids.of(positions.cpu())).to(positions.device)
-
-
-def _positions(name: str, ids: Tensor, state: Snapshot) -> Tensor:
-    """Where codes of the index are, int64 [n]."""
-    if state.ids is None:
-        return check_positions(name, ids, state.storage.count).long()
-    given = check_ids(name, ids)
-    places = state.ids.positions(_as_dtype(given, state.ids.values.dtype))
-    if (missing := given[places < 0]).size:
-        raise ValueError(f"{name} must name codes of the index, got {missing[0]}")
-    return torch.from_numpy(places)
-
-
-def _as_dtype(ids: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Ids to look for among those of ``dtype``; what that cannot hold becomes -1, which is no id."""
-    if ids.dtype == dtype:
-        return ids
-    return np.where(ids.view(np.int64) < 0, np.array(-1).view(dtype), ids.astype(dtype))
-
-
-def _copied(source: Storage, positions: npt.NDArray[np.int64], target: Storage) -> Storage:
-    for first in range(0, len(positions), _COPIED_AT_ONCE):
-        target = target.added(source.gather(torch.from_numpy(positions[first : first + _COPIED_AT_ONCE])))
-    return target

@@ -102,3 +102,10 @@ def check_ids(name: str, ids: Any, count: int | None = None) -> IdArray:
         reserved = np.array(-1, np.int64).view(array.dtype)
         raise ValueError(f"{name} must not hold {reserved}: it stands for nothing found")
     return array
+
+
+def as_dtype(ids: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Ids to look for among those of ``dtype``; what that cannot hold becomes -1, which is no id."""
+    if ids.dtype == dtype:
+        return ids
+    return np.where(ids.view(np.int64) < 0, np.array(-1).view(dtype), ids.astype(dtype))

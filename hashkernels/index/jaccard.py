@@ -20,7 +20,7 @@ from hashkernels._validation import check_int, check_real
 from hashkernels.index.merging import Within, merge_within
 
 if TYPE_CHECKING:
-    from hashkernels.index.binary_index import Snapshot
+    from hashkernels.index.snapshot import Snapshot
 
 _DISTANCES_AT_ONCE = 1 << 22
 _POPCOUNT = torch.tensor([n.bit_count() for n in range(256)], dtype=torch.int32)

@@ -11,7 +11,7 @@ import torch
 from hashkernels._validation import check_int, require
 
 if TYPE_CHECKING:
-    from hashkernels.index.binary_index import Snapshot
+    from hashkernels.index.snapshot import Snapshot
 
 _QUERIES_AT_ONCE = 4096
 

@@ -18,7 +18,8 @@ from hashkernels.index.storage import Storage, new_storage, storage_of_planes
 from hashkernels.index.structures import Structure, with_structure
 
 if TYPE_CHECKING:
-    from hashkernels.index.binary_index import BinaryIndex, Snapshot
+    from hashkernels.index.binary_index import BinaryIndex
+from hashkernels.index.snapshot import Snapshot
 
 Verify = Literal["full", "lazy", "none"]
 

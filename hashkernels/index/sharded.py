@@ -16,11 +16,12 @@ from hashkernels import _ops
 from hashkernels._arrays import ArrayT, like, to_tensors
 from hashkernels._ranks import Ranks
 from hashkernels._validation import check_codes, check_filter, check_int, check_tensor
-from hashkernels.index.binary_index import BinaryIndex, Snapshot
+from hashkernels.index.binary_index import BinaryIndex
 from hashkernels.index.ids import check_ids
 from hashkernels.index.merging import Nearest, Within, merge_nearest, merge_within
 from hashkernels.index.persistence import Verify
 from hashkernels.index.search import LimitedRangeResult, RangeResult, SearchResult, range_result
+from hashkernels.index.snapshot import Snapshot
 from hashkernels.index.storage import Storage
 
 T = TypeVar("T")

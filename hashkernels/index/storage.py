@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -56,6 +58,7 @@ class Storage(Protocol):
 
 
 CPU = torch.device("cpu")
+_COPIED_AT_ONCE = 1 << 20
 
 
 def new_storage(num_bytes: int, device: torch.device = CPU) -> Storage:
@@ -144,6 +147,13 @@ class PackedStorage:
 
     def method(self, queries: Tensor, threads: int | None, k: int | None = None, radius: int | None = None) -> str:
         return _ops.search_method(False, len(queries), self.count, threads)
+
+
+def copied(source: Storage, positions: npt.NDArray[np.int64], target: Storage) -> Storage:
+    """``target`` with the codes at these positions of ``source`` behind its own."""
+    for first in range(0, len(positions), _COPIED_AT_ONCE):
+        target = target.added(source.gather(torch.from_numpy(positions[first : first + _COPIED_AT_ONCE])))
+    return target
 
 
 def _num_blocks(count: int) -> int:
