@@ -30,7 +30,7 @@ fuzz:  ## mutated files for every reader, FUZZ_SECONDS each (needs atheris)
 cpp-test:  ## C++ tests under every instruction set of this machine (needs GoogleTest)
 	cmake -S . -B $(BUILD) -G Ninja -DHASHKERNELS_BUILD_PYTHON=OFF -DHASHKERNELS_BUILD_TESTS=ON -DHASHKERNELS_WERROR=ON $(CMAKE_FLAGS)
 	cmake --build $(BUILD)
-	ctest --test-dir $(BUILD) --output-on-failure
+	ctest --test-dir $(BUILD) --output-on-failure --parallel $(shell nproc)
 
 sanitize:  ## C++ tests under the address and undefined-behaviour sanitizers, then the threaded ones under that for threads
 	cmake -S . -B build/address -G Ninja -DHASHKERNELS_SANITIZE=address,undefined $(SANITIZE_FLAGS)
@@ -44,7 +44,7 @@ arm-test:  ## C++ tests of the NEON kernels, cross-compiled and emulated (needs 
 	cmake -S . -B build/arm -G Ninja -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64-linux-gnu.cmake -DHASHKERNELS_CUDA=OFF \
 	  -DHASHKERNELS_BUILD_PYTHON=OFF -DHASHKERNELS_BUILD_TESTS=ON -DHASHKERNELS_WERROR=ON
 	cmake --build build/arm
-	ctest --test-dir build/arm --output-on-failure -E ForkedChild  # qemu-user itself aborts when a threaded program forks
+	ctest --test-dir build/arm --output-on-failure --parallel $(shell nproc) -E ForkedChild  # qemu-user itself aborts when a threaded program forks
 
 lint:  ## ruff and clang-format, without changing anything
 	$(PYTHON) -m ruff check .
