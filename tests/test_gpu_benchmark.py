@@ -26,7 +26,7 @@ def test_every_step_runs_on_the_cpu(tmp_path: Path) -> None:
         "--output",
         str(output),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     report = json.loads(output.read_text())
     assert report["left_out"] == {}
