@@ -84,7 +84,7 @@ class JaccardSearch:
         slot = torch.arange(k) < offsets.diff()[:, None]
         rows = torch.full(slot.shape, torch.inf, dtype=torch.float64).masked_scatter(slot, near)
         places = torch.full(slot.shape, -1).masked_scatter(slot, positions)
-        return JaccardResult(like(queries, rows.to(here)), like(queries, _named(state, places).to(here)))
+        return JaccardResult(like(queries, rows.to(here)), like(queries, state.ids_of(places).to(here)))
 
     def jaccard_range_search(
         self, queries: ArrayT, distance: float, *, filter: ArrayT | None = None, threads: int | None = None
@@ -108,7 +108,7 @@ class JaccardSearch:
             _within(tile, tile <= limit, start) for start, tile in _tiles(codes, state, allowed, threads)
         ]
         offsets, distances, positions, _ = merge_within([*parts, _nothing(len(codes))], None)
-        parts_here = (part.to(here) for part in (offsets, distances, _named(state, positions)))
+        parts_here = (part.to(here) for part in (offsets, distances, state.ids_of(positions)))
         return JaccardRangeResult(*(like(queries, part) for part in parts_here))
 
 
@@ -142,7 +142,3 @@ def _within(distances: Tensor, chosen: Tensor, start: int) -> Within:
 def _nothing(num_queries: int) -> Within:
     zeros = torch.zeros(num_queries + 1, dtype=torch.int64)
     return zeros, torch.zeros(0, dtype=torch.float64), zeros[:0], zeros[1:]
-
-
-def _named(state: Snapshot, positions: Tensor) -> Tensor:
-    return positions if state.ids is None else torch.from_numpy(state.ids.of(positions))
