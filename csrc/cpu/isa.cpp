@@ -1,6 +1,7 @@
 #include "hashkernels/isa.h"
 
 #include <atomic>
+#include <initializer_list>
 
 namespace hashkernels {
 namespace {

@@ -58,4 +58,6 @@ if(HASHKERNELS_WERROR)
   target_compile_options(hashkernels_cuda PRIVATE "SHELL:-Werror all-warnings -Xptxas -Werror,-warn-spills,-warn-lmem-usage")
 endif()
 target_sources(hashkernels_core PRIVATE $<TARGET_OBJECTS:hashkernels_cuda>)
+# That target is older than the language, and links its objects.
+set_target_properties(hashkernels_core PROPERTIES CUDA_ARCHITECTURES "${CMAKE_CUDA_ARCHITECTURES}")
 target_link_libraries(hashkernels_core PUBLIC CUDA::cudart_static)
