@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from . import distance, evaluation, index, losses, margin_loss, metrics, packing, search, surrogate
+from . import descent, distance, evaluation, index, losses, margin_loss, metrics, packing, search, surrogate
 from .harness import Case, Measurement, Trial, environment, measure, thread_limit
 from .limits import machine_limits
 from .search import data_set_cases
@@ -32,4 +32,5 @@ CASES: tuple[Case, ...] = (
     *margin_loss.CASES,
     *losses.CASES,
     *surrogate.CASES,
+    *descent.CASES,
 )

@@ -138,6 +138,9 @@ def sliced_range_count(
     out_counts: int,
     threads: int,
 ) -> None: ...
+def discrete_descent(
+    pull: int, gram: int, float64: bool, num_items: int, bits: int, sweeps: int, codes: int, threads: int
+) -> None: ...
 def score_codes(
     queries: int,
     num_queries: int,

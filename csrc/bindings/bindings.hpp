@@ -55,6 +55,7 @@ void register_checksum(pybind11::module_& module);
 void register_counting(pybind11::module_& module);
 void register_codes(pybind11::module_& module);
 void register_cuda(pybind11::module_& module);
+void register_descent(pybind11::module_& module);
 void register_hash_tables(pybind11::module_& module);
 void register_distance(pybind11::module_& module);
 void register_pairwise(pybind11::module_& module);

@@ -10,6 +10,7 @@ from __future__ import annotations
 from hashkernels._ops._library import get_num_threads, set_num_threads
 from hashkernels._ops.checksum import block_checksums
 from hashkernels._ops.codes import pack_codes, pack_labels, unpack_codes
+from hashkernels._ops.descent import discrete_descent
 from hashkernels._ops.hash_tables import (
     HashTables,
     build_hash_tables,
@@ -51,6 +52,7 @@ __all__ = [
     "can_hash",
     "cauchy_loss",
     "device_search_method",
+    "discrete_descent",
     "gather_codes",
     "get_num_threads",
     "hamming_distance",

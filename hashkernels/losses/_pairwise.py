@@ -21,8 +21,9 @@ class PairwiseLoss(HashLoss):
 
     A subclass gives ``_activate`` (what is compared), ``_similarity`` (a matrix from two sets of those), or
     ``_from_inner`` where inner products are enough, ``_pair_loss`` (the loss of each pair), ``_pair_weight``, and
-    ``_fused`` where an op has the same loss: value and gradient then come from one pass on the CPU, without a second
-    derivative. Elsewhere, and for a batch with its self pairs, torch goes over the pairs in blocks.
+    ``_fused`` where an op has the same loss: value and gradient then come from one pass over the pairs, without a
+    second derivative. For float64 on a GPU, which has no kernel for it, and for a batch with its self pairs, torch goes
+    over the pairs in blocks.
 
     Args:
         num_train: number of training items; given, the loss keeps a bank of their latest embeddings, needs
@@ -85,7 +86,7 @@ class PairwiseLoss(HashLoss):
         return fused_mean(fused, self._inner_loss, rows, _ops.pack_labels(labels), columns, weighing)
 
     def _pairs_can_be_fused(self, batch: Batch) -> bool:
-        if not batch.u.is_cpu:
+        if not (batch.u.is_cpu or (batch.u.is_cuda and batch.u.dtype == torch.float32)):
             return False
         if self.bank is None:
             return batch.ref_emb is not None or not self.self_pairs

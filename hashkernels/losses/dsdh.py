@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from hashkernels import _ops
 from hashkernels._validation import check_int, check_real
 from hashkernels.losses._bank import Bank
 from hashkernels.losses._base import Batch, Presets, Terms
@@ -122,15 +123,11 @@ class DSDHLoss(PairLikelihoodLoss):
             return
         u = self.bank.embeddings[filled].to(self.classifier.dtype)  # [n, bits]
         y = unpack_classes(self.bank.classes[filled], self.num_classes).to(u.dtype)  # [n, C]
-        b = self.codes[filled].to(u.dtype)
+        codes = self.codes[filled]
+        b = codes.to(u.dtype)
         ridge = (self.nu / self.mu) * torch.eye(self.bits, dtype=u.dtype, device=u.device)
         factor = torch.linalg.cholesky(b.T @ b + ridge)
         w = torch.cholesky_solve(b.T @ y, factor)  # [bits, C]
-        gram = w @ w.T
         pull = y @ w.T + (self.eta / self.mu) * u  # [n, bits]
-        for _ in range(self.sweeps):
-            for bit in range(self.bits):
-                wish = pull[:, bit] - b @ gram[:, bit] + b[:, bit] * gram[bit, bit]
-                b[:, bit] = torch.where(wish == 0, b[:, bit], wish.sign())
         self.classifier.copy_(w)
-        self.codes[filled] = b.to(torch.int8)
+        self.codes[filled] = _ops.discrete_descent(codes, pull, w @ w.T, self.sweeps)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from hashkernels.reference.checksum import block_checksums
 from hashkernels.reference.codes import pack_codes, pack_labels, unpack_codes
+from hashkernels.reference.descent import discrete_descent
 from hashkernels.reference.index import BLOCK_CODES, slice_codes, unslice_codes
 from hashkernels.reference.pairwise import (
     cauchy_loss,
@@ -24,6 +25,7 @@ __all__ = [
     "BLOCK_CODES",
     "block_checksums",
     "cauchy_loss",
+    "discrete_descent",
     "hamming_distance",
     "index_order_precision",
     "likelihood_loss",

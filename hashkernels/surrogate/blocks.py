@@ -13,22 +13,27 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
-_DRAW_LEVELS = 1 << 16
+_DIGITS = 16
 
 
 def dropout_scale(shape: tuple[int, ...], probability: float, like: torch.Tensor) -> torch.Tensor:
     """A dropout factor for every element: 0 with ``probability`` (rounded to 2^-16), else 1 / (1 - probability).
 
-    Four elements share one 64-bit draw: the generator of a CPU is serial and takes most of the time of ``F.dropout``.
+    Each element takes one random bit for every binary digit of the probability, one alone for 1/2: the generator of a
+    CPU is serial and takes most of the time of ``F.dropout``.
     """
-    dropped = min(round(probability * _DRAW_LEVELS), _DRAW_LEVELS - 1)
-    lowest_kept = dropped - _DRAW_LEVELS // 2
+    levels = 1 << _DIGITS
+    kept = levels - min(round(probability * levels), levels - 1)
+    if kept == levels:
+        return like.new_ones(shape)
     count = math.prod(shape)
-    words = torch.randint(-(1 << 63), (1 << 63) - 1, ((count + 3) // 4,), device=like.device)
-    draws = words.view(torch.int16)[:count].view(shape)
-    # Float arithmetic instead of a comparison: making a bool and turning it into a float takes four times as long.
-    kept = draws.to(torch.float32).sub_(lowest_kept - 1).clamp_(0, 1)
-    return kept.mul_(_DRAW_LEVELS / (_DRAW_LEVELS - dropped)).to(like.dtype)
+    words = torch.zeros((count + 63) // 64, dtype=torch.int64, device=like.device)
+    for digit in reversed(f"{kept:0{_DIGITS}b}".rstrip("0")):  # a share p of ones becomes (digit + p) / 2
+        draw = torch.randint(-(1 << 63), (1 << 63) - 1, words.shape, device=like.device)
+        words = words | draw if digit == "1" else words & draw
+    bits = words.view(torch.uint8) >> torch.arange(8, dtype=torch.uint8, device=like.device).unsqueeze(1)
+    flat = bits.bitwise_and_(1).to(like.dtype).mul_(levels / kept).flatten()
+    return flat[:count].view(shape)
 
 
 class BlockStack(torch.nn.Module):
@@ -117,36 +122,40 @@ class _SplitNLL(torch.autograd.Function):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         before = torch.baddbmm(bias_in.unsqueeze(1), x, weight_in.mT)
         gate = before.sigmoid()
-        hidden = before.mul_(gate)
-        slope = torch.addcmul(hidden, hidden, gate, value=-1).add_(gate)  # silu' = gate + silu - silu gate
-        if scale is not None:
-            hidden.mul_(scale)
-            slope.mul_(scale)
-        log_probs = F.log_softmax(torch.baddbmm(bias_out.unsqueeze(1), hidden, weight_out.mT), dim=-1)
-        picked = log_probs.gather(2, torch.stack((own, target), 2))  # [count, N, 2]
-        ctx.save_for_backward(x, weight_in, weight_out, own, target, weight, slope, hidden, log_probs)
-        target_nll = picked[..., 1] if weight is None else picked[..., 1] * weight
-        return -picked[..., 0].sum(), -target_nll.sum()
+        slope = gate.clone() if scale is None else scale.mul_(gate)
+        hidden = before.mul_(slope)
+        slope.addcmul_(hidden, gate, value=-1).add_(hidden)  # silu' = gate + silu - silu gate, each times the scale
+        logits = torch.baddbmm(bias_out.unsqueeze(1), hidden, weight_out.mT)
+        logits.sub_(logits.amax(2, keepdim=True))
+        picked = logits.gather(2, torch.stack((own, target), 2))  # [count, N, 2]
+        probs = logits.exp_()
+        total = probs.sum(2, keepdim=True)
+        probs.div_(total)
+        log_probs = picked - total.log()
+        ctx.save_for_backward(x, weight_in, weight_out, own, target, weight, slope, hidden, probs)
+        target_nll = log_probs[..., 1] if weight is None else log_probs[..., 1] * weight
+        return -log_probs[..., 0].sum(), -target_nll.sum()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, own_grad: torch.Tensor, target_grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        x, weight_in, weight_out, own, target, weight, slope, hidden, log_probs = ctx.saved_tensors
-        probs = log_probs.exp()
+        x, weight_in, weight_out, own, target, weight, slope, hidden, probs = ctx.saved_tensors
         through = torch.bmm(probs, weight_out)  # [count, N, hidden]
+
+        def minus_at_hidden(pattern: torch.Tensor) -> torch.Tensor:
+            return _rows(weight_out, pattern).sub_(through).mul_(slope)
 
         grad_x = None
         if ctx.needs_input_grad[0]:
-            at_hidden = _rows(weight_out, target).sub_(through).mul_(slope)  # negated: the factor below turns it back
-            grad_x = torch.bmm(weight_in.mT, at_hidden.mT).mT * -target_grad
+            grad_x = torch.bmm(weight_in.mT, minus_at_hidden(target).mT).mT * -target_grad
             if weight is not None:
                 grad_x = grad_x * weight.unsqueeze(1)
 
         grads: tuple[torch.Tensor | None, ...] = (None, None, None, None)
         if any(ctx.needs_input_grad[1:5]):
-            at_hidden = _rows(weight_out, own).sub_(through).mul_(slope)  # negated as above
+            at_hidden = minus_at_hidden(own)
             one = probs.new_ones(()).expand(*own.shape, 1)
-            at_logits = probs.scatter_add_(2, own.unsqueeze(2), -one).mul_(own_grad)
+            at_logits = (probs * own_grad).scatter_add_(2, own.unsqueeze(2), -one * own_grad)
             grads = (
                 torch.bmm(x.mT, at_hidden).mT * -own_grad,
                 at_hidden.sum(1).mul_(-own_grad),
