@@ -64,7 +64,8 @@ def evaluate(
         query_codes: uint8 [Q, W], packed codes (``hashkernels.pack_codes``), NumPy array or torch tensor on any device;
             or -1/+1 of int8 or a float dtype, [Q, bits], which are packed (zeros as -1, with a warning); or the name of
             an .npy file of either, which is memory-mapped, as may be labels.
-        database_codes: the same for N items, on the same device.
+        database_codes: the same for N items. Where only one of both is on a GPU, the other is brought there; a
+            database larger than its memory passes through it in parts with ``RetrievalEvaluator``.
         query_labels: class ids (integers [Q]), or multi-hot ({0, 1} of any dtype, [Q, C]). Two items are relevant to
             each other when they share a label.
         database_labels: the same form for N items.
@@ -96,7 +97,9 @@ def evaluate(
         distributed: True (the default process group) or a process group: every rank calls with the same queries and its
             own contiguous part of the database, in the order of ranks; a part may be empty. Positions in ``exclude``
             and ``relevance`` are those of the whole database. Every rank returns the same report, bit for bit that of
-            one process, but for ``database_statistics``, which are of its part. Where a rank fails, all raise.
+            one process, but for ``database_statistics``, which are of its part. Where a rank fails, all raise; where
+            one is killed or hangs, the others raise ``RuntimeError`` within the ``timeout=`` of the process group (NCCL
+            then ends the process).
         threads: CPU threads; default ``torch.get_num_threads()``.
 
     Returns:
@@ -107,7 +110,8 @@ def evaluate(
             an argument that contradicts the protocol; ranks that disagree; ``zero_hit="error"`` with a query that has
             no hit, or "skip" where no query has one.
         TypeError: codes of another dtype; class ids that are not integers; labels and relevance both or neither.
-        RuntimeError: ``distributed`` without a process group; another rank failed with an error of another kind.
+        RuntimeError: ``distributed`` without a process group; another rank failed with an error of another kind, died or
+            hangs.
 
     Example:
         >>> import numpy as np
