@@ -42,6 +42,8 @@ def cases():
     yield labels, {"protocol": "cifar10", "exclude": np.arange(20) * 7}
     yield None, {"relevance": relevance, "exclude": np.arange(20), "ties": "index", "zero_hit": "skip"}
     yield None, {"relevance": relevance}
+    yield labels, {"ties": "index", "k": (2, 3)}
+    yield None, {"relevance": relevance, "exclude": np.arange(20), "ties": "index", "k": 2}
 
 
 def found(codes, labels, part, options, **more):
