@@ -1,8 +1,8 @@
 """Evaluation at the shapes of the usual protocols, against the usual loop, torchmetrics and pytorch-metric-learning.
 
 Codes are random, labels synthetic: class ids, or several labels an item with about as many as real tags. Peers rank 10
-of the queries and our own pass in index order 500, and their time is scaled to all of them; each peer is checked against
-ours in index order over the same queries.
+of the queries and our own pass in index order 500, and their time is scaled to all of them; each peer is checked
+against ours in index order over the same queries.
 """
 
 from __future__ import annotations
