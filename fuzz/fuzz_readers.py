@@ -21,6 +21,7 @@ import atheris
 import numpy as np
 
 import hashkernels as hk
+from hashkernels.data import judgments
 from hashkernels.index import formats, ids, native_file, persistence
 from hashkernels.index.formats import _cursor, databases, faiss, npy, vectors
 
@@ -50,6 +51,7 @@ READERS: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any]]] = {
     "ivecs": (lambda path: formats.write_ivecs(path, CODES), formats.read_ivecs),
     "npy": (lambda path: formats.write_npy(path, CODES), formats.read_npy),
     "hex": (lambda path: formats.write_hex(path, CODES), formats.read_hex),
+    "judgments": (lambda path: path.write_text("7 0 30 1\n7 0 41 0.5\n8 0 30 2\n"), judgments.read_judgments),
 }
 
 
@@ -76,7 +78,7 @@ def sealed(data: bytes) -> bytes:
 def fuzz(name: str, seconds: int) -> None:
     """Fuzz one reader in this process, which ends with it."""
     write, read = READERS[name]
-    instrument(formats, ids, native_file, persistence, _cursor, databases, faiss, npy, vectors)
+    instrument(formats, ids, native_file, persistence, _cursor, databases, faiss, npy, vectors, judgments)
     with tempfile.TemporaryDirectory() as folder:
         corpus, path = Path(folder) / "corpus", Path(folder) / "file"
         corpus.mkdir()

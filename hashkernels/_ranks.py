@@ -1,13 +1,15 @@
 """The processes that share an evaluation or an index: the ranks of a process group, or this process alone.
 
 Whatever can fail runs inside ``together``, after which every rank knows of every failure: no rank goes on to a
-collective that another has left.
+collective that another has left. A rank that died or hangs can say nothing: what is asked of the group then fails, no
+later than the timeout it was made with.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -83,27 +85,40 @@ class Ranks:
         if self.alone:
             return [value]
         values: list[Any] = [None] * self.size
-        dist.all_gather_object(values, value, group=self._group)
+        with _all_there():
+            dist.all_gather_object(values, value, group=self._group)
         return values
 
     def gather_arrays(self, array: Ints) -> list[Ints]:
         """An int64 array of one shape from each rank."""
         if self.alone:
             return [array]
-        mine = torch.from_numpy(np.ascontiguousarray(array)).to(self._device())
+        mine = torch.from_numpy(np.ascontiguousarray(array)).to(self.device())
         parts = [torch.empty_like(mine) for _ in range(self.size)]
-        dist.all_gather(parts, mine, group=self._group)
+        with _all_there():
+            dist.all_gather(parts, mine, group=self._group)
         return [part.cpu().numpy() for part in parts]
 
     def sum(self, array: Ints) -> Ints:
         """The sum over ranks of an int64 array."""
         if self.alone:
             return array
-        total = torch.from_numpy(np.array(array, order="C")).to(self._device())
-        dist.all_reduce(total, group=self._group)
+        total = torch.from_numpy(np.array(array, order="C")).to(self.device())
+        with _all_there():
+            dist.all_reduce(total, group=self._group)
         summed: Ints = total.cpu().numpy()
         return summed
 
-    def _device(self) -> torch.device:
-        """Where the backend of the group wants its tensors."""
-        return torch.device("cuda" if dist.get_backend(self._group) == "nccl" else "cpu")
+    def device(self) -> torch.device:
+        """Where the backend of the group wants its tensors: on the current GPU, if it serves nothing else."""
+        backend = dist.get_backend(self._group)
+        return torch.device("cuda" if backend in ("nccl", "cuda:nccl") else "cpu")
+
+
+@contextmanager
+def _all_there() -> Iterator[None]:
+    """Says what it means when the group cannot answer."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise RuntimeError(f"a rank of the process group died or did not answer in time: {error}") from error

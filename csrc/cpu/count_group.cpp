@@ -62,11 +62,16 @@ void flush(const CountingTask& task, uint64_t* counters) {
   const int64_t num_bins = task.num_bins(), words = histogram_words(task.queries.num_bytes);
   const uint64_t* from = counters;
   for (int64_t query = 0; query < task.last - task.first; ++query) {
-    for (int64_t* out : {task.total, task.relevant}) {
-      for (int64_t d = 0; d < 8 * histogram_groups(task.queries.num_bytes); d += 4, from += kHitWords) {
-        add_fields(from, num_bins - d, out + query * num_bins + d);
-      }
+    int64_t* total = task.total + query * num_bins;
+    int64_t* relevant = task.relevant + query * num_bins;
+    const uint64_t* others = from;
+    const uint64_t* hits = from + words / 2;
+    for (int64_t d = 0; d < num_bins; d += 4, others += kHitWords, hits += kHitWords) {
+      add_fields(others, num_bins - d, total + d);
+      add_fields(hits, num_bins - d, total + d);
+      add_fields(hits, num_bins - d, relevant + d);
     }
+    from += words;
   }
   std::memset(counters, 0, sizeof(uint64_t) * words * (task.last - task.first));
 }

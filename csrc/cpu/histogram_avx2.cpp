@@ -5,18 +5,32 @@
 namespace hashkernels {
 namespace {
 
-struct Avx2Lookup : Avx2 {
-  static HASHKERNELS_INLINE Vector popcount(Vector v) {
+// Nibbles are cut once for each group and each bucket, not for each pair of them.
+template <>
+struct BucketCount<Avx2> {
+  using Vector = Avx2::Vector;
+  struct Nibbles {
+    __m256i low, high;
+  };
+  using Group = Nibbles;   // with other bits above each nibble
+  using Bucket = Nibbles;  // with none
+
+  static HASHKERNELS_INLINE Group group(Vector v) { return {(__m256i)v, _mm256_srli_epi16((__m256i)v, 4)}; }
+  static HASHKERNELS_INLINE Bucket bucket(Vector v) {
+    const __m256i nibble = _mm256_set1_epi8(0x0F);
+    const Group wide = group(v);
+    return {_mm256_and_si256(wide.low, nibble), _mm256_and_si256(wide.high, nibble)};
+  }
+  static HASHKERNELS_INLINE Vector of(const Group& group, const Bucket& bucket) {
     const __m256i counts = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
-    const __m256i nibble = _mm256_set1_epi8(0x0F), x = (__m256i)v;
-    const __m256i low = _mm256_shuffle_epi8(counts, _mm256_and_si256(x, nibble));
-    const __m256i high = _mm256_shuffle_epi8(counts, _mm256_and_si256(_mm256_srli_epi16(x, 4), nibble));
+    const __m256i low = _mm256_shuffle_epi8(counts, _mm256_and_si256(group.low, bucket.low));
+    const __m256i high = _mm256_shuffle_epi8(counts, _mm256_and_si256(group.high, bucket.high));
     return (Vector)_mm256_sad_epu8(_mm256_add_epi8(low, high), _mm256_setzero_si256());
   }
 };
 
 }  // namespace
 
-AddToHistograms select_histogram_avx2(int num_bytes) { return select_histogram<Avx2Lookup>(num_bytes); }
+AddToHistograms select_histogram_avx2(int num_bytes) { return select_histogram<Avx2>(num_bytes); }
 
 }  // namespace hashkernels

@@ -1,6 +1,7 @@
 // The kernel of histogram_kernels.hpp over any register width; everything here has internal linkage (see kernels.hpp).
 //
-// To what sliced_impl.hpp asks of Lanes an instruction set adds popcount(v): the bits set in each word.
+// To what sliced_impl.hpp asks of Lanes an instruction set adds popcount(v): the bits set in each word; or, where that
+// is no single instruction, a BucketCount of its own.
 #pragma once
 
 #include "histogram_kernels.hpp"
@@ -8,6 +9,17 @@
 
 namespace hashkernels {
 namespace {
+
+// The bits set in each word of group & bucket, from what can be prepared for each of them alone.
+template <class Lanes>
+struct BucketCount {
+  using Vector = typename Lanes::Vector;
+  using Group = Vector;
+  using Bucket = Vector;
+  static HASHKERNELS_INLINE Group group(Vector v) { return v; }
+  static HASHKERNELS_INLINE Bucket bucket(Vector v) { return v; }
+  static HASHKERNELS_INLINE Vector of(Group group, Bucket bucket) { return Lanes::popcount(group & bucket); }
+};
 
 // members[g] = the codes of group g: one plane after the other splits every group in two.
 template <class Lanes, int kGroups, int kHigh>
@@ -30,6 +42,7 @@ HASHKERNELS_INLINE void split_groups(const typename Lanes::Vector* high, typenam
 template <class Lanes, int kBytes>
 void add_to_histograms(const HistogramBlock& block, const HistogramQueries& queries, uint64_t* __restrict counters) {
   using Vector = typename Lanes::Vector;
+  using Count = BucketCount<Lanes>;
   static constexpr const auto& kNetwork = kSumNetwork<kBytes>;
   constexpr int kPlanes = kNetwork.num_outputs, kGroups = histogram_groups(kBytes);
   constexpr SlicedShape kShape{kBytes, 1, kBytes, kPlanes};
@@ -53,31 +66,27 @@ void add_to_histograms(const HistogramBlock& block, const HistogramQueries& quer
       uint32_t where[2 * kGroups + 1];
       int queued = 0;
 #pragma GCC unroll 64
-      for (int g = 0; g < kGroups; ++g) {
-        queue[queued] = members[g];
+      for (int g = 0; g < 2 * kGroups; ++g) {
+        const Vector group = members[g % kGroups] & (g < kGroups ? ~relevant : relevant);
+        queue[queued] = group;
         where[queued] = g * kHistogramGroupWords;
-        queued += static_cast<int>(Lanes::any(members[g]));
-      }
-#pragma GCC unroll 64
-      for (int g = 0; g < kGroups; ++g) {
-        const Vector both = members[g] & relevant;
-        queue[queued] = both;
-        where[queued] = (kGroups + g) * kHistogramGroupWords;
-        queued += static_cast<int>(Lanes::any(both));
+        queued += static_cast<int>(Lanes::any(group));
       }
 
       const Vector d0 = distance[0], d1 = distance[1], d2 = distance[2];
-      const Vector low[8] = {~(d0 | d1) & ~d2, d0 & ~d1 & ~d2, ~d0 & d1 & ~d2, d0 & d1 & ~d2,
-                             ~(d0 | d1) & d2,  d0 & ~d1 & d2,  ~d0 & d1 & d2,  d0 & d1 & d2};
+      const typename Count::Bucket low[8] = {Count::bucket(~(d0 | d1) & ~d2), Count::bucket(d0 & ~d1 & ~d2),
+                                             Count::bucket(~d0 & d1 & ~d2),   Count::bucket(d0 & d1 & ~d2),
+                                             Count::bucket(~(d0 | d1) & d2),  Count::bucket(d0 & ~d1 & d2),
+                                             Count::bucket(~d0 & d1 & d2),    Count::bucket(d0 & d1 & d2)};
       for (int entry = 0; entry < queued; ++entry) {
-        const Vector group = queue[entry];
+        const typename Count::Group group = Count::group(queue[entry]);
         uint64_t* at = counters + where[entry] + part * kWords;
 #pragma GCC unroll 2
         for (int half = 0; half < 2; ++half, at += kHitWords) {
-          const Vector* bucket = low + 4 * half;
-          store<Lanes>(at, load<Lanes>(at) + Lanes::popcount(group & bucket[0]) +
-                               (Lanes::popcount(group & bucket[1]) << 16 | Lanes::popcount(group & bucket[2]) << 32 |
-                                Lanes::popcount(group & bucket[3]) << 48));
+          const typename Count::Bucket* bucket = low + 4 * half;
+          store<Lanes>(at, load<Lanes>(at) + Count::of(group, bucket[0]) +
+                               (Count::of(group, bucket[1]) << 16 | Count::of(group, bucket[2]) << 32 |
+                                Count::of(group, bucket[3]) << 48));
         }
       }
     }

@@ -27,7 +27,7 @@ struct HistogramQueries {
   const uint32_t* classes;
 };
 
-// A query's counters: for every group of all codes, then for every group of the relevant ones, two times kHitWords
+// A query's counters: for every group of the codes that are not relevant, then of those that are, two times kHitWords
 // words of four 16-bit counters. Field f of each word of half h counts distance 8 * group + 4 * h + f; the words hold
 // parts of one count, to be summed.
 inline constexpr int kHistogramGroupWords = 2 * kHitWords;

@@ -18,6 +18,7 @@ from hashkernels.cli.options import CodeBits, CodesFile, Force, Json, LabelsFile
 from hashkernels.data.codes import load_codes
 from hashkernels.data.files import check_output_files
 from hashkernels.data.formats import read_npy
+from hashkernels.data.judgments import read_ids, read_judgments
 from hashkernels.metrics.pages.page import compare_text, render_runs
 from hashkernels.metrics.pages.runs import differences, load_runs, paired_difference
 from hashkernels.metrics.pages.save import check_format
@@ -26,8 +27,8 @@ from hashkernels.metrics.pages.save import check_format
 def evaluate(
     query_codes: CodesFile,
     database_codes: CodesFile,
-    query_labels: LabelsFile,
-    database_labels: LabelsFile,
+    query_labels: LabelsFile = None,
+    database_labels: LabelsFile = None,
     bits: CodeBits = None,
     k: Annotated[
         list[int] | None, typer.Option("--k", help="Cutoff, repeatable; mAP is that of the largest [default: all].")
@@ -47,8 +48,23 @@ def evaluate(
     zero_hit: Annotated[
         Literal["zero", "skip", "error"], typer.Option(help="A query with nothing relevant within its k.")
     ] = "zero",
+    relevance: Annotated[
+        Path | None,
+        typer.Option(
+            help="In place of labels: TREC judgments (lines of query, iteration, item, gain) or .npz of CSR arrays "
+            "(data, indices, indptr), as scipy.sparse.save_npz writes them."
+        ),
+    ] = None,
+    query_ids: Annotated[
+        Path | None, typer.Option(help="Text, a name a line: what judgments call the queries [default: positions].")
+    ] = None,
+    database_ids: Annotated[Path | None, typer.Option(help="The same of the database.")] = None,
     exclude: Annotated[
-        Path | None, typer.Option(help=".npy of positions to leave out for each query, [Q] or [Q, E], -1 for none.")
+        Path | None,
+        typer.Option(
+            help="Items to leave out for each query: .npy of positions, [Q] or [Q, E], -1 for none; or a file as "
+            "--relevance takes."
+        ),
     ] = None,
     exclude_self: Annotated[
         bool, typer.Option("--exclude-self", help="Query i is item i, and is left out of its own ranking.")
@@ -94,6 +110,8 @@ def evaluate(
       hashkernels evaluate q.npy db.npy q_labels.npy db_labels.npy --protocol nuswide-21 -o report.html -o run.json
 
       hashkernels evaluate q.npy db.npy q_labels.npy db_labels.npy --k 100 --k 5000 --denominator min --json
+
+      hashkernels evaluate q.npy db.npy --relevance qrels.txt --query-ids queries.txt --database-ids items.txt
     """
     outputs = output or []
     for path in outputs:
@@ -103,21 +121,31 @@ def evaluate(
         _require_pages()
     if (query_images is None) != (database_images is None):
         raise ValueError("--query-images and --database-images go together: give both")
+    if query_images is not None and relevance is not None:
+        raise ValueError("--query-images need labels, which stand below each image: give no --relevance with them")
+    if (query_labels is None) == (relevance is None) or (query_labels is None) != (database_labels is None):
+        raise ValueError("evaluate needs QUERY_LABELS and DATABASE_LABELS, or --relevance in their place")
+    if (query_ids is None) != (database_ids is None):
+        raise ValueError("--query-ids and --database-ids go together: give both")
     if bootstrap is not None:
         check.check_int("bootstrap", bootstrap, 10)
     use_threads(threads)
     codes: Any = load_codes(query_codes), load_codes(database_codes)
-    labels: Any = read_npy(query_labels), read_npy(database_labels)
+    labels: Any = [None if path is None else read_npy(path) for path in (query_labels, database_labels)]
+    ids = [None if path is None else read_ids(path) for path in (query_ids, database_ids)]
+    _check_counts(ids, codes)
+    judged, left_out = (None if path is None else read_judgments(path, *ids) for path in (relevance, exclude))
     report = metrics.evaluate(
         *codes,
         *labels,
+        relevance=judged,
         bits=bits,
         k=k or None,
         ties=ties,
         denominator=denominator,
         zero_hit=zero_hit,
         protocol=protocol,  # type: ignore[arg-type]  # evaluate checks it
-        exclude=None if exclude is None else read_npy(exclude),
+        exclude=left_out,
         exclude_self=exclude_self,
         index_order=index_order or compat or bool(outputs),
         statistics=statistics or bool(outputs),
@@ -192,6 +220,12 @@ def compare(
         "output": None if output is None else str(output),
     }
     emit(as_json, numbers, compare_text(found) + ("" if output is None else f"\n\nWritten: {output}"))
+
+
+def _check_counts(ids: list[list[str] | None], codes: Any) -> None:
+    for name, names, rows in zip(("query_ids", "database_ids"), ids, codes, strict=True):
+        if names is not None and len(names) != len(rows):
+            raise ValueError(f"{name} must have a name for each of {len(rows)} codes, got {len(names)}")
 
 
 def _class_lines(report: metrics.RetrievalReport) -> str:

@@ -36,4 +36,7 @@ Queries = Annotated[
     int | None, typer.Option(help="Items held out as queries [default: 300 of digits, else up to 1,000].")
 ]
 CodesFile = Annotated[Path, typer.Argument(help=".npy of packed codes (uint8), or of embeddings, packed by sign.")]
-LabelsFile = Annotated[Path, typer.Argument(help=".npy of class ids [N] or multi-hot labels [N, C].")]
+LabelsFile = Annotated[
+    Path | None,
+    typer.Argument(help=".npy of class ids [N] or multi-hot labels [N, C]; none with --relevance.", show_default=False),
+]

@@ -39,7 +39,7 @@ def read_idx(path: str | os.PathLike[str], ndim: int) -> NDArray[np.uint8]:
         ValueError: the magic number, the number of dimensions or the length of the file is wrong.
         OSError: the file cannot be opened.
     """
-    with _unreadable(path), _open(path) as file:
+    with unreadable(path), _open(path) as file:
         magic = file.read(4)
         if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] != _IDX_UINT8:
             raise ValueError(f"not an IDX file of bytes, expected a magic number 0x000008.., got 0x{magic.hex()}")
@@ -63,7 +63,7 @@ def read_cifar10_batch(path: str | os.PathLike[str]) -> tuple[NDArray[np.uint8],
     Raises:
         ValueError: the length is no multiple of a record, or a label is above 9.
     """
-    with _unreadable(path):
+    with unreadable(path):
         raw = Path(path).read_bytes()
         if not raw or len(raw) % _CIFAR_RECORD:
             raise ValueError(f"expected records of {_CIFAR_RECORD} bytes, got {len(raw)} bytes (truncated?)")
@@ -76,7 +76,7 @@ def read_cifar10_batch(path: str | os.PathLike[str]) -> tuple[NDArray[np.uint8],
 
 def read_npy(path: str | os.PathLike[str]) -> NDArray[Any]:
     """Read one array from .npy; an object array (which would have to be unpickled) raises ``ValueError``."""
-    with _unreadable(path):
+    with unreadable(path):
         with open(path, "rb") as probe:
             if probe.read(2) not in (b"\x93N", b"PK"):
                 raise ValueError("not an .npy file")
@@ -93,7 +93,7 @@ def read_npz(path: str | os.PathLike[str], keys: Sequence[str] = NPZ_KEYS) -> di
     Raises:
         ValueError: no .npz, truncated, a key is missing, or an array would have to be unpickled.
     """
-    with _unreadable(path):
+    with unreadable(path):
         with open(path, "rb") as probe:
             if probe.read(2) != b"PK":
                 raise ValueError("not an .npz archive")
@@ -114,7 +114,7 @@ def find_file(root: str | os.PathLike[str], *names: str) -> Path:
 
 
 @contextmanager
-def _unreadable(path: str | os.PathLike[str]) -> Iterator[None]:
+def unreadable(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn whatever a decoder raises on bad bytes into one ValueError that names the file."""
     if Path(path).is_dir():
         raise IsADirectoryError(f"{path} is a folder, expected a file")

@@ -54,7 +54,8 @@ def assemble(
 
     def add_radii(ranking: Ranking, answerable: npt.NDArray[np.bool_]) -> None:
         nonlocal within
-        within = within + fixed_sum(_within_radius(ranking)[:, :, answerable])
+        shares = _within_radius(ranking)
+        within = within + fixed_sum(shares if answerable.all() else shares[:, :, answerable])
 
     values, answerable = summarize(blocks(counts), settings, index_order, add_radii)
     histogram = counts.relevant.sum(axis=0)
@@ -177,6 +178,7 @@ def _at_cutoff(
 
 def _within_radius(ranking: Ranking) -> Floats:
     """Precision (0 in an empty ball) and recall within each radius, [2, bits + 1, Q]."""
-    return np.stack(
-        [ranking.positive_ends / np.maximum(ranking.ends, 1), ranking.positive_ends / np.maximum(ranking.relevant, 1)]
-    )
+    shares = np.empty((2, *ranking.ends.shape))
+    np.divide(ranking.positive_ends, np.maximum(ranking.ends, 1), out=shares[0])
+    np.divide(ranking.positive_ends, np.maximum(ranking.relevant, 1), out=shares[1])
+    return shares

@@ -29,9 +29,9 @@ def mean_in_tie(positives_before: Ints, before: Ints, size: Ints, positives: Int
 
 def precision_sums(ranking: Ranking) -> Spread:
     """Precision summed over the relevant ranks of the first j ties, float64 [bits + 2, Q] for j = 0..bits + 1."""
-    occupied = np.nonzero(ranking.positives)
-    size, positives = ranking.size[occupied], ranking.positives[occupied]
-    before, positives_before = ranking.ends[occupied] - size, ranking.positive_ends[occupied] - positives
+    occupied = np.flatnonzero(ranking.positives)
+    size, positives, ends, positive_ends = (table.ravel()[occupied] for table in ranking[:4])
+    before, positives_before = ends - size, positive_ends - positives
     terms = Spread(
         expected=mean_in_tie(positives_before, before, size, positives, size),
         least=run_of_positives(positives_before, before + size - positives, positives),
@@ -81,7 +81,7 @@ def _over_hits(cut: Cut, whole: Spread) -> Spread:
     return spread
 
 
-def _cumulative(occupied: tuple[Ints, ...], shape: tuple[int, ...], values: Floats) -> Floats:
+def _cumulative(occupied: Ints, shape: tuple[int, ...], values: Floats) -> Floats:
     terms = np.zeros((shape[0] + 1, shape[1]))
-    terms[occupied[0] + 1, occupied[1]] = values
+    terms.ravel()[occupied + shape[1]] = values
     return compensated_cumsum(terms)

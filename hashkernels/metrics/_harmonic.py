@@ -15,13 +15,14 @@ directly, so it keeps its relative accuracy where two prefix sums of a million t
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Number = TypeVar("Number", np.int64, np.float64)
 
 # Below this rank sums come from a table of exact rationals; above it the first term left out, 511/(67584 x^10), is
 # under 1e-20.
@@ -63,11 +64,17 @@ def _atanh_tail(t: Floats) -> Floats:
 
 def _log_parts(x: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
     """(m, t, tail) with log(y / x) = m ln 2 + 2 t + tail and abs(t) <= 0.172, for positive x and y."""
-    mantissa, exponent = np.frexp(y / x)
-    shift = exponent - (mantissa < _SQRT_HALF)
-    scaled = np.ldexp(x, shift)
-    t = (y - scaled) / (y + scaled)
-    return shift.astype(np.float64), t, _atanh_tail(t)
+    ratio = y / x
+    shift = np.zeros_like(ratio)
+    t = (y - x) / (y + x)
+    wide = np.flatnonzero((ratio < _SQRT_HALF) | (ratio >= 2.0 * _SQRT_HALF))
+    if wide.size:
+        mantissa, exponent = np.frexp(ratio[wide])
+        exponent -= mantissa < _SQRT_HALF
+        scaled = np.ldexp(x[wide], exponent)
+        t[wide] = (y[wide] - scaled) / (y[wide] + scaled)
+        shift[wide] = exponent
+    return shift, t, _atanh_tail(t)
 
 
 def log2(values: Floats) -> Floats:
@@ -131,16 +138,25 @@ def _asymptotic_sums(start: Ints, count: Ints) -> tuple[Floats, Floats]:
     return reciprocal, ramp
 
 
-def compensated_cumsum(values: npt.NDArray[Any]) -> Floats:
+def compensated_cumsum(values: Floats) -> Floats:
     """Running sums of float64 [B, Q] down axis 0, as if added with twice the precision and rounded once.
 
-    ``np.cumsum`` adds one row after the other; the error of each of its additions is found exactly (Knuth's TwoSum),
-    and the errors are added up beside it.
+    Each row is added to the sum of those before; the error of each addition is found exactly (Knuth's TwoSum), and the
+    errors are added up beside it.
     """
-    sums = np.cumsum(values, axis=0, dtype=np.float64)
-    before = np.zeros_like(sums)
-    before[1:] = sums[:-1]
-    virtual = sums - before
-    errors = (before - (sums - virtual)) + (values - virtual)
-    sums += np.cumsum(errors, axis=0)
+    sums = running_sums(values)
+    before, after = sums[:-1], sums[1:]
+    virtual = after - before
+    errors = values[1:] - virtual
+    np.subtract(after, virtual, out=virtual)
+    errors += np.subtract(before, virtual, out=virtual)
+    after += running_sums(errors)
+    return sums
+
+
+def running_sums(values: npt.NDArray[Number]) -> npt.NDArray[Number]:
+    """``values.cumsum(axis=0)``, a row at a time: several times as fast where rows are long."""
+    sums = values.copy()
+    for row in range(1, len(sums)):
+        sums[row] += sums[row - 1]
     return sums

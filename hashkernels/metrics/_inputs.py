@@ -55,7 +55,7 @@ def check_retrieval(
     bits = bits if bits is not None else database_bits
     if bits is not None and database_bits is not None:
         check_codes("query_codes", queries, bits, synchronize=True)
-    check_same_device("query_codes", queries, "database_codes", database)
+    queries, database = _on_one_device(queries, database)
     if not labelled:
         return Retrieval(
             queries,
@@ -144,6 +144,16 @@ def checked_labels(name: str, value: Any, codes: Tensor) -> Tensor:
     if labels.ndim == 2 and labels.shape[1] == 0:
         raise ValueError(f"{name} given as multi-hot must have at least one class, got none")
     return labels.to(codes.device)
+
+
+def _on_one_device(queries: Tensor, database: Tensor) -> tuple[Tensor, Tensor]:
+    """Both where one of them is on a GPU, if the other is in host memory."""
+    if queries.is_cuda and database.device.type == "cpu":
+        database = database.to(queries.device)
+    elif database.is_cuda and queries.device.type == "cpu":
+        queries = queries.to(database.device)
+    check_same_device("query_codes", queries, "database_codes", database)
+    return queries, database
 
 
 def _frames_to_caller() -> int:

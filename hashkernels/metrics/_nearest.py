@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,33 @@ from hashkernels.metrics._task import Task
 
 _FAR = np.iinfo(np.int16).max
 _ROWS = 256
+_QUERIES = 4096
+# Items for each of the k nearest from which on a search for these takes less than a pass over all, as measured.
+_ITEMS_PER_NEAREST = 40
+
+
+def search_pays(task: Task, num_database: int, k: int) -> bool:
+    """Whether index order up to rank ``k`` is found sooner from the nearest items than from ranks of all items.
+
+    ``task`` has what is left out of a database of ``num_database`` items, the same on every rank. On a GPU labels are
+    ranked by a kernel that reads each pair once.
+    """
+    by_kernel = task.relevance is None and task.left_out is None and task.retrieval.queries.is_cuda
+    left_out = task.left_out_per_query()
+    wanted = k + (0 if left_out is None else int(left_out.max()))
+    return not by_kernel and _ITEMS_PER_NEAREST * wanted <= num_database
+
+
+def nearest_index_order(task: Task, ks: Sequence[int], ranks: Ranks, threads: int | None) -> IndexOrder:
+    """Index order at each cutoff of a database whose parts lie in several processes, from the nearest items of each
+    part. Collective."""
+    parts = []
+    for start in range(0, task.num_queries, _QUERIES):
+        block = task.of_queries(slice(start, min(start + _QUERIES, task.num_queries)))
+        nearest = Nearest(block.num_queries, ks[-1])
+        ranks.together(partial(nearest.add, block, threads))
+        parts.append(nearest.across(ranks).index_order(ks))
+    return IndexOrder(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 class Nearest:
@@ -33,6 +61,8 @@ class Nearest:
 
     def add(self, task: Task, threads: int | None) -> None:
         """Items that come after all that were added before."""
+        if task.num_items == 0:
+            return
         part, spare = task.retrieval, 0
         if task.left_out is not None and task.left_out.queries.size:
             spare = int(np.bincount(task.left_out.queries).max())
@@ -51,14 +81,11 @@ class Nearest:
 
     def across(self, ranks: Ranks) -> Nearest:
         """Those of all ranks, whose parts of the database follow one another."""
+        if ranks.alone:
+            return self
         merged = Nearest(*self.distances.shape)
-        parts = zip(
-            ranks.gather_arrays(self.distances.astype(np.int64)),
-            ranks.gather_arrays(self.relevant.astype(np.int64)),
-            strict=True,
-        )
-        for distances, relevant in parts:
-            merged._merge(slice(None), distances.astype(np.int16), relevant.astype(np.bool_))
+        for part in ranks.gather_arrays(2 * self.distances.astype(np.int64) + self.relevant):
+            merged._merge(slice(None), (part >> 1).astype(np.int16), part & 1 != 0)
         return merged
 
     def index_order(self, ks: Sequence[int]) -> IndexOrder:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hashkernels.metrics._harmonic import Floats, Ints, harmonic_sums
+from hashkernels.metrics._harmonic import Floats, Ints, harmonic_sums, running_sums
 
 
 class Cut(NamedTuple):
@@ -42,8 +42,8 @@ class Ranking(NamedTuple):
     def of(cls, total: Ints, relevant: Ints) -> Ranking:
         """From counts [Q, bits + 1] of all and of relevant items at each distance."""
         size, positives = np.ascontiguousarray(total.T), np.ascontiguousarray(relevant.T)
-        positive_ends = positives.cumsum(axis=0)
-        return cls(size, positives, size.cumsum(axis=0), positive_ends, positive_ends[-1])
+        positive_ends = running_sums(positives)
+        return cls(size, positives, running_sums(size), positive_ends, positive_ends[-1])
 
     def cut(self, k: int | Ints) -> Cut:
         """The cut at rank ``k`` (one for all queries, or int64 [Q]), at least 0; a shorter ranking is taken whole."""

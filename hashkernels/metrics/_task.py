@@ -35,6 +35,13 @@ class Task(NamedTuple):
         """Items of this part."""
         return int(self.retrieval.database.shape[0])
 
+    def of_queries(self, block: slice) -> Task:
+        """That of a contiguous block of queries."""
+        retrieval = self.retrieval._replace(
+            queries=self.retrieval.queries[block], query_labels=self.retrieval.query_labels[block]
+        )
+        return Task(retrieval, *(None if pairs is None else pairs.of_queries(block) for pairs in self[1:]))
+
     def left_out_per_query(self) -> Ints | None:
         """int64 [Q], or None where nothing is left out."""
         if self.left_out is None:

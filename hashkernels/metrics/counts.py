@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from hashkernels._ranks import Ranks
 from hashkernels.metrics._inputs import check_retrieval
@@ -99,28 +97,22 @@ class RetrievalCounts:
             left_out = self.left_out + other.left_out
         return RetrievalCounts(self.total + other.total, self.relevant + other.relevant, left_out)
 
-    def all_reduce(
-        self, group: ProcessGroup | None = None, *, device: torch.device | str | None = None
-    ) -> RetrievalCounts:
+    def all_reduce(self, group: ProcessGroup | None = None) -> RetrievalCounts:
         """The sum over all ranks of ``torch.distributed``, each having counted its own part of the database.
 
         Args:
-            group: process group; None is the default one.
-            device: where the group's backend wants its tensors ("cuda" for NCCL); None is the CPU.
+            group: process group; None is the default one. With NCCL the sums are taken on the current GPU.
 
         Returns:
             The same counts on every rank, so that every rank finds the same metrics to the last bit.
         """
-        return self._summed(lambda table: _all_reduced(table, group, device))
+        return self.across(Ranks(True if group is None else group))
 
     def across(self, ranks: Ranks) -> RetrievalCounts:
         """The sum over all ranks of an evaluation."""
-        return self._summed(ranks.sum)
-
-    def _summed(self, add_up: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]]) -> RetrievalCounts:
         levels = self.total.shape[1]
         left_out = np.zeros(self.num_queries, dtype=np.int64) if self.left_out is None else self.left_out
-        table = add_up(np.concatenate([self.total, self.relevant, left_out[:, None]], axis=1))
+        table = ranks.sum(np.concatenate([self.total, self.relevant, left_out[:, None]], axis=1))
         total, relevant = (np.ascontiguousarray(part) for part in (table[:, :levels], table[:, levels:-1]))
         return RetrievalCounts(total, relevant, table[:, -1].copy() if table[:, -1].any() else None)
 
@@ -159,12 +151,3 @@ def count(task: Task, threads: int | None) -> RetrievalCounts:
     """The counts of one part of a database."""
     total, relevant = count_levels(task, threads)
     return RetrievalCounts(total, relevant, task.left_out_per_query())
-
-
-def _all_reduced(
-    table: npt.NDArray[np.int64], group: ProcessGroup | None, device: torch.device | str | None
-) -> npt.NDArray[np.int64]:
-    tensor = torch.from_numpy(table).to(device or "cpu")
-    torch.distributed.all_reduce(tensor, group=group)
-    summed: npt.NDArray[np.int64] = tensor.cpu().numpy()
-    return summed

@@ -18,6 +18,7 @@ from hashkernels.metrics._index_order import (
     whole_index_order,
 )
 from hashkernels.metrics._inputs import Retrieval, check_retrieval
+from hashkernels.metrics._nearest import nearest_index_order, search_pays
 from hashkernels.metrics._pairs import Pairs, excluded_pairs, relevance_pairs
 from hashkernels.metrics._settings import Settings, check_policies
 from hashkernels.metrics._task import Task
@@ -64,7 +65,8 @@ def evaluate(
         query_codes: uint8 [Q, W], packed codes (``hashkernels.pack_codes``), NumPy array or torch tensor on any device;
             or -1/+1 of int8 or a float dtype, [Q, bits], which are packed (zeros as -1, with a warning); or the name of
             an .npy file of either, which is memory-mapped, as may be labels.
-        database_codes: the same for N items, on the same device.
+        database_codes: the same for N items. Where only one of both is on a GPU, the other is brought there; a
+            database larger than its memory passes through it in parts with ``RetrievalEvaluator``.
         query_labels: class ids (integers [Q]), or multi-hot ({0, 1} of any dtype, [Q, C]). Two items are relevant to
             each other when they share a label.
         database_labels: the same form for N items.
@@ -90,13 +92,15 @@ def evaluate(
             none, or a form that ``relevance`` may have.
         exclude_self: query i is item i of a database of as many items, and is left out of its own ranking.
         index_order: also find the value in index order, for ``report.map_index``, ``report.quote`` and
-            ``report.compat``. It takes about as long as everything else three times; with ``exclude``, ``relevance`` or
-            ranks, longer.
+            ``report.compat``. Where k is small against the database (a fortieth) it comes from the nearest k items;
+            else it takes several times as long as everything else, and longer with ``exclude``, ``relevance`` or ranks.
         statistics: also find ``report.query_statistics`` and ``report.database_statistics``.
         distributed: True (the default process group) or a process group: every rank calls with the same queries and its
             own contiguous part of the database, in the order of ranks; a part may be empty. Positions in ``exclude``
             and ``relevance`` are those of the whole database. Every rank returns the same report, bit for bit that of
-            one process, but for ``database_statistics``, which are of its part. Where a rank fails, all raise.
+            one process, but for ``database_statistics``, which are of its part. Where a rank fails, all raise; where
+            one is killed or hangs, the others raise ``RuntimeError`` within the ``timeout=`` of the process group (NCCL
+            then ends the process).
         threads: CPU threads; default ``torch.get_num_threads()``.
 
     Returns:
@@ -107,7 +111,8 @@ def evaluate(
             an argument that contradicts the protocol; ranks that disagree; ``zero_hit="error"`` with a query that has
             no hit, or "skip" where no query has one.
         TypeError: codes of another dtype; class ids that are not integers; labels and relevance both or neither.
-        RuntimeError: ``distributed`` without a process group; another rank failed with an error of another kind.
+        RuntimeError: ``distributed`` without a process group; another rank failed with an error of another kind,
+            died or hangs.
 
     Example:
         >>> import numpy as np
@@ -147,7 +152,13 @@ def evaluate(
     ranks.agree(pairs=ranks.digest(*(part for pairs in whole[1:] if pairs is not None for part in pairs)))
     own = ranks.together(lambda: count(task, threads))
     overall = own if ranks.alone else own.across(ranks)
-    orders = _index_orders(task, own, overall, settings, ranks, threads) if wants_order else None
+    orders = None
+    if wants_order:
+        ks = sorted({1, *settings.ks})
+        if search_pays(whole, sum(sizes), ks[-1]):
+            orders = nearest_index_order(task, ks, ranks, threads).by_cutoff(ks)
+        else:
+            orders = _index_order(task, own, overall, ks, ranks, threads).by_cutoff(ks)
     described = ranks.together(lambda: _statistics(retrieval)) if statistics else (None, None)
     return assemble(
         overall,
@@ -246,20 +257,17 @@ def _longest(whole: Task, num_database: int) -> int:
     return longest
 
 
-def _index_orders(
-    task: Task, own: RetrievalCounts, overall: RetrievalCounts, settings: Settings, ranks: Ranks, threads: int | None
-) -> dict[int, IndexOrder]:
-    """Index order at each cutoff and at rank 1."""
-    ks = sorted({1, *settings.ks})
+def _index_order(
+    task: Task, own: RetrievalCounts, overall: RetrievalCounts, ks: list[int], ranks: Ranks, threads: int | None
+) -> IndexOrder:
+    """Index order at each cutoff, from the rank of every relevant item."""
     if ranks.alone:
-        order = whole_index_order(task, ks, threads)
-    else:
-        totals, relevants = ranks.gather_arrays(own.total), ranks.gather_arrays(own.relevant)
-        nothing = np.zeros_like(own.total)
-        earlier = sum(totals[: ranks.rank], nothing), sum(relevants[: ranks.rank], nothing)
-        shift = shift_of_part((own.total, own.relevant), earlier, (overall.total, overall.relevant))
-        order = sum_of_halves(ranks.sum(ranks.together(lambda: index_order_sums(task, ks, shift, threads))))
-    return order.by_cutoff(ks)
+        return whole_index_order(task, ks, threads)
+    totals, relevants = ranks.gather_arrays(own.total), ranks.gather_arrays(own.relevant)
+    nothing = np.zeros_like(own.total)
+    earlier = sum(totals[: ranks.rank], nothing), sum(relevants[: ranks.rank], nothing)
+    shift = shift_of_part((own.total, own.relevant), earlier, (overall.total, overall.relevant))
+    return sum_of_halves(ranks.sum(ranks.together(lambda: index_order_sums(task, ks, shift, threads))))
 
 
 def _statistics(retrieval: Retrieval) -> tuple[CodeStatistics, CodeStatistics | None]:

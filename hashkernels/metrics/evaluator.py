@@ -139,8 +139,8 @@ class RetrievalEvaluator:
 
         Args:
             codes: as in ``hashkernels.evaluate``: uint8 [N, ceil(bits / 8)], or -1/+1 [N, bits]; N may be 0. A
-                memory-mapped array, or an .npy file by its name, is read in parts. Database codes are brought to the
-                device of the queries.
+                memory-mapped array, or an .npy file by its name, is read in parts. All are brought to the
+                device of the first queries.
             labels: class ids (integers [N]) or multi-hot ({0, 1}, [N, C]); one form and one C throughout. None with
                 ``relevance``.
             role: "query" or "database".
@@ -235,8 +235,9 @@ class RetrievalEvaluator:
             raise ValueError(f"labels must be {self._label_form} like those before, got {form}")
         taken.label_form = form
         if role == "query":
-            # a loader may write its next batch into the same memory
-            taken.queries.append((codes.clone(), labels.clone()))
+            # copied: a loader may write its next batch into the same memory
+            device = self._query_parts[0][0].device if self._query_parts else codes.device
+            taken.queries.append((codes.to(device, copy=True), labels.to(device, copy=True)))
             return
         queries, query_labels = self._joined_queries()
         if self._listed is None:

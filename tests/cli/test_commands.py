@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 from typer.testing import CliRunner, Result
 
@@ -189,6 +190,33 @@ def test_evaluate_takes_every_option_of_the_library(retrieval: dict[str, Path], 
     left_out = run_json("evaluate", *files, "--exclude", tmp_path / "exclude.npy", "--bootstrap", 50)
     assert left_out["map"] == expected.map
     assert left_out["bootstrap"] == expected.bootstrap(num_resamples=50)._asdict()
+
+
+def test_evaluate_takes_judgments_in_place_of_labels(retrieval: dict[str, Path], tmp_path: Path) -> None:
+    files = retrieval["q"], retrieval["db"]
+    codes = [np.load(path) for path in files]
+    gains = {0: {3: 2.0, 8: 1.0}, 4: {11: 1.0}, 6: {49: 3.0, 0: 0.0}}
+    expected = hk.evaluate(*codes, relevance=gains, k=20, exclude={0: [5], 1: [2, 3]})
+    (tmp_path / "qrels.txt").write_text("".join(f"{q} 0 {i} {g:g}\n" for q in gains for i, g in gains[q].items()))
+    (tmp_path / "out.txt").write_text("0 0 5 1\n1 0 2 1\n\n1 0 3 1\n")
+    judged = "--relevance", tmp_path / "qrels.txt", "--exclude", tmp_path / "out.txt", "--k", 20
+    assert run_json("evaluate", *files, *judged) == expected.to_dict()
+    named = {f"q{q}": {f"item-{i}": g for i, g in judged.items()} for q, judged in gains.items()}
+    lines = [f"{q} Q0 {i} {g:g}\n" for q in named for i, g in named[q].items()] + ["q9 0 item-1 1\n", "q0 0 gone 1\n"]
+    (tmp_path / "names.txt").write_text("".join(lines))
+    (tmp_path / "q.txt").write_text("\n".join(f"q{q}" for q in range(7)))
+    (tmp_path / "db.txt").write_text("\n".join(f"item-{i}" for i in range(50)) + "\n")
+    ids = "--query-ids", tmp_path / "q.txt", "--database-ids", tmp_path / "db.txt"
+    names = "--relevance", tmp_path / "names.txt", *ids
+    assert run_json("evaluate", *files, *names, "--k", 20) == hk.evaluate(*codes, relevance=gains, k=20).to_dict()
+    matrix = scipy.sparse.lil_matrix((7, 50))
+    for q, judged_items in gains.items():
+        matrix[q, list(judged_items)] = list(judged_items.values())
+    scipy.sparse.save_npz(tmp_path / "gains.npz", matrix.tocsr())
+    page = tmp_path / "page.html"
+    done = run("evaluate", *files, "--relevance", tmp_path / "gains.npz", "-o", page)
+    assert hk.evaluate(*codes, relevance=gains, index_order=True, statistics=True).quote() in done.output
+    assert "7 queries, 50 database items" in page.read_text()
 
 
 def test_search_shows_queries_without_hits(tmp_path: Path) -> None:

@@ -75,6 +75,39 @@ def test_errors_name_flags_and_arguments_as_they_are_typed(tmp_path: Path) -> No
     assert "error: --queries must be in 1..1795, got 5000" in refused("demo", "--queries", 5000)
 
 
+def test_judgments_are_checked(tmp_path: Path) -> None:
+    codes, labels, qrels = tmp_path / "codes.npy", tmp_path / "labels.npy", tmp_path / "qrels.txt"
+    np.save(codes, np.zeros((4, 2), np.uint8))
+    np.save(labels, np.zeros(4, int))
+    qrels.write_text("0 0 1 1\n")
+    given = ("evaluate", codes, codes, "--relevance", qrels)
+    neither = "evaluate needs QUERY_LABELS and DATABASE_LABELS, or --relevance in their place"
+    assert neither in refused("evaluate", codes, codes)
+    assert neither in refused("evaluate", codes, codes, labels)
+    assert neither in refused("evaluate", codes, codes, labels, labels, "--relevance", qrels)
+    assert "--database-ids go together: give both" in refused(*given, "--query-ids", qrels)
+    assert "--query-ids must have a name for each of 4 codes, got 0" in refused(
+        *given, "--query-ids", os.devnull, "--database-ids", os.devnull
+    )
+    assert "--query-images need labels" in refused(*given, "--query-images", codes, "--database-images", codes)
+    for text, message in {
+        "0 0 1 1\n0 0 1\n": "qrels.txt: line 2 must be \"query iteration item gain\", got '0 0 1'",
+        "0 0 1 one\n": "qrels.txt: line 1 must be",
+        "0 0 1 1\n0 1 1 1\n": "qrels.txt: line 2: item 1 comes twice for query 0",
+        "0 0 -1 1\n": "qrels.txt: '-1' is not a position: give the ids",
+        "0 0 4 1\n": "error: --relevance must name items in 0..3, got 4",
+        "0 0 3 -1\n": "error: --relevance must hold finite gains of at least 0",
+    }.items():
+        qrels.write_text(text)
+        assert message in refused(*given)
+    np.savez(tmp_path / "csr.npz", indices=np.array([0, 9]), indptr=np.array([0, 1, 1, 1, 2]))
+    assert "--relevance must name items in 0..3, got 9" in refused(*given[:-1], tmp_path / "csr.npz")
+    np.savez(tmp_path / "csc.npz", indices=np.zeros(1, int), indptr=np.zeros(2, int), format=b"csc")
+    assert "csc.npz: expected CSR arrays indices, indptr and perhaps data" in refused(*given[:-1], tmp_path / "csc.npz")
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "csr.npz").read_bytes()[:200])
+    assert "cut.npz" in refused(*given[:-1], tmp_path / "cut.npz")
+
+
 def test_pages_and_runs_are_checked_before_the_work(tmp_path: Path) -> None:
     files = [tmp_path / f"{name}.npy" for name in "abcd"]
     assert "must end in .html or .json, got x.txt" in refused("evaluate", *files, "-o", "x.txt")

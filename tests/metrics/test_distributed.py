@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import signal
+import time
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -10,6 +15,7 @@ import torch
 from torch import distributed
 
 import hashkernels as hk
+from hashkernels._ranks import Ranks
 
 NUM_RANKS = 4
 RULES = ("expected", "index", "optimistic", "pessimistic")
@@ -36,6 +42,8 @@ def cases():
     yield labels, {"protocol": "cifar10", "exclude": np.arange(20) * 7}
     yield None, {"relevance": relevance, "exclude": np.arange(20), "ties": "index", "zero_hit": "skip"}
     yield None, {"relevance": relevance}
+    yield labels, {"ties": "index", "k": (2, 3)}
+    yield None, {"relevance": relevance, "exclude": np.arange(20), "ties": "index", "k": 2}
 
 
 def found(codes, labels, part, options, **more):
@@ -228,3 +236,62 @@ def test_distributed_is_a_bool_or_a_group(tmp_path):
         assert as_json(hk.evaluate(*arguments, distributed=True)) == as_json(hk.evaluate(*arguments))
     finally:
         distributed.destroy_process_group()
+
+
+class Ends:
+    """A relevance whose reading ends the process, or stops it for good."""
+
+    shape = (20, 450)
+
+    def __init__(self, how):
+        self.how = how
+
+    def tocoo(self, copy):
+        os.kill(os.getpid(), self.how)
+
+
+def lose_a_rank(rank, folder, how, seconds):
+    torch.set_num_threads(1)
+    distributed.init_process_group(
+        "gloo",
+        init_method=f"file://{folder}/meet",
+        rank=rank,
+        world_size=3,
+        timeout=timedelta(seconds=seconds),
+    )
+    codes, _ = inputs()
+    start = time.monotonic()
+    try:
+        hk.evaluate(codes[:20], codes, relevance=Ends(how) if rank == 1 else {0: [1]}, distributed=True)
+    except RuntimeError as error:
+        (folder / f"{rank}.json").write_text(json.dumps([str(error), time.monotonic() - start]))
+    os._exit(0)  # the group cannot be taken down any more
+
+
+@pytest.mark.parametrize(("how", "seconds"), [(signal.SIGKILL, 60), (signal.SIGSTOP, 3)])
+def test_the_others_raise_when_a_rank_is_killed_or_hangs(tmp_path, how, seconds):
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["hashkernels.metrics", "torchmetrics"])
+    ranks = [context.Process(target=lose_a_rank, args=(rank, tmp_path, how, seconds)) for rank in range(3)]
+    for process in ranks:
+        process.start()
+    try:
+        for rank in (0, 2):
+            ranks[rank].join(30)
+            message, waited = json.loads((tmp_path / f"{rank}.json").read_text())
+            assert message.startswith("a rank of the process group died or did not answer in time: ")
+            assert waited < 20
+    finally:
+        for process in ranks:
+            process.kill()
+            process.join()
+
+
+BACKENDS = {"gloo": "cpu", "nccl": "cuda", "cuda:nccl": "cuda", "cpu:gloo,cuda:nccl": "cpu"}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_backend_says_where_sums_are_taken(monkeypatch, backend):
+    for name, answer in {"is_initialized": True, "get_rank": 0, "get_world_size": 1, "get_backend": backend}.items():
+        monkeypatch.setattr(distributed, name, lambda *_, answer=answer: answer)
+    assert Ranks(True).device() == torch.device(BACKENDS[backend])

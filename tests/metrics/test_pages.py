@@ -70,15 +70,15 @@ def test_every_number_can_be_saved_from_the_page(page, reports):
     report = reports[0]
     links = re.findall(r'href="data:[^,]*;base64,([^"]*)" download="([^"]*)"', page)
     files = {unescape(name): base64.b64decode(body).decode() for body, name in links}
-    numbers = json.loads(files["first--run-.json"])
+    numbers = json.loads(files["first-run.json"])
     assert numbers.items() >= report.to_dict(per_query=True).items()
     tables = {name: list(csv.DictReader(io.StringIO(text))) for name, text in files.items() if name.endswith(".csv")}
-    assert {name.removeprefix("first--run--") for name in tables} == {
+    assert {name.removeprefix("first-run-") for name in tables} == {
         "cutoffs.csv", "ranks.csv", "radii.csv", "per_class.csv", "per_query.csv", "evaluators.csv"
     }  # fmt: skip
-    found = [float(row["average_precision"]) for row in tables["first--run--per_query.csv"]]
+    found = [float(row["average_precision"]) for row in tables["first-run-per_query.csv"]]
     assert found == report.per_query.average_precision.tolist()
-    radii = tables["first--run--radii.csv"]
+    radii = tables["first-run-radii.csv"]
     assert [float(row["precision_within"]) for row in radii] == report.precision_within.tolist()
     assert [int(row["other_pairs"]) for row in radii] == report.distance_histogram.irrelevant.tolist()
 

@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -92,6 +93,6 @@ def _json(run: Run) -> str:
 
 
 def _download(run: Run, ending: str, holds: str, kind: str, text: str) -> Download:
-    stem = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in run.title)
+    stem = re.sub(r"[^\w-]+", "-", run.title).strip("-") or "run"
     uri = f"data:{kind};charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"
     return Download(f"{stem}.{ending}" if ending == "json" else f"{stem}-{ending}", holds, uri)
