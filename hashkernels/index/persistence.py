@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 
 from hashkernels._arrays import to_tensor
 from hashkernels._validation import check_choice
+from hashkernels.index.contents import Contents
 from hashkernels.index.ids import ids_of
 from hashkernels.index.native_file import NativeFile, Settings, append_segment, write_file
 from hashkernels.index.segments import segmented
@@ -19,24 +19,15 @@ from hashkernels.index.structures import Structure, with_structure
 
 if TYPE_CHECKING:
     from hashkernels.index.binary_index import BinaryIndex
-from hashkernels.index.snapshot import Snapshot
 
 Verify = Literal["full", "lazy", "none"]
 
 
-class Persistence:
+class Persistence(Contents):
     """Saving, loading and appending, for ``BinaryIndex``."""
 
-    _bits: int
-    _bitorder: str
-    _state: Snapshot
-    _writing: threading.Lock
-
-    def __init__(self) -> None:
-        self._file: NativeFile | None = None
-        self._in_file: int | None = None  # how many codes from the first on are those of the file; None: not any more
-        self._unverified: NativeFile | None = None
-        self._verifying = threading.Lock()
+    _file: NativeFile | None = None
+    _in_file: int | None = None  # how many codes from the first on are those of the file; None: not any more
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the index to a file of its own, whole and compact; when this returns, it is on the disk.
@@ -61,8 +52,7 @@ class Persistence:
         BinaryIndex(bits=8, ntotal=2)
         """
         with self._writing:
-            self._verify_once()
-            storage, ids = self._state
+            storage, ids = self._checked_state()
             id_kind = "none" if ids is None else ids.values.dtype.name
             settings = Settings(self._bits, self._bitorder, id_kind)  # type: ignore[arg-type]  # the name is one
             write_file(path, settings, _bytes(storage), storage.count, None if ids is None else ids.values)
@@ -126,7 +116,7 @@ class Persistence:
         if verify == "full" or (verify == "lazy" and not mmap):
             file.verify()
         elif verify == "lazy":
-            index._unverified = file
+            index._verification = file.verify
         parts = [_storage(segment.planes, segment.num_codes, file.settings.num_bytes) for segment in file.segments]
         ids = [segment.ids.view(id_kind) for segment in file.segments if segment.ids is not None]
         storage = segmented(parts, file.settings.num_bytes)
@@ -139,14 +129,6 @@ class Persistence:
         index._state = index._state._replace(storage=storage, ids=None if joined is None else ids_of(joined))
         index._file, index._in_file = file, file.count
         return index  # type: ignore[return-value]
-
-    def _verify_once(self) -> None:
-        if self._unverified is None:
-            return
-        with self._verifying:
-            if self._unverified is not None:
-                self._unverified.verify()
-                self._unverified = None
 
     def _forget_file_contents(self) -> None:
         self._in_file = None
