@@ -21,7 +21,7 @@ import fcntl
 import os
 import struct
 from collections.abc import Callable
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,7 @@ import torch
 
 from hashkernels import _ops
 from hashkernels._arrays import to_tensor
-from hashkernels._files import atomic_write, map_file
+from hashkernels._files import atomic_write, map_file, name_file
 from hashkernels._validation import MAX_BITS
 
 Bytes = npt.NDArray[np.uint8]
@@ -242,7 +242,7 @@ def write_file(
             CHECKED_BYTES,
             0,
         )
-        file.write(_sealed(header))
+        _write(file, _sealed(header))
         file.seek(FIRST_SEGMENT)
         end = FIRST_SEGMENT
         if count:
@@ -263,7 +263,8 @@ def append_segment(known: NativeFile, planes: Bytes, count: int, ids: npt.NDArra
         ValueError: another process has changed the file since ``known`` was opened.
         OSError: the disk is full, the file read-only. The file holds what it held.
     """
-    with open(known.path, "r+b") as file:
+    # Without a buffer, which would try to write on closing what could not be written before.
+    with open(known.path, "r+b", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         now = NativeFile(known.path)
         same = os.fstat(file.fileno()).st_ino == os.stat(known.path).st_ino
@@ -274,13 +275,13 @@ def append_segment(known: NativeFile, planes: Bytes, count: int, ids: npt.NDArra
             file.truncate(now.end)
             file.seek(now.end)
             end = _write_segment(file, now.end, now.settings, now.count, planes, count, ids)
-            _to_disk(file)
-        except BaseException:
-            # Not file.truncate, which would first write what could not be written.
-            os.ftruncate(file.fileno(), now.end)
+            os.fsync(file.fileno())
+        except BaseException as error:
+            file.truncate(now.end)
+            name_file(error, known.path)
             raise
         _write_commit(file, _Commit(now.sequence + 1, end, now.count + count, len(now.segments) + 1))
-        _to_disk(file)
+        os.fsync(file.fileno())
     return NativeFile(known.path)
 
 
@@ -303,7 +304,7 @@ def crc32c(data: bytes) -> int:
 
 
 def _write_segment(
-    file: BinaryIO,
+    file: IO[bytes],
     start: int,
     settings: Settings,
     first: int,
@@ -316,20 +317,27 @@ def _write_segment(
     if ids is not None:
         sections.append([np.ascontiguousarray(ids, "<i8" if ids.dtype.kind == "i" else "<u8").view(np.uint8)])
     table = np.concatenate([checksums(part) for section in sections for part in section]).astype("<u4").view(np.uint8)
-    file.write(_sealed(_SEGMENT.pack(_SEGMENT_MAGIC, first, count, crc32c(table.tobytes()), 0)))
+    _write(file, _sealed(_SEGMENT.pack(_SEGMENT_MAGIC, first, count, crc32c(table.tobytes()), 0)))
     at = start + _SEGMENT.size
     for section in (*sections, [table]):
         for part in section:
-            file.write(part.data)
+            _write(file, part.data)
             at += part.size
-        file.write(bytes(_aligned(at) - at))
+        _write(file, bytes(_aligned(at) - at))
         at = _aligned(at)
     return at
 
 
-def _write_commit(file: BinaryIO, commit: _Commit) -> None:
+def _write(file: IO[bytes], data: bytes | memoryview) -> None:
+    """All of the data, of which one call may take a part where the file has no buffer."""
+    left = memoryview(data).cast("B")
+    while left:
+        left = left[file.write(left) :]
+
+
+def _write_commit(file: IO[bytes], commit: _Commit) -> None:
     file.seek(_COMMITS[commit.sequence % 2])
-    file.write(_sealed(_COMMIT.pack(*commit, 0)))
+    _write(file, _sealed(_COMMIT.pack(*commit, 0)))
 
 
 def _without_remainder(planes: Bytes, count: int, num_bytes: int) -> list[Bytes]:
@@ -366,8 +374,3 @@ def _num_checked(size: int) -> int:
 
 def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
-
-
-def _to_disk(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
