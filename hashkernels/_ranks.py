@@ -105,5 +105,5 @@ class Ranks:
         return summed
 
     def _device(self) -> torch.device:
-        """Where the group takes tensors from: the CPU if one of its backends does, else the current GPU (NCCL)."""
-        return torch.device("cpu" if "cpu:" in dist.get_backend_config(self._group) else "cuda")
+        """Where the backend of the group wants its tensors."""
+        return torch.device("cuda" if dist.get_backend(self._group) == "nccl" else "cpu")

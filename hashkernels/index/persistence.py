@@ -11,11 +11,13 @@ import torch
 from hashkernels._arrays import to_tensor
 from hashkernels._validation import check_choice
 from hashkernels.index.contents import Contents
+from hashkernels.index.hashed import HashedStorage
 from hashkernels.index.ids import ids_of
 from hashkernels.index.native_file import NativeFile, Settings, append_segment, write_file
 from hashkernels.index.segments import segmented
 from hashkernels.index.storage import Storage, new_storage, storage_of_planes
 from hashkernels.index.structures import Structure, with_structure
+from hashkernels.index.table_file import extra_of, stored_tables
 
 if TYPE_CHECKING:
     from hashkernels.index.binary_index import BinaryIndex
@@ -31,6 +33,8 @@ class Persistence(Contents):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the index to a file of its own, whole and compact; when this returns, it is on the disk.
+
+        Hash tables that the index has built (see ``structure`` and ``prepare``) go into the file.
 
         The file is written under another name and then renamed: until then, and whatever happens, what was at ``path``
         stays. Processes that have the old file mapped keep it.
@@ -55,7 +59,9 @@ class Persistence(Contents):
             storage, ids = self._checked_state()
             id_kind = "none" if ids is None else ids.values.dtype.name
             settings = Settings(self._bits, self._bitorder, id_kind)  # type: ignore[arg-type]  # the name is one
-            write_file(path, settings, _bytes(storage), storage.count, None if ids is None else ids.values)
+            tables = storage.tables if isinstance(storage, HashedStorage) else None
+            extras = [] if tables is None else [extra_of(tables)]
+            write_file(path, settings, _bytes(storage), storage.count, None if ids is None else ids.values, extras)
             self._file, self._in_file = NativeFile(path), storage.count
 
     def flush(self) -> None:
@@ -102,7 +108,8 @@ class Persistence(Contents):
                 segments into one.
             verify: when to hold the contents against their checksums: "full", now; "lazy", before the first answer;
                 "none", never. Header, sizes and segments are checked in any case.
-            structure: as of a new index.
+            structure: as of a new index. Hash tables in the file are searched where they lie, nothing is built; "auto"
+                uses them for codes of any length, "scan" does not. What is added goes without, or has new ones built.
 
         Raises:
             ValueError: the file is no index, is truncated or damaged, or of a version that is not known.
@@ -122,7 +129,7 @@ class Persistence(Contents):
         storage = segmented(parts, file.settings.num_bytes)
         if not mmap:
             storage = storage_of_planes(storage.planes(), storage.count)
-        storage = with_structure(storage, bits, structure)
+        storage = with_structure(storage, bits, structure, stored_tables(file, mmap=mmap))
         joined = ids[0] if len(ids) == 1 and mmap else np.concatenate(ids) if ids else None
         if joined is None and id_kind != "none":
             joined = np.empty(0, id_kind)
