@@ -22,29 +22,38 @@ import numpy as np
 
 import hashkernels as hk
 from hashkernels.data import judgments
-from hashkernels.index import formats, ids, native_file, persistence
+from hashkernels.index import formats, ids, native_file, persistence, table_file
 from hashkernels.index.formats import _cursor, databases, faiss, npy, vectors
 
 CODES = np.arange(10, dtype=np.uint8).reshape(5, 2)
+WIDE = np.pad(CODES, ((0, 0), (0, 1)))  # of 17 bits, which take several tables
 IDS = np.array([5, -2, 9, 2**40, 7])
 
 
 def write_native(path: Path) -> None:
-    index = hk.BinaryIndex(16)
-    index.add_with_ids(CODES, IDS)
+    index = hk.BinaryIndex(17, structure="hash")
+    index.add_with_ids(WIDE, IDS)
+    index.prepare()
     index.save(path)
-    index.add_with_ids(CODES[:2], IDS[:2] + 100)
+
+
+def write_appended(path: Path) -> None:
+    write_native(path)
+    index = hk.BinaryIndex.load(path)
+    index.add_with_ids(WIDE[:2], IDS[:2] + 100)
     index.flush()
 
 
 def read_native(path: Path) -> None:
-    index = hk.BinaryIndex.load(path, verify="full")
-    if index.ntotal:
-        index.search(np.zeros((1, index.bytes_per_code), np.uint8), 1)
+    for verify in ("none", "full"):  # unverified contents may give any answer, but harm nothing
+        index = hk.BinaryIndex.load(path, verify=verify)  # type: ignore[arg-type]
+        if index.ntotal:
+            index.search(np.zeros((1, index.bytes_per_code), np.uint8), 1)
 
 
 READERS: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any]]] = {
     "native": (write_native, read_native),
+    "appended": (write_appended, read_native),
     "faiss": (lambda path: formats.write_faiss(path, CODES, IDS), formats.read_faiss),
     "u8bin": (lambda path: formats.write_u8bin(path, CODES), formats.read_u8bin),
     "bvecs": (lambda path: formats.write_bvecs(path, CODES), formats.read_bvecs),
@@ -66,10 +75,16 @@ def instrument(*modules: ModuleType) -> None:
                     atheris.instrument_func(function)
 
 
-def sealed(data: bytes) -> bytes:
+def records_of(path: Path) -> list[int]:
+    """Where the records of a native file lie."""
+    file = native_file.NativeFile(path)
+    return [0, 512, 1024, *(segment.start for segment in (*file.segments, *file.extras))]
+
+
+def sealed(data: bytes, records: list[int]) -> bytes:
     """A native file whose records have the checksums of what they say, so that mutations get behind them."""
     raw = bytearray(data)
-    for at in (0, 512, 1024, native_file.FIRST_SEGMENT):
+    for at in records:
         if len(raw) >= at + 64:
             raw[at + 60 : at + 64] = native_file.crc32c(bytes(raw[at : at + 60])).to_bytes(4, "little")
     return bytes(raw)
@@ -78,15 +93,17 @@ def sealed(data: bytes) -> bytes:
 def fuzz(name: str, seconds: int) -> None:
     """Fuzz one reader in this process, which ends with it."""
     write, read = READERS[name]
-    instrument(formats, ids, native_file, persistence, _cursor, databases, faiss, npy, vectors, judgments)
+    instrument(formats, ids, native_file, persistence, table_file, _cursor, databases, faiss, npy, vectors, judgments)
     with tempfile.TemporaryDirectory() as folder:
         corpus, path = Path(folder) / "corpus", Path(folder) / "file"
         corpus.mkdir()
         write(corpus / "whole")
         (corpus / "half").write_bytes((corpus / "whole").read_bytes()[: (corpus / "whole").stat().st_size // 2])
 
+        records = records_of(corpus / "whole") if read is read_native else []
+
         def once(data: bytes) -> None:
-            for content in (data, sealed(data)) if name == "native" else (data,):
+            for content in (data, sealed(data, records)) if records else (data,):
                 path.write_bytes(content)
                 try:
                     read(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,12 +36,20 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        except BaseException:
-            file.close()
+            os.replace(partial, target)
+        except BaseException as error:
+            with suppress(OSError):  # what could not be written cannot be on closing either
+                file.close()
             partial.unlink(missing_ok=True)
+            name_file(error, target)
             raise
-    os.replace(partial, target)
     _sync_folder(target.parent)
+
+
+def name_file(error: BaseException, path: str | os.PathLike[str]) -> None:
+    """Let an error of writing to an open file, which only has a number, say which file it was."""
+    if isinstance(error, OSError) and error.filename is None:
+        error.filename = os.fspath(path)
 
 
 def map_file(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:

@@ -167,6 +167,7 @@ def score_vectors(
 ) -> None: ...
 
 max_chunks: int
+max_chunk_bits: int
 max_hashed_codes: int
 
 class HashTables:

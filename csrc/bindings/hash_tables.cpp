@@ -25,6 +25,7 @@ HashTables hash_tables(int64_t num_codes, int num_bytes, int num_chunks, uintptr
 void register_hash_tables(pybind11::module_& module) {
   pybind11::class_<HashTables>(module, "HashTables").def(pybind11::init(&hash_tables));
   module.attr("max_chunks") = kMaxChunks;
+  module.attr("max_chunk_bits") = kMaxChunkBits;
   module.attr("max_hashed_codes") = kMaxHashedCodes;
   module.def("choose_chunks",
              [](uintptr_t planes, int64_t num_codes, int num_bytes, int bits, uintptr_t order, uintptr_t widths) {

@@ -13,5 +13,6 @@ using Crc32cStreams = void (*)(const uint8_t* const* data, int64_t size, uint32_
 
 void crc32c_streams_scalar(const uint8_t* const* data, int64_t size, uint32_t* crc);
 void crc32c_streams_avx2(const uint8_t* const* data, int64_t size, uint32_t* crc);
+void crc32c_streams_neon_crc(const uint8_t* const* data, int64_t size, uint32_t* crc);
 
 }  // namespace hashkernels

@@ -100,6 +100,12 @@ constexpr Kernels kNeon{
     .pairwise_f64 = pairwise_f64_neon,
     .crc32c_streams = crc32c_streams_scalar,
 };
+
+constexpr Kernels with_crc(Kernels kernels) {
+  kernels.crc32c_streams = crc32c_streams_neon_crc;
+  return kernels;
+}
+constexpr Kernels kNeonCrc = with_crc(kNeon);
 #endif
 
 }  // namespace
@@ -116,7 +122,7 @@ const Kernels& kernels() noexcept {
 #endif
 #ifdef HASHKERNELS_NEON
     case Isa::kNeon:
-      return kNeon;
+      return arm_has_crc() ? kNeonCrc : kNeon;
 #endif
     default:
       return kScalar;

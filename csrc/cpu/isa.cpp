@@ -3,6 +3,13 @@
 #include <atomic>
 #include <initializer_list>
 
+#include "kernels.hpp"
+
+#if defined(HASHKERNELS_NEON) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 namespace hashkernels {
 namespace {
 
@@ -72,6 +79,15 @@ const char* isa_name(Isa isa) noexcept {
 }
 
 bool isa_available(Isa isa) noexcept { return compiled(isa) && supported(isa); }
+
+bool arm_has_crc() noexcept {
+#if defined(HASHKERNELS_NEON) && defined(__linux__)
+  static const bool has = (getauxval(AT_HWCAP) & HWCAP_CRC32) != 0;
+  return has;
+#else
+  return false;
+#endif
+}
 
 Isa active_isa() noexcept { return selection().load(std::memory_order_relaxed); }
 

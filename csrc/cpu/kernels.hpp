@@ -38,6 +38,9 @@ struct Kernels {
   Crc32cStreams crc32c_streams;
 };
 
+// Whether this is an Arm CPU with CRC instructions, which "neon" uses where they are.
+bool arm_has_crc() noexcept;
+
 // The kernels of the active instruction set. Take the reference once per call, so that one call never mixes two sets.
 const Kernels& kernels() noexcept;
 

@@ -15,9 +15,11 @@ from hashkernels._ops.hash_tables import (
     HashTables,
     build_hash_tables,
     can_hash,
+    check_hash_tables,
     hash_range_count,
     hash_range_search,
     hash_range_work,
+    hash_table_shapes,
     hash_topk,
 )
 from hashkernels._ops.index import (
@@ -51,6 +53,7 @@ __all__ = [
     "build_hash_tables",
     "can_hash",
     "cauchy_loss",
+    "check_hash_tables",
     "device_search_method",
     "discrete_descent",
     "gather_codes",
@@ -60,6 +63,7 @@ __all__ = [
     "hash_range_count",
     "hash_range_search",
     "hash_range_work",
+    "hash_table_shapes",
     "hash_topk",
     "index_order_precision",
     "likelihood_loss",

@@ -30,20 +30,54 @@ class HashTables:
     slots: Tensor  # int32 [chunks - 1, count]
 
     @property
+    def parts(self) -> tuple[Tensor, ...]:
+        """The arrays, in the order of ``hash_table_shapes``."""
+        return self.widths, self.order, self.offsets, self.rows, self.ids, self.slots
+
+    @property
     def nbytes(self) -> int:
         """The memory that the tables take."""
-        return sum(part.nbytes for part in (self.widths, self.order, self.offsets, self.rows, self.ids, self.slots))
+        return sum(part.nbytes for part in self.parts)
 
     def native(self) -> Any:
         """The addresses as native functions take them; this object has to outlive what is returned."""
-        parts = (self.widths, self.order, self.offsets, self.rows, self.ids, self.slots)
-        addresses = [part.data_ptr() if part.numel() else 0 for part in parts]
+        addresses = [part.data_ptr() if part.numel() else 0 for part in self.parts]
         return _native("HashTables")(self.count, self.num_bytes, len(self.widths), *addresses)
 
 
 def can_hash(count: int) -> bool:
     """Whether tables over that many codes can be built and searched here."""
     return _loader.cpu_kernel("hash_topk") is not None and 0 < count < _native("max_hashed_codes")
+
+
+def hash_table_shapes(
+    count: int, num_bytes: int, bits: int, widths: list[int]
+) -> list[tuple[tuple[int, ...], torch.dtype]]:
+    """Shape and dtype of ``HashTables.parts``, for chunks of these widths."""
+    whole = widths == [bits]
+    return [
+        ((len(widths),), torch.int32),
+        ((8 * num_bytes,), torch.int16),
+        ((sum(2**width + 1 for width in widths),), torch.int32),
+        ((0 if whole else count, (num_bytes + 7) // 8), torch.int64),
+        ((count,), torch.int32),
+        ((len(widths) - 1, count), torch.int32),
+    ]
+
+
+def check_hash_tables(tables: HashTables) -> None:
+    """Raise ``ValueError`` where a search through tables of unknown origin could read outside of them."""
+    widths, count = tables.widths.tolist(), tables.count
+    if not widths or min(widths) < 1 or max(widths) > _native("max_chunk_bits") or sum(widths) > 8 * tables.num_bytes:
+        raise ValueError(f"chunks of {widths[:8]} bits cannot be those of codes of {tables.num_bytes} bytes")
+    if not torch.equal(tables.order.sort().values, torch.arange(8 * tables.num_bytes, dtype=torch.int16)):
+        raise ValueError("the order of bits names one twice")
+    for part in (tables.ids, tables.slots):
+        if part.numel() and (int(part.min()) < 0 or int(part.max()) >= count):
+            raise ValueError("an entry names a code that is not there")
+    for offsets in torch.split(tables.offsets, [2**width + 1 for width in widths]):
+        if int(offsets[0]) != 0 or int(offsets[-1]) != count or not bool((offsets[1:] >= offsets[:-1]).all()):
+            raise ValueError("the buckets are out of order")
 
 
 def build_hash_tables(planes: Tensor, count: int, bits: int, threads: int | None = None) -> HashTables:
@@ -53,17 +87,8 @@ def build_hash_tables(planes: Tensor, count: int, bits: int, threads: int | None
     widths = torch.empty(_native("max_chunks"), dtype=torch.int32)
     chunks = _native("choose_chunks")(planes.data_ptr(), count, num_bytes, bits, order.data_ptr(), widths.data_ptr())
     widths = widths[:chunks].clone()
-    whole = chunks == 1 and int(widths[0]) == bits
-    tables = HashTables(
-        count,
-        num_bytes,
-        widths,
-        order,
-        offsets=torch.empty(sum(2**width + 1 for width in widths.tolist()), dtype=torch.int32),
-        rows=torch.empty((0 if whole else count, (num_bytes + 7) // 8), dtype=torch.int64),
-        ids=torch.empty(count, dtype=torch.int32),
-        slots=torch.empty((chunks - 1, count), dtype=torch.int32),
-    )
+    shapes = hash_table_shapes(count, num_bytes, bits, widths.tolist())[2:]
+    tables = HashTables(count, num_bytes, widths, order, *(torch.empty(shape, dtype=dtype) for shape, dtype in shapes))
     _native("build_hash_tables")(planes.data_ptr(), tables.native(), thread_count(thread_argument(threads)))
     return tables
 

@@ -42,6 +42,9 @@ def build(
     ids: Annotated[Path | None, typer.Option(help=".npy of an integer for each code [default: positions].")] = None,
     bits: CodeBits = None,
     append: Annotated[bool, typer.Option("--append", help="Add to the index at OUTPUT.")] = False,
+    tables: Annotated[
+        bool, typer.Option("--tables", help="Store hash tables, for small radii and codes in clusters.")
+    ] = False,
     source_format: From = None,
     threads: Threads = None,
     force: Force = False,
@@ -59,11 +62,13 @@ def build(
     """
     if not append:
         check_output_files([output], force=force)
+    elif tables:
+        raise ValueError("tables and append exclude each other: tables are of all codes, build the whole index")
     use_threads(threads)
     found = _input(codes, bits, source_format)
     if ids is not None:
         found = found._replace(ids=read_npy(ids))
-    index = BinaryIndex.load(output) if append else BinaryIndex(found.bits)
+    index = BinaryIndex.load(output) if append else BinaryIndex(found.bits, structure="hash" if tables else "auto")
     if append and bits is None and 8 * index.bytes_per_code == found.bits:
         found = found._replace(bits=index.bits)
     if index.bits != found.bits:
@@ -78,6 +83,8 @@ def build(
             else:
                 index.add_with_ids(found.codes[part], found.ids[part])
             advance(first, len(found.codes))
+        if tables:
+            index.prepare()
         index.flush() if append else index.save(output)
     numbers = {"output": str(output), "bits": index.bits, "codes": index.ntotal, "added": len(found.codes)}
     emit(as_json, numbers, f"{len(found.codes)} codes of {index.bits} bits added, {index.ntotal} in {output}")
@@ -101,6 +108,7 @@ def info(index: IndexFile, as_json: Json = False) -> None:
         "codes": file.count,
         "ids": id_kind,
         "segments": len(file.segments),
+        "tables": sum(extra.end - extra.start for extra in file.extras),
         "bytes": file.end,
     }
     emit(as_json, numbers, "\n".join(f"{name:<9} {value}" for name, value in numbers.items()))

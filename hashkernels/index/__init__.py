@@ -9,6 +9,7 @@ from hashkernels.index.rescoring import RescoredResult
 from hashkernels.index.search import (
     LimitedRangeResult,
     RangeResult,
+    RangeRow,
     SearchResult,
     hamming_distance,
     range_count,
@@ -24,6 +25,7 @@ __all__ = [
     "LimitedRangeResult",
     "Pairs",
     "RangeResult",
+    "RangeRow",
     "RescoredResult",
     "SearchResult",
     "ShardedIndex",

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
-from hashkernels._arrays import ArrayT, like, to_tensors
-from hashkernels._validation import check_bits, check_choice, check_codes, check_device, check_int
+from hashkernels._arrays import ArrayT, to_tensors
+from hashkernels._validation import check_bits, check_choice, check_device, check_int
+from hashkernels.index.hamming import HammingSearch
 from hashkernels.index.hashed import HashedStorage
 from hashkernels.index.ids import as_dtype, check_ids, ids_of, no_ids
 from hashkernels.index.jaccard import JaccardSearch
 from hashkernels.index.pairs import SelfJoin
 from hashkernels.index.persistence import Persistence
-from hashkernels.index.rescoring import RescoredResult, Rescoring
-from hashkernels.index.search import LimitedRangeResult, RangeResult, SearchResult, range_result
 from hashkernels.index.snapshot import Snapshot
 from hashkernels.index.storage import Storage, copied, new_storage
 from hashkernels.index.structures import STRUCTURES, Structure, with_structure
 
 
-class BinaryIndex(Persistence, SelfJoin, JaccardSearch):
+class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
     """Codes found by exact Hamming distance, in memory or in a mapped file, under positions or ids of your own.
 
     Without ids a code is known by its position, the order in which it was added; ``add_with_ids`` gives ids instead,
@@ -69,15 +66,12 @@ class BinaryIndex(Persistence, SelfJoin, JaccardSearch):
         device: str | torch.device = "cpu",
         structure: Structure = "auto",
     ) -> None:
-        super().__init__()
-        self._bits = check_bits(bits)
-        self._bitorder = check_choice("bitorder", bitorder, ("big", "little"))
-        self._device = check_device("device", device)
+        bits, device = check_bits(bits), check_device("device", device)
+        check_choice("bitorder", bitorder, ("big", "little"))
         self._structure = check_choice("structure", structure, STRUCTURES)
-        if self._structure == "hash" and self._device.type != "cpu":
-            raise ValueError(f"structure must be auto or scan on {self._device}, got 'hash'")
-        self._state = Snapshot(self._empty_storage(), None)
-        self._writing = threading.Lock()
+        if structure == "hash" and device.type != "cpu":
+            raise ValueError(f"structure must be auto or scan on {device}, got 'hash'")
+        super().__init__(bits, bitorder, device, Snapshot(_empty_storage(bits, device, structure), None))
 
     @property
     def bits(self) -> int:
@@ -133,10 +127,6 @@ class BinaryIndex(Persistence, SelfJoin, JaccardSearch):
         storage = self._checked_state().storage
         if isinstance(storage, HashedStorage):
             storage.prepare(threads)
-
-    def _empty_storage(self) -> Storage:
-        empty = new_storage(self.bytes_per_code, self._device)
-        return empty if self._device.type != "cpu" else with_structure(empty, self._bits, self._structure)
 
     def __len__(self) -> int:
         return self.ntotal
@@ -227,7 +217,7 @@ class BinaryIndex(Persistence, SelfJoin, JaccardSearch):
             keep[places[places >= 0]] = False
             removed = storage.count - int(keep.sum())
             if removed:
-                kept = copied(storage, np.flatnonzero(keep), self._empty_storage())
+                kept = copied(storage, np.flatnonzero(keep), _empty_storage(self._bits, self._device, self._structure))
                 self._state = Snapshot(kept, known.kept(keep))
                 self._forget_file_contents()
         return removed
@@ -257,189 +247,6 @@ class BinaryIndex(Persistence, SelfJoin, JaccardSearch):
                     raise TypeError(f"ids of other must be {ids.values.dtype}, got {new_ids.values.dtype}")
                 ids = ids.added(new_ids.values)
             self._state = Snapshot(copied(new, np.arange(new.count), storage), ids)
-
-    @overload
-    def search(
-        self,
-        queries: ArrayT,
-        k: int,
-        *,
-        filter: ArrayT | None = None,
-        threads: int | None = None,
-        rescore: None = None,
-        explain: Literal[False] = False,
-    ) -> SearchResult[ArrayT]: ...
-    @overload
-    def search(
-        self,
-        queries: ArrayT,
-        k: int,
-        *,
-        filter: ArrayT | None = None,
-        threads: int | None = None,
-        rescore: Any,
-        oversample: int = 4,
-        vectors: Any = None,
-    ) -> RescoredResult[ArrayT]: ...
-    @overload
-    def search(
-        self,
-        queries: ArrayT,
-        k: int,
-        *,
-        filter: ArrayT | None = None,
-        threads: int | None = None,
-        explain: Literal[True],
-    ) -> str: ...
-    def search(
-        self,
-        queries: ArrayT,
-        k: int,
-        *,
-        filter: ArrayT | None = None,
-        threads: int | None = None,
-        rescore: Any = None,
-        oversample: int = 4,
-        vectors: Any = None,
-        explain: bool = False,
-    ) -> SearchResult[ArrayT] | RescoredResult[ArrayT] | str:
-        """The k nearest codes of each query, by (distance, position), as ids; see ``hashkernels.topk``.
-
-        Args:
-            queries: uint8 [Q, ceil(bits / 8)], a CPU tensor or a NumPy array, pad bits zero.
-            k: in 1..``ntotal``.
-            filter: what may be found, of the same kind as ``queries``: bool [ntotal] by position, or ids in any order
-                (positions where the index has no ids). Default: all.
-            threads: how many threads to use; default ``hashkernels.get_num_threads()``.
-            rescore: float [Q, D], the embeddings that the queries were packed from. The ``oversample`` * k nearest
-                codes are then put in order by their dot product with it, the highest first; among equals the code that
-                was added first comes first. The sums have one order, so the scores are the same bits everywhere.
-            oversample: how many times k codes are scored.
-            vectors: what is scored: float32 or int8 [rows, D], an array that may be mapped, whose row is the id of a
-                code. Default: the codes themselves, as -1 and +1, so that D is ``bits``.
-            explain: check the arguments and say how the search would run, without running it.
-
-        Returns:
-            ``SearchResult(distances, indices)``, int32 and int64 [Q, k], of the same kind as ``queries``. Where the
-            filter leaves fewer than k, rows end in (2147483647, -1). With ``rescore`` ``RescoredResult(scores,
-            indices)``, float32 and int64 [Q, k], whose rows then end in (-inf, -1). With ``explain`` a str: "planes"
-            (bit by bit, one query at a time), "tables" (bit by bit, all queries on one table of sums a block),
-            "buckets" or "hash" (what ``structure`` allows, if it is built; queries that it is slow for are scanned),
-            "rows" (popcounts of packed codes) or "reference" (torch).
-
-        Raises:
-            ValueError: the index is empty, ``k`` is out of range, ``filter`` names a code that is not there, or the
-                codes do not fit.
-            TypeError: ``queries`` is not uint8, or tensors and NumPy arrays are mixed.
-
-        >>> import numpy as np
-        >>> index = BinaryIndex(8)
-        >>> index.add(np.array([[0b0110], [0b1011], [0b0000]], np.uint8))
-        >>> index.search(np.array([[0b0100]], np.uint8), 1, filter=np.array([1, 2]))
-        SearchResult(distances=array([[1]], dtype=int32), indices=array([[2]]))
-        """
-        codes, state, allowed = self._filtered(queries, filter)
-        k = check_int("k", k, 1, state.storage.count)
-        if explain:
-            return state.storage.method(codes, threads, k=k)
-        if rescore is not None:
-            scoring = Rescoring(rescore, oversample, vectors, self._bits, self._bitorder == "little", len(codes))
-            candidates = scoring.num_candidates(k, state.storage.count)
-            _, positions = state.storage.topk(codes, candidates, allowed, threads)
-            positions = positions.cpu()
-            scores, ids = scoring.best(positions, state.ids_of(positions), state.storage.gather, k, threads)
-            return RescoredResult(like(queries, scores.to(codes.device)), like(queries, ids.to(codes.device)))
-        distances, positions = state.storage.topk(codes, k, allowed, threads)
-        return SearchResult(like(queries, distances), like(queries, state.ids_of(positions)))
-
-    @overload
-    def range_search(
-        self,
-        queries: ArrayT,
-        radius: int,
-        *,
-        filter: ArrayT | None = None,
-        max_results: None = None,
-        threads: int | None = None,
-        explain: Literal[False] = False,
-    ) -> RangeResult[ArrayT]: ...
-    @overload
-    def range_search(
-        self,
-        queries: ArrayT,
-        radius: int,
-        *,
-        filter: ArrayT | None = None,
-        max_results: int,
-        threads: int | None = None,
-        explain: Literal[False] = False,
-    ) -> LimitedRangeResult[ArrayT]: ...
-    @overload
-    def range_search(
-        self,
-        queries: ArrayT,
-        radius: int,
-        *,
-        filter: ArrayT | None = None,
-        max_results: int | None = None,
-        threads: int | None = None,
-        explain: Literal[True],
-    ) -> str: ...
-    def range_search(
-        self,
-        queries: ArrayT,
-        radius: int,
-        *,
-        filter: ArrayT | None = None,
-        max_results: int | None = None,
-        threads: int | None = None,
-        explain: bool = False,
-    ) -> RangeResult[ArrayT] | LimitedRangeResult[ArrayT] | str:
-        """All codes within ``radius`` bits, inclusive, of each query; see ``hashkernels.range_search``.
-
-        Args:
-            queries: uint8 [Q, ceil(bits / 8)], a CPU tensor or a NumPy array, pad bits zero.
-            radius: in 0..``bits``.
-            filter: what may be found, as in ``search``. Default: all.
-            max_results: keep at most that many of each query, the nearest by (distance, position). Default: all.
-            threads: how many threads to use; default ``hashkernels.get_num_threads()``.
-            explain: check the arguments and say how the search would run, as ``search`` does.
-
-        Returns:
-            ``RangeResult(offsets, distances, indices)`` of the same kind as ``queries``; with ``max_results``
-            ``LimitedRangeResult``, whose ``counts`` say how many there are.
-
-        Raises:
-            ValueError: the index is empty, ``radius``, ``max_results`` or a position of ``filter`` is out of range, or
-                the codes do not fit.
-            TypeError: ``queries`` is not uint8, or tensors and NumPy arrays are mixed.
-        """
-        codes, state, allowed = self._filtered(queries, filter)
-        radius = check_int("radius", radius, 0, self._bits)
-        if max_results is not None:
-            max_results = check_int("max_results", max_results, 1)
-        if explain:
-            return state.storage.method(codes, threads, radius=radius)
-        offsets, distances, positions, counts = state.storage.range_search(codes, radius, allowed, max_results, threads)
-        return range_result(queries, (offsets, distances, state.ids_of(positions), counts), max_results)
-
-    def range_count(
-        self, queries: ArrayT, radius: int, *, filter: ArrayT | None = None, threads: int | None = None
-    ) -> ArrayT:
-        """How many codes lie within ``radius`` bits, inclusive, of each query; see ``hashkernels.range_count``.
-
-        Args:
-            queries, radius, filter, threads: as in ``range_search``.
-
-        Returns:
-            int64 [Q], of the same kind as ``queries``.
-
-        Raises:
-            ValueError, TypeError: as ``range_search``.
-        """
-        codes, state, allowed = self._filtered(queries, filter)
-        radius = check_int("radius", radius, 0, self._bits)
-        return like(queries, state.storage.range_count(codes, radius, allowed, threads))
 
     @overload
     def reconstruct(self, positions: int) -> npt.NDArray[np.uint8]: ...
@@ -472,27 +279,7 @@ class BinaryIndex(Persistence, SelfJoin, JaccardSearch):
         found = state.storage.gather(state.positions("positions", self._within_reach("positions", chosen)))
         return found.numpy() if isinstance(positions, np.ndarray) else found
 
-    def _checked_state(self) -> Snapshot:
-        """What the index holds, after a file that was to be verified when it is first used has been."""
-        self._verify_once()
-        return self._state
 
-    def _checked_queries(self, queries: ArrayT) -> tuple[Tensor, Snapshot]:
-        state = self._checked_state()
-        if state.storage.count == 0:
-            raise ValueError("the index must hold at least one code to be searched, got none")
-        (codes,) = to_tensors(queries=queries)
-        return self._checked("queries", codes), state
-
-    def _filtered(self, queries: ArrayT, filter: ArrayT | None) -> tuple[Tensor, Snapshot, Tensor | None]:
-        codes, state = self._checked_queries(queries)
-        return codes, state, state.allowed(queries, filter)
-
-    def _checked(self, name: str, codes: Tensor) -> Tensor:
-        return self._within_reach(name, check_codes(name, codes, self._bits, self._bitorder))
-
-    def _within_reach(self, name: str, tensor: Tensor) -> Tensor:
-        if tensor.device.type != "cpu" and tensor.device != self._device:
-            places = "cpu" if self._device.type == "cpu" else f"cpu or {self._device}"
-            raise ValueError(f"{name} must be on {places} like the index, got {tensor.device}")
-        return tensor
+def _empty_storage(bits: int, device: torch.device, structure: str) -> Storage:
+    empty = new_storage((bits + 7) // 8, device)
+    return empty if device.type != "cpu" else with_structure(empty, bits, structure)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -27,37 +29,47 @@ _TRIED = 32
 _QUERIES_WORTH_BUCKETS = 64
 
 
+Build = Literal["first", "worth it", "never"]
+
+
 class HashedStorage:
     """Codes that gain hash tables as soon as these are worth it.
 
-    ``eager``: tables are built at the first search. Otherwise once ``_QUERIES_WORTH_BUCKETS`` queries have come since
-    codes were last added. What is added gets new ones. What a search returns does not depend on whether they are there.
+    ``build``: "first", at the first search; "worth it", once ``_QUERIES_WORTH_BUCKETS`` queries have come since codes
+    were last added; "never". ``stored`` gives tables that are there already, which the first search takes. What is
+    added gets new ones. What a search returns does not depend on whether they are there.
     """
 
-    def __init__(self, codes: Storage, bits: int, *, eager: bool) -> None:
-        self._codes, self._bits, self._eager = codes, bits, eager
+    def __init__(
+        self, codes: Storage, bits: int, *, build: Build, stored: Callable[[], _ops.HashTables] | None = None
+    ) -> None:
+        self._codes, self._bits, self._build, self._stored = codes, bits, build, stored
         self.count, self.num_bytes = codes.count, codes.num_bytes
         self._asked = 0
-        self._tables: _ops.HashTables | None = None
+        self.tables: _ops.HashTables | None = None
         self._building = threading.Lock()
         self.build_seconds = 0.0
 
     @property
     def structure_bytes(self) -> int:
         """What is held besides the codes."""
-        return 0 if self._tables is None else self._tables.nbytes
+        return 0 if self.tables is None else self.tables.nbytes
 
     def prepare(self, threads: int | None) -> None:
-        """Build now what searches would build."""
+        """Take or build now what searches would."""
         with self._building:
-            if self._tables is None and self.count and _ops.can_hash(self.count):
+            if self.tables is not None or not _ops.can_hash(self.count):
+                return
+            if self._stored is not None:
+                self.tables = self._stored()
+            elif self._build != "never":
                 began = time.perf_counter()
                 with torch.inference_mode(False):
-                    self._tables = _ops.build_hash_tables(self._codes.planes(), self.count, self._bits, threads)
+                    self.tables = _ops.build_hash_tables(self._codes.planes(), self.count, self._bits, threads)
                 self.build_seconds = time.perf_counter() - began
 
     def added(self, codes: Tensor) -> HashedStorage:
-        return HashedStorage(self._codes.added(codes), self._bits, eager=self._eager)
+        return HashedStorage(self._codes.added(codes), self._bits, build=self._build)
 
     def topk(self, queries: Tensor, k: int, allowed: Tensor | None, threads: int | None) -> tuple[Tensor, Tensor]:
         tables = self._tables_for(queries, threads)
@@ -91,7 +103,7 @@ class HashedStorage:
         return self._codes.planes()
 
     def method(self, queries: Tensor, threads: int | None, k: int | None = None, radius: int | None = None) -> str:
-        if self._tables is not None and _ops.can_hash(self.count) and len(queries):
+        if self.tables is not None and _ops.can_hash(self.count) and len(queries):
             sample = queries[:: max(1, len(queries) // 8)]
             cheap = (
                 self._within_is_cheap(queries, radius)
@@ -99,15 +111,15 @@ class HashedStorage:
                 else k is not None and self._mostly_answered(sample, k, None, self._most_work(queries), threads)
             )
             if cheap:
-                return "buckets" if len(self._tables.widths) == 1 else "hash"
+                return "buckets" if len(self.tables.widths) == 1 else "hash"
         return self._codes.method(queries, threads, k, radius)
 
     def _tables_for(self, queries: Tensor, threads: int | None) -> _ops.HashTables | None:
         """The tables, built now if it is time to; None where there are none or nothing can read them."""
         self._asked += len(queries)
-        if self._eager or self._asked >= _QUERIES_WORTH_BUCKETS:
+        if self._stored or self._build == "first" or self._asked >= _QUERIES_WORTH_BUCKETS:
             self.prepare(threads)
-        return self._tables if len(queries) and _ops.can_hash(self.count) else None
+        return self.tables if len(queries) and _ops.can_hash(self.count) else None
 
     def _scan_cost(self, queries: Tensor) -> float:
         """Nanoseconds of a scan, a query."""
@@ -119,8 +131,8 @@ class HashedStorage:
         return self._scan_cost(queries) / 2 / _READ
 
     def _within_is_cheap(self, queries: Tensor, radius: int) -> bool:
-        assert self._tables is not None
-        return _READ * _ops.hash_range_work(queries, self._tables, radius) < self._scan_cost(queries)
+        assert self.tables is not None
+        return _READ * _ops.hash_range_work(queries, self.tables, radius) < self._scan_cost(queries)
 
     def _worth_trying(self, queries: Tensor, k: int, allowed: Tensor | None, threads: int | None) -> bool:
         if len(queries) <= 2 * _TRIED:
@@ -130,6 +142,6 @@ class HashedStorage:
     def _mostly_answered(
         self, queries: Tensor, k: int, allowed: Tensor | None, most_work: float, threads: int | None
     ) -> bool:
-        assert self._tables is not None
-        done = _ops.hash_topk(queries, self._tables, k, allowed, most_work, threads)[2]
+        assert self.tables is not None
+        done = _ops.hash_topk(queries, self.tables, k, allowed, most_work, threads)[2]
         return 2 * int(done.sum()) > len(done)

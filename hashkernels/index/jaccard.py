@@ -9,7 +9,7 @@ right order for unlike fractions: (distance, index) is an exact order, the same 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Generic, NamedTuple
+from typing import Generic, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,10 +17,9 @@ from torch import Tensor
 from hashkernels import _ops
 from hashkernels._arrays import ArrayT, like
 from hashkernels._validation import check_int, check_real
+from hashkernels.index.contents import Contents
 from hashkernels.index.merging import Within, merge_within
-
-if TYPE_CHECKING:
-    from hashkernels.index.snapshot import Snapshot
+from hashkernels.index.snapshot import Snapshot
 
 _DISTANCES_AT_ONCE = 1 << 22
 _POPCOUNT = torch.tensor([n.bit_count() for n in range(256)], dtype=torch.int32)
@@ -41,11 +40,8 @@ class JaccardRangeResult(NamedTuple, Generic[ArrayT]):
     indices: ArrayT  # int64 or uint64 [offsets[-1]]
 
 
-class JaccardSearch:
+class JaccardSearch(Contents):
     """Search by Jaccard distance, for ``BinaryIndex``."""
-
-    def _filtered(self, queries: ArrayT, filter: ArrayT | None) -> tuple[Tensor, Snapshot, Tensor | None]:
-        raise NotImplementedError
 
     def jaccard_search(
         self, queries: ArrayT, k: int, *, filter: ArrayT | None = None, threads: int | None = None

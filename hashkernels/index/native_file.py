@@ -5,8 +5,12 @@ All numbers are little-endian; every section begins at a multiple of 64 bytes.
     0     header      magic, version, bits, bit order, layout, kind of ids, bytes a checksum covers; CRC-32C
     512   commit 1    sequence number, end of the file, codes, segments; CRC-32C
     1024  commit 0    the same; commit n lies at number n % 2
-    1536  segments    each: header (position of its first code, codes, CRC-32C of its checksums; CRC-32C), planes as in
-                      csrc/include/hashkernels/index.h, ids (8 bytes each, if any), a CRC-32C for every block of both
+    1536  segments    each: header (kind, position of its first code, codes, CRC-32C of its checksums; CRC-32C), planes
+                      as in csrc/include/hashkernels/index.h, ids (8 bytes each, if any), a CRC-32C for every block of
+                      both
+
+A segment whose kind begins with a small letter holds no codes but what helps to search those in front of it: its header
+says how many bytes it has, and a reader that does not know the kind steps over it. "hash": see table_file.py.
 
 The commit with the larger number says what the file holds. To append, a segment is written behind the end and brought
 to the disk, and only then the older commit is overwritten: until that is done the newer one stands. A commit that
@@ -18,10 +22,11 @@ loses nothing.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import struct
-from collections.abc import Callable
-from typing import Any, BinaryIO, Literal, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +34,7 @@ import torch
 
 from hashkernels import _ops
 from hashkernels._arrays import to_tensor
-from hashkernels._files import atomic_write, map_file
+from hashkernels._files import atomic_write, map_file, name_file
 from hashkernels._validation import MAX_BITS
 
 Bytes = npt.NDArray[np.uint8]
@@ -47,8 +52,8 @@ _ID_KINDS: tuple[IdKind, ...] = ("none", "int64", "uint64")
 _LAYOUT_PLANES = 1
 _HEADER = struct.Struct("<8s6I28xI")
 _COMMIT = struct.Struct("<4Q28xI")
-_SEGMENT = struct.Struct("<4s4x2Q32xII")
-_SEGMENT_MAGIC = b"SEGM"
+_SEGMENT = struct.Struct("<4s4x3Q24xII")
+_CODES = b"SEGM"
 _COMMITS = (1024, 512)  # number n lies at _COMMITS[n % 2]
 _VERIFIED_AT_ONCE = 64 << 20
 
@@ -74,13 +79,30 @@ class Settings(NamedTuple):
 class Segment(NamedTuple):
     """Views of a mapped file."""
 
+    kind: bytes
     start: int  # its byte in the file
     end: int
-    first: int  # position of its first code
+    first: int  # position of its first code; where it holds none, how many there are in front of it
     num_codes: int
-    planes: Bytes
-    ids: Bytes | None
-    checksums: npt.NDArray[np.uint32]  # of the blocks of the planes, then of those of the ids
+    sections: tuple[Bytes, ...]  # of codes: planes, and ids where there are some
+    checksums: npt.NDArray[np.uint32]  # of the blocks of each section in turn
+
+    @property
+    def planes(self) -> Bytes:
+        """The codes."""
+        return self.sections[0]
+
+    @property
+    def ids(self) -> Bytes | None:
+        """Their ids."""
+        return self.sections[1] if len(self.sections) > 1 else None
+
+
+class Extra(NamedTuple):
+    """What a file may hold besides its codes."""
+
+    kind: bytes  # four letters, the first of them small
+    parts: list[Bytes]
 
 
 class _Commit(NamedTuple):
@@ -109,6 +131,7 @@ class NativeFile:
         commit = max(readable)
         self.sequence, self.end = commit.sequence, FIRST_SEGMENT
         self.segments: list[Segment] = []
+        self.extras: list[Segment] = []
         self.count = 0
         if commit.end > len(self._bytes):
             raise self._damaged(f"{commit.end} bytes were committed, got {len(self._bytes)} (truncated?)")
@@ -121,15 +144,16 @@ class NativeFile:
 
     def verify(self, progress: Progress | None = None) -> None:
         """Raise ``ValueError`` unless every block of codes and ids has its checksum and all pad bits are zero."""
-        total, done = sum(segment.planes.size for segment in self.segments), 0
-        for segment in self.segments:
+        segments = [*self.segments, *self.extras]
+        total, done = sum(segment.end - segment.start for segment in segments), 0
+        for segment in segments:
             self._verify(segment)
-            done += segment.planes.size
+            done += segment.end - segment.start
             if progress is not None:
                 progress(done, total)
 
     def _take(self, segment: Segment) -> None:
-        self.segments.append(segment)
+        (self.segments if segment.kind == _CODES else self.extras).append(segment)
         self.end, self.count = segment.end, self.count + segment.num_codes
 
     def _take_complete_segments(self) -> None:
@@ -174,45 +198,39 @@ class NativeFile:
         if body > limit:
             raise self._damaged(f"a segment at byte {start} does not fit")
         raw = bytes(self._bytes[start:body])
-        magic, first, count, table_checksum, checksum = _SEGMENT.unpack(raw)
-        if magic != _SEGMENT_MAGIC or checksum != crc32c(raw[:-4]) or first != self.count or count == 0:
+        kind, first, count, size, table_checksum, checksum = _SEGMENT.unpack(raw)
+        known = kind == _CODES and count > 0 and size == 0
+        if checksum != crc32c(raw[:-4]) or first != self.count or not (known or (kind[:1].islower() and count == 0)):
             raise self._damaged(f"the header of the segment at byte {start} is wrong")
-        planes = planes_size(count, self.settings.num_bytes)
-        ids = 0 if self.settings.id_kind == "none" else 8 * count
-        ids_start = body + _aligned(planes)
-        table_start = ids_start + _aligned(ids)
-        table_size = 4 * (_num_checked(planes) + _num_checked(ids))
-        end = table_start + _aligned(table_size)
+        sizes = [size]
+        if kind == _CODES:
+            sizes = [planes_size(count, self.settings.num_bytes)]
+            sizes += [8 * count] if self.settings.id_kind != "none" else []
+        starts = list(itertools.accumulate(map(_aligned, sizes), initial=body))
+        table_size = 4 * sum(map(_num_checked, sizes))
+        end = starts[-1] + _aligned(table_size)
         if end > limit:
-            raise self._damaged(f"{count} codes at byte {start} do not fit into {limit} bytes (truncated?)")
-        table = self._bytes[table_start : table_start + table_size]
+            what = f"{count} codes" if kind == _CODES else f"{size} bytes"
+            raise self._damaged(f"{what} at byte {start} do not fit into {limit} bytes (truncated?)")
+        table = self._bytes[starts[-1] : starts[-1] + table_size]
         if crc32c(table.tobytes()) != table_checksum:
             raise self._damaged(f"the checksums of the segment at byte {start} are wrong")
-        return Segment(
-            start,
-            end,
-            first,
-            count,
-            self._bytes[body : body + planes],
-            self._bytes[ids_start : ids_start + ids] if ids else None,
-            table.view("<u4"),
-        )
+        sections = tuple(self._bytes[at : at + size] for at, size in zip(starts, sizes, strict=False))
+        return Segment(kind, start, end, first, count, sections, table.view("<u4"))
 
     def _verify(self, segment: Segment) -> None:
         at = 0
-        for section in (segment.planes, segment.ids):
-            if section is None:
-                continue
+        names = ("codes", "ids") if segment.kind == _CODES else ("tables",)
+        for what, section in zip(names, segment.sections, strict=False):
             for begin in range(0, section.size, _VERIFIED_AT_ONCE):
                 found = checksums(section[begin : begin + _VERIFIED_AT_ONCE])
                 wrong = np.flatnonzero(found != segment.checksums[at : at + len(found)])
                 if wrong.size:
                     block = begin + int(wrong[0]) * CHECKED_BYTES
-                    what = "codes" if section is segment.planes else "ids"
                     where = f"of the segment at byte {segment.start}, in the block at byte {block} of them"
                     raise self._damaged(f"the checksum of the {what} {where}, is wrong")
                 at += len(found)
-        if _pad_planes(segment.planes, self.settings).any():
+        if segment.kind == _CODES and _pad_planes(segment.planes, self.settings).any():
             raise self._damaged(f"codes of the segment at byte {segment.start} have pad bits set")
 
     def _damaged(self, reason: str) -> ValueError:
@@ -220,7 +238,12 @@ class NativeFile:
 
 
 def write_file(
-    path: str | os.PathLike[str], settings: Settings, planes: Bytes, count: int, ids: npt.NDArray[Any] | None
+    path: str | os.PathLike[str],
+    settings: Settings,
+    planes: Bytes,
+    count: int,
+    ids: npt.NDArray[Any] | None,
+    extras: Sequence[Extra] = (),
 ) -> None:
     """Write a file of one segment (of none where there are no codes), atomically: when this returns, it is on the disk.
 
@@ -230,6 +253,7 @@ def write_file(
         planes: uint8 [blocks * 512 * bytes a code]; what lies in the last block behind the codes is left out.
         count: how many codes there are.
         ids: int64 or uint64 [count], or None.
+        extras: what else there is to search these codes by.
     """
     with atomic_write(path) as file:
         header = _HEADER.pack(
@@ -242,11 +266,14 @@ def write_file(
             CHECKED_BYTES,
             0,
         )
-        file.write(_sealed(header))
+        _write(file, _sealed(header))
         file.seek(FIRST_SEGMENT)
         end = FIRST_SEGMENT
         if count:
-            end = _write_segment(file, end, settings, 0, planes, count, ids)
+            end = _write_codes(file, end, settings, 0, planes, count, ids)
+            for kind, parts in extras:
+                size = sum(part.size for part in parts)
+                end = _write_segment(file, end, (kind, count, 0, size), [list(_in_blocks(parts))])
         else:
             file.truncate(end)
         for sequence in (0, 1):
@@ -263,7 +290,8 @@ def append_segment(known: NativeFile, planes: Bytes, count: int, ids: npt.NDArra
         ValueError: another process has changed the file since ``known`` was opened.
         OSError: the disk is full, the file read-only. The file holds what it held.
     """
-    with open(known.path, "r+b") as file:
+    # Without a buffer, which would try to write on closing what could not be written before.
+    with open(known.path, "r+b", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         now = NativeFile(known.path)
         same = os.fstat(file.fileno()).st_ino == os.stat(known.path).st_ino
@@ -273,14 +301,14 @@ def append_segment(known: NativeFile, planes: Bytes, count: int, ids: npt.NDArra
             # What a crash has left behind the end must not be taken for a segment one day.
             file.truncate(now.end)
             file.seek(now.end)
-            end = _write_segment(file, now.end, now.settings, now.count, planes, count, ids)
-            _to_disk(file)
-        except BaseException:
-            # Not file.truncate, which would first write what could not be written.
-            os.ftruncate(file.fileno(), now.end)
+            end = _write_codes(file, now.end, now.settings, now.count, planes, count, ids)
+            os.fsync(file.fileno())
+        except BaseException as error:
+            file.truncate(now.end)
+            name_file(error, known.path)
             raise
         _write_commit(file, _Commit(now.sequence + 1, end, now.count + count, len(now.segments) + 1))
-        _to_disk(file)
+        os.fsync(file.fileno())
     return NativeFile(known.path)
 
 
@@ -302,8 +330,8 @@ def crc32c(data: bytes) -> int:
     return int(_ops.block_checksums(whole, len(data))[0]) & 0xFFFFFFFF
 
 
-def _write_segment(
-    file: BinaryIO,
+def _write_codes(
+    file: IO[bytes],
     start: int,
     settings: Settings,
     first: int,
@@ -311,25 +339,57 @@ def _write_segment(
     count: int,
     ids: npt.NDArray[Any] | None,
 ) -> int:
-    """Write at ``start``, where the file stands; returns the end."""
+    """Write a segment of codes at ``start``, where the file stands; returns the end."""
     sections = [_without_remainder(planes, count, settings.num_bytes)]
     if ids is not None:
         sections.append([np.ascontiguousarray(ids, "<i8" if ids.dtype.kind == "i" else "<u8").view(np.uint8)])
+    return _write_segment(file, start, (_CODES, first, count, 0), sections)
+
+
+def _write_segment(
+    file: IO[bytes], start: int, header: tuple[bytes, int, int, int], sections: list[list[Bytes]]
+) -> int:
+    """Write sections, each in parts of whole checked blocks but for the last; returns the end."""
     table = np.concatenate([checksums(part) for section in sections for part in section]).astype("<u4").view(np.uint8)
-    file.write(_sealed(_SEGMENT.pack(_SEGMENT_MAGIC, first, count, crc32c(table.tobytes()), 0)))
+    _write(file, _sealed(_SEGMENT.pack(*header, crc32c(table.tobytes()), 0)))
     at = start + _SEGMENT.size
     for section in (*sections, [table]):
         for part in section:
-            file.write(part.data)
+            _write(file, part.data)
             at += part.size
-        file.write(bytes(_aligned(at) - at))
+        _write(file, bytes(_aligned(at) - at))
         at = _aligned(at)
     return at
 
 
-def _write_commit(file: BinaryIO, commit: _Commit) -> None:
+def _in_blocks(parts: Iterable[Bytes]) -> Iterator[Bytes]:
+    """The same bytes in parts of whole checked blocks, but for the last."""
+    carried = np.empty(0, np.uint8)
+    for part in parts:
+        if carried.size:
+            missing = CHECKED_BYTES - carried.size
+            carried, part = np.concatenate([carried, part[:missing]]), part[missing:]
+            if carried.size < CHECKED_BYTES:
+                continue
+            yield carried
+        whole = part.size // CHECKED_BYTES * CHECKED_BYTES
+        if whole:
+            yield part[:whole]
+        carried = part[whole:]
+    if carried.size:
+        yield carried
+
+
+def _write(file: IO[bytes], data: bytes | memoryview) -> None:
+    """All of the data, of which one call may take a part where the file has no buffer."""
+    left = memoryview(data).cast("B")
+    while left:
+        left = left[file.write(left) :]
+
+
+def _write_commit(file: IO[bytes], commit: _Commit) -> None:
     file.seek(_COMMITS[commit.sequence % 2])
-    file.write(_sealed(_COMMIT.pack(*commit, 0)))
+    _write(file, _sealed(_COMMIT.pack(*commit, 0)))
 
 
 def _without_remainder(planes: Bytes, count: int, num_bytes: int) -> list[Bytes]:
@@ -366,8 +426,3 @@ def _num_checked(size: int) -> int:
 
 def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
-
-
-def _to_disk(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())

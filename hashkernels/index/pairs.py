@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from hashkernels._validation import check_int, require
-
-if TYPE_CHECKING:
-    from hashkernels.index.snapshot import Snapshot
+from hashkernels.index.contents import Contents
+from hashkernels.index.snapshot import Snapshot
 
 _QUERIES_AT_ONCE = 4096
 
@@ -24,13 +23,8 @@ class Pairs(NamedTuple):
     distances: npt.NDArray[np.int32]  # [n]
 
 
-class SelfJoin:
+class SelfJoin(Contents):
     """Near pairs within an index, for ``BinaryIndex``."""
-
-    _bits: int
-
-    def _checked_state(self) -> Snapshot:
-        raise NotImplementedError
 
     def pairs_within(self, radius: int, *, threads: int | None = None) -> Pairs:
         """All pairs of codes whose distance is ``radius`` bits or less, as ids.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
@@ -11,35 +10,31 @@ import torch
 
 from hashkernels._arrays import to_tensor
 from hashkernels._validation import check_choice
+from hashkernels.index.contents import Contents
+from hashkernels.index.hashed import HashedStorage
 from hashkernels.index.ids import ids_of
 from hashkernels.index.native_file import NativeFile, Settings, append_segment, write_file
 from hashkernels.index.segments import segmented
 from hashkernels.index.storage import Storage, new_storage, storage_of_planes
 from hashkernels.index.structures import Structure, with_structure
+from hashkernels.index.table_file import extra_of, stored_tables
 
 if TYPE_CHECKING:
     from hashkernels.index.binary_index import BinaryIndex
-from hashkernels.index.snapshot import Snapshot
 
 Verify = Literal["full", "lazy", "none"]
 
 
-class Persistence:
+class Persistence(Contents):
     """Saving, loading and appending, for ``BinaryIndex``."""
 
-    _bits: int
-    _bitorder: str
-    _state: Snapshot
-    _writing: threading.Lock
-
-    def __init__(self) -> None:
-        self._file: NativeFile | None = None
-        self._in_file: int | None = None  # how many codes from the first on are those of the file; None: not any more
-        self._unverified: NativeFile | None = None
-        self._verifying = threading.Lock()
+    _file: NativeFile | None = None
+    _in_file: int | None = None  # how many codes from the first on are those of the file; None: not any more
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the index to a file of its own, whole and compact; when this returns, it is on the disk.
+
+        Hash tables that the index has built (see ``structure`` and ``prepare``) go into the file.
 
         The file is written under another name and then renamed: until then, and whatever happens, what was at ``path``
         stays. Processes that have the old file mapped keep it.
@@ -61,11 +56,12 @@ class Persistence:
         BinaryIndex(bits=8, ntotal=2)
         """
         with self._writing:
-            self._verify_once()
-            storage, ids = self._state
+            storage, ids = self._checked_state()
             id_kind = "none" if ids is None else ids.values.dtype.name
             settings = Settings(self._bits, self._bitorder, id_kind)  # type: ignore[arg-type]  # the name is one
-            write_file(path, settings, _bytes(storage), storage.count, None if ids is None else ids.values)
+            tables = storage.tables if isinstance(storage, HashedStorage) else None
+            extras = [] if tables is None else [extra_of(tables)]
+            write_file(path, settings, _bytes(storage), storage.count, None if ids is None else ids.values, extras)
             self._file, self._in_file = NativeFile(path), storage.count
 
     def flush(self) -> None:
@@ -112,7 +108,8 @@ class Persistence:
                 segments into one.
             verify: when to hold the contents against their checksums: "full", now; "lazy", before the first answer;
                 "none", never. Header, sizes and segments are checked in any case.
-            structure: as of a new index.
+            structure: as of a new index. Hash tables in the file are searched where they lie, nothing is built; "auto"
+                uses them for codes of any length, "scan" does not. What is added goes without, or has new ones built.
 
         Raises:
             ValueError: the file is no index, is truncated or damaged, or of a version that is not known.
@@ -126,27 +123,19 @@ class Persistence:
         if verify == "full" or (verify == "lazy" and not mmap):
             file.verify()
         elif verify == "lazy":
-            index._unverified = file
+            index._verification = file.verify
         parts = [_storage(segment.planes, segment.num_codes, file.settings.num_bytes) for segment in file.segments]
         ids = [segment.ids.view(id_kind) for segment in file.segments if segment.ids is not None]
         storage = segmented(parts, file.settings.num_bytes)
         if not mmap:
             storage = storage_of_planes(storage.planes(), storage.count)
-        storage = with_structure(storage, bits, structure)
+        storage = with_structure(storage, bits, structure, stored_tables(file, mmap=mmap))
         joined = ids[0] if len(ids) == 1 and mmap else np.concatenate(ids) if ids else None
         if joined is None and id_kind != "none":
             joined = np.empty(0, id_kind)
         index._state = index._state._replace(storage=storage, ids=None if joined is None else ids_of(joined))
         index._file, index._in_file = file, file.count
         return index  # type: ignore[return-value]
-
-    def _verify_once(self) -> None:
-        if self._unverified is None:
-            return
-        with self._verifying:
-            if self._unverified is not None:
-                self._unverified.verify()
-                self._unverified = None
 
     def _forget_file_contents(self) -> None:
         self._in_file = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Generic, Literal, NamedTuple, overload
 
 import torch
@@ -27,6 +29,13 @@ class RangeResult(NamedTuple, Generic[ArrayT]):
     offsets: ArrayT  # int64 [Q + 1]
     distances: ArrayT  # int32 [offsets[-1]]
     indices: ArrayT  # int64 [offsets[-1]]
+
+
+class RangeRow(NamedTuple, Generic[ArrayT]):
+    """All codes within a radius of one query, by (distance, index)."""
+
+    distances: ArrayT  # int32 [n]
+    indices: ArrayT  # int64 [n]
 
 
 class LimitedRangeResult(NamedTuple, Generic[ArrayT]):
@@ -233,6 +242,19 @@ def range_result(
     if max_results is None:
         return RangeResult(offsets, distances, indices)
     return LimitedRangeResult(offsets, distances, indices, counts)
+
+
+def range_rows(
+    queries: ArrayT,
+    num_queries: int,
+    batch: int,
+    search: Callable[[slice], tuple[Tensor, Tensor, Tensor, Tensor]],
+) -> Iterator[RangeRow[ArrayT]]:
+    """Rows in the kind of ``queries``; ``search`` is what a range op returns for a part of them, ``batch`` at most."""
+    for first in range(0, num_queries, batch):
+        offsets, distances, indices, _ = search(slice(first, first + batch))
+        for start, end in itertools.pairwise(offsets.tolist()):
+            yield RangeRow(like(queries, distances[start:end]), like(queries, indices[start:end]))
 
 
 def _range_arguments(queries: ArrayT, database: ArrayT, radius: int, bits: int | None) -> tuple[Tensor, Tensor, int]:

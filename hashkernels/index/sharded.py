@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ from hashkernels.index.binary_index import BinaryIndex
 from hashkernels.index.ids import check_ids
 from hashkernels.index.merging import Nearest, Within, merge_nearest, merge_within
 from hashkernels.index.persistence import Verify
-from hashkernels.index.search import LimitedRangeResult, RangeResult, SearchResult, range_result
+from hashkernels.index.search import LimitedRangeResult, RangeResult, RangeRow, SearchResult, range_result, range_rows
 from hashkernels.index.snapshot import Snapshot
 from hashkernels.index.storage import Storage
 
@@ -128,18 +128,29 @@ class ShardedIndex:
         radius = check_int("radius", radius, 0, self._bits)
         limit = None if max_results is None else check_int("max_results", max_results, 1)
 
-        def of_shard(part: Storage, mask: Tensor | None, threads: int) -> Within:
-            return part.range_search(view.codes, radius, mask, limit, threads)
+        return range_result(queries, self._within(view, view.codes, radius, limit, threads), limit)
 
-        def within() -> Within:
-            found = self._each(view, threads, of_shard)
-            translated: list[Within] = [(row[0], row[1], view.named(i, row[2]), row[3]) for i, row in found]
-            nothing, none = torch.zeros(len(view.codes) + 1, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
-            return merge_within([*translated, (nothing, none.int(), none, nothing[1:])], limit)
+    def range_iterator(
+        self,
+        queries: ArrayT,
+        radius: int,
+        *,
+        filter: ArrayT | None = None,
+        batch: int = 256,
+        threads: int | None = None,
+    ) -> Iterator[RangeRow[ArrayT]]:
+        """What ``range_search`` finds, query by query, as ``BinaryIndex.range_iterator`` gives it.
 
-        parts = self._ranks.gather(self._ranks.together(within))
-        offsets, distances, ids, counts = merge_within(parts, limit)
-        return range_result(queries, (offsets, distances, view.result(ids), counts), limit)
+        Distributed, the ranks meet once every ``batch`` queries: each has to go through all of the rows.
+        """
+        view = self._view(queries, filter, radius=radius, batch=batch)
+        radius, batch = check_int("radius", radius, 0, self._bits), check_int("batch", batch, 1)
+        return range_rows(
+            queries,
+            len(view.codes),
+            batch,
+            lambda rows: self._within(view, view.codes[rows], radius, None, threads),
+        )
 
     def _check_shards(self, bits: int | None) -> int:
         for shard in self._shards:
@@ -176,6 +187,22 @@ class ShardedIndex:
         view = _View(codes, states, before, total, filled[0][1])
         view.masks = self._ranks.together(lambda: view.masks_of(queries, filter))
         return view
+
+    def _within(self, view: _View, codes: Tensor, radius: int, limit: int | None, threads: int | None) -> Within:
+        """What all shards of all ranks find, by id."""
+
+        def of_shard(part: Storage, mask: Tensor | None, threads: int) -> Within:
+            return part.range_search(codes, radius, mask, limit, threads)
+
+        def here() -> Within:
+            found = self._each(view, threads, of_shard)
+            translated: list[Within] = [(row[0], row[1], view.named(i, row[2]), row[3]) for i, row in found]
+            nothing, none = torch.zeros(len(codes) + 1, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
+            return merge_within([*translated, (nothing, none.int(), none, nothing[1:])], limit)
+
+        parts = self._ranks.gather(self._ranks.together(here))
+        offsets, distances, ids, counts = merge_within(parts, limit)
+        return offsets, distances, view.result(ids), counts
 
     def _each(
         self, view: _View, threads: int | None, search: Callable[[Storage, Tensor | None, int], T]

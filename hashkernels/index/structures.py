@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 from hashkernels import _ops
@@ -12,10 +13,14 @@ Structure = Literal["auto", "scan", "hash"]
 STRUCTURES: tuple[str, ...] = get_args(Structure)
 
 
-def with_structure(storage: Storage, bits: int, structure: str) -> Storage:
-    """A storage of the CPU with what ``structure`` allows searches to use besides."""
-    if not _ops.has_sliced_search():
+def with_structure(
+    storage: Storage, bits: int, structure: str, stored: Callable[[], _ops.HashTables] | None = None
+) -> Storage:
+    """A storage of the CPU with what ``structure`` allows searches to use besides; ``stored``: what a file has."""
+    if not _ops.has_sliced_search() or structure == "scan":
         return storage
-    if structure == "hash" or (structure == "auto" and bits <= BUCKET_BITS):
-        return HashedStorage(storage, bits, eager=structure == "hash")
-    return storage
+    if structure == "hash":
+        return HashedStorage(storage, bits, build="first", stored=stored)
+    if bits <= BUCKET_BITS:
+        return HashedStorage(storage, bits, build="worth it", stored=stored)
+    return storage if stored is None else HashedStorage(storage, bits, build="never", stored=stored)

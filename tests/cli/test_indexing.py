@@ -60,6 +60,18 @@ def test_codes_are_appended(run, tmp_path, codes):
     np.testing.assert_array_equal(hk.BinaryIndex.load(tmp_path / "a.hki").reconstruct(np.arange(50)), codes)
 
 
+def test_tables_are_stored(run, tmp_path, codes):
+    np.save(tmp_path / "a.npy", codes)
+    assert run("index", "build", tmp_path / "a.npy", tmp_path / "a.hki", "--tables")[0] == 0
+    told = json.loads(run("index", "info", tmp_path / "a.hki", "--json")[1])
+    assert (told["codes"], told["segments"]) == (50, 1)
+    assert told["bytes"] > told["tables"] > 50 * 8
+    index = hk.BinaryIndex.load(tmp_path / "a.hki", verify="full")
+    for got, expected in zip(index.range_search(codes, 9), hk.range_search(codes, codes, 9), strict=True):
+        np.testing.assert_array_equal(got, expected)
+    assert 0 < index.structure_bytes <= told["tables"]
+
+
 def test_embeddings_are_packed_by_sign(run, tmp_path):
     embeddings = np.random.default_rng(0).normal(size=(9, 13))
     np.save(tmp_path / "a.npy", embeddings)
@@ -112,6 +124,7 @@ def test_bad_input_is_one_line_and_leaves_what_was_there(run, tmp_path, codes):
     cases = [
         (("build", tmp_path / "a.npy", index), "exists: pass --force"),
         (("build", tmp_path / "narrow.npy", index, "--append"), "holds codes of 32 bits"),
+        (("build", tmp_path / "a.npy", index, "--append", "--tables"), "tables and append exclude each other"),
         (("build", tmp_path / "a.npy", tmp_path / "b.hki", "--ids", tmp_path / "twice.npy"), "ids must be unique"),
         (("build", tmp_path / "a.npy", tmp_path / "b.hki", "--bits", 31), "pad bits"),
         (("build", tmp_path / "a.xyz", tmp_path / "b.hki"), "must end in one of .hki"),

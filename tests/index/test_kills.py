@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -92,4 +93,4 @@ def test_a_killed_writer_leaves_what_it_acknowledged(tmp_path):
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        print(kill_often(int(sys.argv[1]), Path(folder)))
+        print(json.dumps(kill_often(int(sys.argv[1]), Path(folder))))
