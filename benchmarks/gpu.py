@@ -361,8 +361,8 @@ def main() -> int:
     if device.type == "cuda":
         if not torch.cuda.is_available():
             parser.error("torch sees no GPU")
+        device = torch.device("cuda", torch.cuda.current_device() if device.index is None else device.index)
         torch.cuda.set_device(device)
-        device = torch.device("cuda", torch.cuda.current_device())
     began = time.monotonic()
     bench = Bench(device, quick=arguments.quick)
     report = Report(arguments.output, device)

@@ -365,7 +365,8 @@ def cuda_hamming_distance(
     device: int,
     stream: int,
 ) -> None: ...
-def cuda_topk_workspace(num_queries: int, num_database: int, num_bytes: int) -> int: ...
+def cuda_has_binary_products(device: int) -> bool: ...
+def cuda_topk_workspace(num_queries: int, num_database: int, num_bytes: int, k: int) -> int: ...
 def cuda_topk(
     queries: int,
     num_queries: int,
@@ -376,6 +377,7 @@ def cuda_topk(
     num_bytes: int,
     k: int,
     allowed: int,
+    portable: bool,
     out_distances: int,
     out_indices: int,
     workspace: int,

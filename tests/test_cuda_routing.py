@@ -53,12 +53,13 @@ class Launchers:
     def cuda_hamming_distance(self, *arguments: Any) -> None:
         self.native.hamming_distance(*arguments, 1)
 
-    def cuda_topk_workspace(self, num_queries: int, num_database: int, num_bytes: int) -> int:
+    def cuda_topk_workspace(self, num_queries: int, num_database: int, num_bytes: int, k: int) -> int:
         return 10 * num_queries
 
     def cuda_topk(self, *arguments: Any) -> None:
-        *topk, workspace = arguments
-        self.native.topk(*topk, 1)
+        *topk, portable, distances, indices, workspace = arguments
+        assert portable  # the stand-in has no binary products
+        self.native.topk(*topk, distances, indices, 1)
         self.fill(workspace, 10 * topk[1])
 
     def cuda_range_workspace(self, num_queries: int, num_database: int, num_bytes: int, radius: int) -> int:

@@ -71,15 +71,17 @@ void register_search_on_cuda(pybind11::module_& module) {
     by_size(out_size, out,
             [&](auto* typed) { return cuda::hamming_distance(q, db, typed, device, address<void>(stream)); });
   });
+  module.def("cuda_has_binary_products", cuda::has_binary_products);
   module.def("cuda_topk_workspace", cuda::topk_workspace);
   module.def("cuda_topk", [](uintptr_t queries, int64_t num_queries, int64_t query_stride, uintptr_t database,
                              int64_t num_database, int64_t database_stride, int num_bytes, int64_t k, uintptr_t allowed,
-                             uintptr_t out_distances, uintptr_t out_indices, uintptr_t workspace, int device,
-                             uintptr_t stream) {
+                             bool portable, uintptr_t out_distances, uintptr_t out_indices, uintptr_t workspace,
+                             int device, uintptr_t stream) {
+    const auto method = portable ? cuda::TopkMethod::kPortable : cuda::TopkMethod::kFastest;
     const Codes q = codes(queries, num_queries, query_stride, num_bytes);
     const Codes db = codes(database, num_database, database_stride, num_bytes);
     call([&] {
-      return cuda::topk(q, db, k, address<const uint8_t>(allowed), address<int32_t>(out_distances),
+      return cuda::topk(q, db, k, address<const uint8_t>(allowed), method, address<int32_t>(out_distances),
                         address<int64_t>(out_indices), address<int64_t>(workspace), device, address<void>(stream));
     });
   });

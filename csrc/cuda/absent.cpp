@@ -30,8 +30,10 @@ Status index_order_precision(const Codes&, const Codes&, Labels, Labels, const i
   return Status::kUnsupported;
 }
 
-int64_t topk_workspace(int64_t, int64_t, int) noexcept { return 0; }
-Status topk(const Codes&, const Codes&, int64_t, const uint8_t*, int32_t*, int64_t*, int64_t*, int, void*) noexcept {
+bool has_binary_products(int) noexcept { return false; }
+int64_t topk_workspace(int64_t, int64_t, int, int64_t) noexcept { return 0; }
+Status topk(const Codes&, const Codes&, int64_t, const uint8_t*, TopkMethod, int32_t*, int64_t*, int64_t*, int,
+            void*) noexcept {
   return Status::kUnsupported;
 }
 

@@ -91,4 +91,60 @@ __device__ __forceinline__ void multiply_bf16(float (&sums)[4], const uint32_t (
 #endif
 }
 
+// Whether common_bits is an instruction of the architecture; elsewhere it would be many.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+constexpr bool kBinaryProducts = false;
+#else
+constexpr bool kBinaryProducts = true;
+#endif
+
+// `value` in a register of its own: four that begin a product lie side by side, and are not copied there each time.
+__device__ __forceinline__ int copy(int value) {
+#ifdef __CUDACC__
+  int other;
+  asm volatile("mov.b32 %0, %1;" : "=r"(other) : "r"(value));
+  return other;
+#else
+  return value;
+#endif
+}
+
+// sums = starts + the bits that rows of a and columns of b have in common, by a warp, over slices of 128 bits. Lane l
+// brings word l % 4 of row l / 4 (upper) and of row 8 + l / 4 (lower), and of column l / 4, in each slice; its sums are
+// those of row l / 4 in columns 2 * (l % 4) and the next, and of row 8 + l / 4 in the same.
+template <int slices>
+__device__ __forceinline__ void common_bits(int (&sums)[4], const uint32_t (&upper)[slices],
+                                            const uint32_t (&lower)[slices], const uint32_t (&columns)[slices],
+                                            const int (&starts)[4]) {
+  static_assert(slices == 1 || slices % 2 == 0);
+#ifdef __CUDACC__
+  if constexpr (slices == 1) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k128.row.col.s32.b1.b1.s32.and.popc {%0, %1, %2, %3}, {%4, %5}, {%6}, "
+        "{%7, %8, %9, %10};"
+        : "=r"(sums[0]), "=r"(sums[1]), "=r"(sums[2]), "=r"(sums[3])
+        : "r"(upper[0]), "r"(lower[0]), "r"(columns[0]), "r"(starts[0]), "r"(starts[1]), "r"(starts[2]),
+          "r"(starts[3]));
+  } else {
+    asm volatile(
+        "mma.sync.aligned.m16n8k256.row.col.s32.b1.b1.s32.and.popc {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+        "{%10, %11, %12, %13};"
+        : "=r"(sums[0]), "=r"(sums[1]), "=r"(sums[2]), "=r"(sums[3])
+        : "r"(upper[0]), "r"(lower[0]), "r"(upper[1]), "r"(lower[1]), "r"(columns[0]), "r"(columns[1]), "r"(starts[0]),
+          "r"(starts[1]), "r"(starts[2]), "r"(starts[3]));
+#pragma unroll
+    for (int s = 2; s < slices; s += 2) {
+      asm volatile(
+          "mma.sync.aligned.m16n8k256.row.col.s32.b1.b1.s32.and.popc {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+          "{%0, %1, %2, %3};"
+          : "+r"(sums[0]), "+r"(sums[1]), "+r"(sums[2]), "+r"(sums[3])
+          : "r"(upper[s]), "r"(lower[s]), "r"(upper[s + 1]), "r"(lower[s + 1]), "r"(columns[s]), "r"(columns[s + 1]));
+    }
+  }
+#else
+  std::copy_n(starts, 4, sums);
+  for (int s = 0; s < slices; ++s) emulator::add_common_bits(sums, upper[s], lower[s], columns[s]);
+#endif
+}
+
 }  // namespace hashkernels::cuda::arch

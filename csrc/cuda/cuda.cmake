@@ -32,16 +32,20 @@ endif()
 
 message(STATUS "hashkernels: CUDA kernels by nvcc ${CMAKE_CUDA_COMPILER_VERSION} for ${CMAKE_CUDA_ARCHITECTURES}")
 add_library(hashkernels_cuda OBJECT
+  cuda/candidates.cu
   cuda/counting.cu
   cuda/device.cu
   cuda/distance.cu
+  cuda/filter.cu
+  cuda/filter_binary.cu
   cuda/index_order.cu
   cuda/pack.cu
   cuda/pairwise.cu
   cuda/pairwise_float32.cu
   cuda/pairwise_split.cu
   cuda/scan.cu
-  cuda/search.cu)
+  cuda/search.cu
+  cuda/topk.cu)
 # Metrics come out as on the CPU, whose compiler fuses no multiplication with an addition either.
 set_source_files_properties(cuda/index_order.cu PROPERTIES COMPILE_OPTIONS --fmad=false)
 target_include_directories(hashkernels_cuda PRIVATE include cuda)

@@ -52,7 +52,8 @@ struct Segment {
 
 __global__ void __launch_bounds__(Tuning::kThreads)
     segment_sums_kernel(const int64_t* __restrict__ values, int64_t num_rows, int64_t row_length,
-                        int64_t segment_length, int64_t* __restrict__ sums) {
+                        int64_t segment_length, int64_t* __restrict__ sums, const uint32_t* __restrict__ wanted) {
+  if (wanted != nullptr && *wanted == 0) return;
   Shared& shared = arch::shared_object<Shared>();
   const Segment segment(row_length, segment_length);
   for (int64_t row = blockIdx.y; row < num_rows; row += gridDim.y) {
@@ -69,7 +70,8 @@ __global__ void __launch_bounds__(Tuning::kThreads)
 // starts[row * segments + segment]: what a segment begins with; null where a row is one segment.
 __global__ void __launch_bounds__(Tuning::kThreads)
     scan_kernel(int64_t* __restrict__ values, int64_t num_rows, int64_t row_length, int64_t segment_length,
-                const int64_t* __restrict__ starts, int64_t* __restrict__ totals) {
+                const int64_t* __restrict__ starts, int64_t* __restrict__ totals, const uint32_t* __restrict__ wanted) {
+  if (wanted != nullptr && *wanted == 0) return;
   Shared& shared = arch::shared_object<Shared>();
   const Segment segment(row_length, segment_length);
   for (int64_t row = blockIdx.y; row < num_rows; row += gridDim.y) {
@@ -107,22 +109,22 @@ int64_t scan_workspace(int64_t num_rows, int64_t row_length) noexcept {
 }
 
 cudaError_t exclusive_scan(int64_t* values, int64_t num_rows, int64_t row_length, int64_t* totals, int64_t* workspace,
-                           void* stream) noexcept {
+                           void* stream, const uint32_t* wanted) noexcept {
   const int64_t count = segments(row_length);
   const unsigned grid_rows = static_cast<unsigned>(std::min(num_rows, kMaxGridY));
   const dim3 whole_rows(1, grid_rows), all_segments(static_cast<unsigned>(count), grid_rows);
   if (count == 1) {
     return launch(scan_kernel, whole_rows, Tuning::kThreads, 0, stream, values, num_rows, row_length, row_length,
-                  nullptr, totals);
+                  nullptr, totals, wanted);
   }
   cudaError_t error = launch(segment_sums_kernel, all_segments, Tuning::kThreads, 0, stream, values, num_rows,
-                             row_length, Tuning::kSegment, workspace);
+                             row_length, Tuning::kSegment, workspace, wanted);
   if (error != cudaSuccess) return error;
-  error =
-      launch(scan_kernel, whole_rows, Tuning::kThreads, 0, stream, workspace, num_rows, count, count, nullptr, nullptr);
+  error = launch(scan_kernel, whole_rows, Tuning::kThreads, 0, stream, workspace, num_rows, count, count, nullptr,
+                 nullptr, wanted);
   if (error != cudaSuccess) return error;
   return launch(scan_kernel, all_segments, Tuning::kThreads, 0, stream, values, num_rows, row_length, Tuning::kSegment,
-                workspace, totals);
+                workspace, totals, wanted);
 }
 
 }  // namespace hashkernels::cuda

@@ -11,8 +11,8 @@ namespace hashkernels::cuda {
 int64_t scan_workspace(int64_t num_rows, int64_t row_length) noexcept;
 
 // Replaces each of the num_rows rows of row_length values by its exclusive prefix sums; totals, unless null, receives
-// the sum of each row.
+// the sum of each row. Nothing is done where *wanted, unless null, is zero.
 cudaError_t exclusive_scan(int64_t* values, int64_t num_rows, int64_t row_length, int64_t* totals, int64_t* workspace,
-                           void* stream) noexcept;
+                           void* stream, const uint32_t* wanted = nullptr) noexcept;
 
 }  // namespace hashkernels::cuda

@@ -1,8 +1,8 @@
-// Top-k and radius search as one counting sort. A first pass counts, for every query and chunk, the codes at each
-// distance; the prefix sums of these counters in (distance, chunk) order are where each of them begins in the query's
-// row; a second pass finds the codes again and puts each at its final place. Nothing is compared but distances, any k
-// costs the same two passes, and the order is (distance, index) because a thread, or for a few queries a warp, walks
-// its chunk in that order.
+// Radius search, and top-k where limits do not serve (topk.cu), as one counting sort. A first pass counts, for every
+// query and chunk, the codes at each distance; the prefix sums of these counters in (distance, chunk) order are where
+// each of them begins in the query's row; a second pass finds the codes again and puts each at its final place. Nothing
+// is compared but distances, any k costs the same two passes, and the order is (distance, index) because a thread, or
+// for a few queries a warp, walks its chunk in that order.
 #include <cuda_runtime.h>
 
 #include "arch.cuh"
@@ -10,6 +10,7 @@
 #include "hashkernels/cuda.h"
 #include "launch.cuh"
 #include "scan.cuh"
+#include "search.cuh"
 #include "warp_search.cuh"
 
 namespace hashkernels::cuda {
@@ -17,12 +18,17 @@ namespace {
 
 using Tuning = tuning::Chunks;
 
-// What both passes look at: codes at distances below `bins` whose byte in `allowed`, unless null, is not zero.
+// What both passes look at: codes at distances below `bins` whose byte in `allowed`, unless null, is not zero, for the
+// queries that `wanted`, unless null, marks; behind its marks is how many there are.
 struct Search {
   Codes queries, database;
   const uint8_t* allowed;
+  const uint32_t* wanted;
   int64_t bins;
   Chunks chunks;
+
+  __device__ bool wants_any() const { return wanted == nullptr || wanted[queries.num_codes] != 0; }
+  __device__ bool wants(int64_t query) const { return wanted == nullptr || wanted[query] != 0; }
 
   __device__ bool finds(int64_t row, int distance) const {
     return distance < bins && (allowed == nullptr || allowed[row] != 0);
@@ -51,8 +57,9 @@ __device__ int greatest_distance(const Search& search, const int64_t* places, in
 template <class Width, bool in_shared>
 __global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
     count_kernel(const Search search, int64_t* __restrict__ places) {
+  if (!search.wants_any()) return;
   const Share share(search.queries.num_codes, search.chunks, search.database.num_codes);
-  if (!share.exists(search.chunks)) return;
+  if (!share.exists(search.chunks) || !search.wants(share.query)) return;
   const Query<Width> query(search.queries, share.query);
   places += search.first_place(share.query, share.chunk);
 
@@ -86,8 +93,9 @@ template <class Width>
 __global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
     place_kernel(const Search search, int64_t* __restrict__ places, const int64_t* __restrict__ offsets, int64_t limit,
                  int32_t* __restrict__ distances, int64_t* __restrict__ indices) {
+  if (!search.wants_any()) return;
   const Share share(search.queries.num_codes, search.chunks, search.database.num_codes);
-  if (!share.exists(search.chunks)) return;
+  if (!share.exists(search.chunks) || !search.wants(share.query)) return;
   const Query<Width> query(search.queries, share.query);
   places += search.first_place(share.query, share.chunk);
   const int64_t start = offsets == nullptr ? share.query * limit : offsets[share.query];
@@ -108,8 +116,9 @@ __global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
 template <class Width>
 __global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
     warp_count_kernel(const Search search, int64_t* __restrict__ places, int64_t* __restrict__ nearest) {
+  if (!search.wants_any()) return;
   const WarpShare share(search.queries.num_codes, search.chunks, search.database.num_codes);
-  if (!share.exists(search.chunks)) return;
+  if (!share.exists(search.chunks) || !search.wants(share.query)) return;
   const Query<Width> query(search.queries, share.query);
   uint32_t* const shared = arch::dynamic_shared<uint32_t>();
   SharedColumn column(shared, search.bins);
@@ -140,8 +149,9 @@ __global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
     warp_place_kernel(const Search search, int64_t* __restrict__ places, const int64_t* __restrict__ nearest,
                       const int64_t* __restrict__ offsets, int64_t limit, int32_t* __restrict__ distances,
                       int64_t* __restrict__ indices) {
+  if (!search.wants_any()) return;
   const WarpShare share(search.queries.num_codes, search.chunks, search.database.num_codes);
-  if (!share.exists(search.chunks)) return;
+  if (!share.exists(search.chunks) || !search.wants(share.query)) return;
   places += search.first_place(share.query, share.chunk);
   const int greatest = greatest_distance(search, places, limit);
   if (nearest[share.query * search.chunks.count + share.chunk] > greatest) return;
@@ -177,8 +187,8 @@ Chunks chunks_of(int64_t num_queries, int64_t num_database, int64_t bins) {
                                      : plan_chunks(num_queries, num_database, bins);
 }
 
-Search plan(const Codes& queries, const Codes& database, const uint8_t* allowed, int64_t bins) {
-  return {queries, database, allowed, bins, chunks_of(queries.num_codes, database.num_codes, bins)};
+Search plan(const Codes& queries, const Codes& database, const uint8_t* allowed, const uint32_t* wanted, int64_t bins) {
+  return {queries, database, allowed, wanted, bins, chunks_of(queries.num_codes, database.num_codes, bins)};
 }
 
 // The workspace: the places, by warps what is nearest in every chunk, and what the prefix sums want.
@@ -230,8 +240,9 @@ cudaError_t find_places(const Search& search, int64_t* workspace, int64_t* count
   const cudaError_t error = count(search, workspace, stream);
   if (error != cudaSuccess) return error;
   const Workspace sizes(search);
+  const uint32_t* const wanted = search.wanted == nullptr ? nullptr : search.wanted + search.queries.num_codes;
   return exclusive_scan(workspace, search.queries.num_codes, sizes.row_length, counts,
-                        workspace + sizes.places + sizes.nearest, stream);
+                        workspace + sizes.places + sizes.nearest, stream, wanted);
 }
 
 cudaError_t place(const Search& search, int64_t* places, const int64_t* offsets, int64_t limit, int32_t* distances,
@@ -256,21 +267,20 @@ cudaError_t pad(int64_t count, int32_t* distances, int64_t* indices, void* strea
 
 }  // namespace
 
-int64_t topk_workspace(int64_t num_queries, int64_t num_database, int num_bytes) noexcept {
+int64_t counting_sort_workspace(int64_t num_queries, int64_t num_database, int num_bytes) noexcept {
   return workspace_values(num_queries, num_database, num_bins(num_bytes, INT32_MAX));
 }
 
-Status topk(const Codes& queries, const Codes& database, int64_t k, const uint8_t* allowed, int32_t* distances,
-            int64_t* indices, int64_t* workspace, int device, void* stream) noexcept {
-  constexpr const char* kName = "topk";
-  if (queries.num_codes == 0) return Status::kOk;
-  const DeviceGuard guard(device);
-  if (guard.error() != cudaSuccess) return report(kName, guard.error());
-  const Search search = plan(queries, database, allowed, num_bins(queries.num_bytes, INT32_MAX));
-  cudaError_t error = allowed == nullptr ? cudaSuccess : pad(queries.num_codes * k, distances, indices, stream);
+cudaError_t counting_sort(const Codes& queries, const Codes& database, int64_t k, const uint8_t* allowed,
+                          const uint32_t* wanted, int32_t* distances, int64_t* indices, int64_t* workspace,
+                          void* stream) noexcept {
+  const Search search = plan(queries, database, allowed, wanted, num_bins(queries.num_bytes, INT32_MAX));
+  // Queries that a search by limits leaves have more than k.
+  const bool padded = allowed == nullptr || wanted != nullptr;
+  cudaError_t error = padded ? cudaSuccess : pad(queries.num_codes * k, distances, indices, stream);
   if (error == cudaSuccess) error = find_places(search, workspace, nullptr, stream);
   if (error == cudaSuccess) error = place(search, workspace, nullptr, k, distances, indices, stream);
-  return report(kName, error);
+  return error;
 }
 
 int64_t range_workspace(int64_t num_queries, int64_t num_database, int num_bytes, int radius) noexcept {
@@ -283,7 +293,7 @@ Status range_count(const Codes& queries, const Codes& database, int radius, cons
   if (queries.num_codes == 0) return Status::kOk;
   const DeviceGuard guard(device);
   if (guard.error() != cudaSuccess) return report(kName, guard.error());
-  const Search search = plan(queries, database, allowed, num_bins(queries.num_bytes, radius));
+  const Search search = plan(queries, database, allowed, nullptr, num_bins(queries.num_bytes, radius));
   return report(kName, find_places(search, workspace, counts, stream));
 }
 
@@ -294,7 +304,7 @@ Status range_fill(const Codes& queries, const Codes& database, int radius, const
   if (queries.num_codes == 0) return Status::kOk;
   const DeviceGuard guard(device);
   if (guard.error() != cudaSuccess) return report(kName, guard.error());
-  const Search search = plan(queries, database, allowed, num_bins(queries.num_bytes, radius));
+  const Search search = plan(queries, database, allowed, nullptr, num_bins(queries.num_bytes, radius));
   return report(kName, place(search, workspace, offsets, INT64_MAX, distances, indices, stream));
 }
 
@@ -305,7 +315,7 @@ Status range_nearest(const Codes& queries, const Codes& database, int radius, in
   if (queries.num_codes == 0) return Status::kOk;
   const DeviceGuard guard(device);
   if (guard.error() != cudaSuccess) return report(kName, guard.error());
-  const Search search = plan(queries, database, allowed, num_bins(queries.num_bytes, radius));
+  const Search search = plan(queries, database, allowed, nullptr, num_bins(queries.num_bytes, radius));
   cudaError_t error = pad(queries.num_codes * max_results, distances, indices, stream);
   if (error == cudaSuccess) error = find_places(search, workspace, counts, stream);
   if (error == cudaSuccess) error = place(search, workspace, nullptr, max_results, distances, indices, stream);

@@ -41,6 +41,48 @@ struct Chunks {
   static constexpr int64_t kWarpStep = 128;
 };
 
+// Top-k by limits (topk.cu), where k and the database are large enough for it.
+struct Limits {
+  static constexpr int64_t kMinRows = 16384;
+  static constexpr int64_t kRowsPerResult = 16;  // at least
+  static constexpr int64_t kMaxResults = 1024;
+  static constexpr int64_t kCandidatesPerResult = 16;
+  static constexpr int64_t kMinCandidates = 4096;
+  static constexpr int64_t kSampleShare = 16;  // of the rows, one is in the sample
+  static constexpr int64_t kMaxSample = 1 << 20;
+  static constexpr int64_t kGrowth = 4;                        // of the rows between one tightening and the next
+  static constexpr int64_t kFewQueries = 32, kFewGrowth = 16;  // where launches count for more than candidates
+  static constexpr int64_t kFewSample = 1 << 16;
+  static constexpr int64_t kMinMatrixQueries = 17;  // fewer leave most of a matrix empty
+};
+
+// Filters: a block of threads compares tiles of queries with the codes that its threads hold.
+struct Filtering {
+  static constexpr int kThreads = 256;
+  static constexpr int kQueryTile = 64;
+  static constexpr int kWideQueryTile = 16;
+  static constexpr int64_t kTargetBlocks = 132 * 32;
+};
+
+// Filters by binary matrix products: a warp has tiles of 16 queries and looks at kColumns * 8 codes together.
+struct BinaryFiltering {
+  static constexpr int kWarps = 4;
+  static constexpr int kBlocks = 5;      // an SM: 102 registers a thread
+  static constexpr int kWideBlocks = 3;  // of codes of more than 64 bits, or at odd addresses
+  static constexpr int kQueryTiles = 4;
+  static constexpr int kWideQueryTiles = 2;  // of codes of more than 128 bits
+  static constexpr int kColumns = 2;
+  static constexpr int kBuffer = 128;
+  static constexpr int64_t kTargetWarps = 132 * 96;
+  static constexpr int64_t kMinRows = 256;
+};
+
+// Candidates of a query are sorted in shared memory.
+struct Selecting {
+  static constexpr int kThreads = 128;
+  static constexpr int kSelected = 4096;
+};
+
 // Exclusive prefix sums: a block scans segments of kSegment values, kThreads * kPerThread at a time.
 struct Scan {
   static constexpr int kThreads = 256;

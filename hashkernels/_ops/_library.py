@@ -13,7 +13,7 @@ from hashkernels import _validation
 LIBRARY = torch.library.Library("hashkernels", "DEF")  # type: ignore[no-untyped-call]
 
 # A CUDA op whose workspace would be larger works on one part of the queries after another.
-MAX_WORKSPACE_VALUES = 1 << 25
+MAX_WORKSPACE_VALUES = 1 << 26
 
 _PLAIN = (Tensor, torch.nn.Parameter)
 

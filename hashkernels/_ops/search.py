@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hashkernels import _loader, _validation, reference
-from hashkernels._ops import streaming
+from hashkernels._ops import binary_products, streaming
 from hashkernels._ops._library import (
     code_rows,
     cuda_arguments,
@@ -191,8 +191,9 @@ def _topk_cuda(
         return reference.topk(queries, database, k, allowed)
 
     def num_values(num_queries: int) -> int:
-        return int(sizes(num_queries, database.shape[0], database.shape[1]))
+        return int(sizes(num_queries, database.shape[0], database.shape[1], k))
 
+    portable = not binary_products.agree(queries.device)
     distances, indices = empty_topk(queries, k)
     for part in query_parts(queries.shape[0], num_values):
         space = workspace(queries, num_values(part.stop - part.start))
@@ -200,6 +201,7 @@ def _topk_cuda(
             *pair_arguments(queries[part], database),
             k,
             address(allowed),
+            portable,
             distances[part].data_ptr(),
             indices[part].data_ptr(),
             space.data_ptr(),

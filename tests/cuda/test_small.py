@@ -45,7 +45,7 @@ def test_codes(device: torch.device, num_queries: int, width: int) -> None:
 @pytest.mark.parametrize("kind", ["float32", "split", "float16", "bfloat16"])
 @pytest.mark.parametrize(("rows", "columns", "bits"), [(1, 0, 1), (70, 0, 50), (65, 129, 64), (5, 70, 130)])
 def test_losses(device: torch.device, rows: int, columns: int, bits: int, kind: str) -> None:
-    dtype = getattr(torch, kind, torch.float32)
+    dtype = {"float16": torch.float16, "bfloat16": torch.bfloat16}.get(kind, torch.float32)
     precision = kind if kind in ("float32", "split") else "auto"
     generator = torch.Generator().manual_seed(bits)
     u = torch.randn(rows, bits, generator=generator).to(dtype)

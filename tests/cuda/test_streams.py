@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -48,20 +49,22 @@ def inputs(device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return codes(50, 1, device), codes(4000, 2, device), u, (torch.arange(100) % 5).to(device)
 
 
-@pytest.fixture
+@contextmanager
 def no_waiting() -> Iterator[None]:
     torch.cuda.set_sync_debug_mode("error")
-    yield
-    torch.cuda.set_sync_debug_mode("default")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def same(left: list[Tensor], right: list[Tensor]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(left, right, strict=True))
 
 
-@pytest.mark.usefixtures("no_waiting")
 def test_nothing_waits_for_the_device(inputs: tuple[Tensor, ...]) -> None:
-    outputs(*inputs)
+    with no_waiting():
+        outputs(*inputs)
 
 
 def test_the_callers_stream_is_used(inputs: tuple[Tensor, ...]) -> None:

@@ -47,9 +47,14 @@ Status index_order_precision(const Codes& queries, const Codes& database, Labels
                              const int64_t* cutoffs, int num_cutoffs, int64_t* hits, double* precision_sum,
                              int64_t* workspace, int device, void* stream) noexcept;
 
-int64_t topk_workspace(int64_t num_queries, int64_t num_database, int num_bytes) noexcept;
-Status topk(const Codes& queries, const Codes& database, int64_t k, const uint8_t* allowed, int32_t* distances,
-            int64_t* indices, int64_t* workspace, int device, void* stream) noexcept;
+// kFastest takes binary matrix products where the device has them, kPortable what all devices have; results are the
+// same.
+enum class TopkMethod { kFastest, kPortable };
+bool has_binary_products(int device) noexcept;
+
+int64_t topk_workspace(int64_t num_queries, int64_t num_database, int num_bytes, int64_t k) noexcept;
+Status topk(const Codes& queries, const Codes& database, int64_t k, const uint8_t* allowed, TopkMethod method,
+            int32_t* distances, int64_t* indices, int64_t* workspace, int device, void* stream) noexcept;
 
 // range_fill uses up what range_count left in the workspace, for the same arguments; between the two
 // the caller turns counts into offsets.

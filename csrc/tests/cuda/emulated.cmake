@@ -1,6 +1,7 @@
 # The CUDA kernels, compiled by the C++ compiler, against the CPU kernels. No nvcc, no GPU.
 get_filename_component(kernel_directory ../cuda ABSOLUTE)
-set(kernels counting device distance index_order pack pairwise pairwise_float32 pairwise_split scan search)
+set(kernels candidates counting device distance filter filter_binary index_order pack pairwise pairwise_float32
+  pairwise_split scan search topk)
 
 function(hashkernels_emulated target directory)
   target_include_directories(${target} PRIVATE cuda/include cuda ${directory})
@@ -25,7 +26,8 @@ add_library(hashkernels_emulated_cases OBJECT
   cuda/distance_test.cpp
   cuda/emulator_test.cpp
   cuda/pairwise_test.cpp
-  cuda/search_test.cpp)
+  cuda/search_test.cpp
+  cuda/topk_test.cpp)
 hashkernels_emulated(hashkernels_emulated_cases ${kernel_directory})
 
 add_executable(hashkernels_cuda_emulated_tests
@@ -64,7 +66,14 @@ hashkernels_rewrite(${small} tuning.cuh
   "kTargetWarps = 1 << 12" "kTargetWarps = 24"
   "kMinWarpRows = 2048" "kMinWarpRows = 128"
   "kSegment = 16384" "kSegment = 2048"
-  "kTargetBlocks = 1056" "kTargetBlocks = 3")
+  "kTargetBlocks = 1056" "kTargetBlocks = 3"
+  "kMinRows = 16384" "kMinRows = 256"
+  "kMinCandidates = 4096" "kMinCandidates = 512"
+  "kSelected = 4096" "kSelected = 1024"
+  "kTargetWarps = 132 * 96" "kTargetWarps = 5"
+  "kMinRows = 256" "kMinRows = 16"
+  "kBuffer = 128" "kBuffer = 8"
+  "kTargetBlocks = 132 * 32" "kTargetBlocks = 3")
 hashkernels_emulated_kernels(hashkernels_small_kernels ${small} ${kernels})
 add_executable(hashkernels_cuda_emulated_small_tests
   $<TARGET_OBJECTS:hashkernels_small_kernels> $<TARGET_OBJECTS:hashkernels_emulated_cases>)
@@ -107,6 +116,22 @@ hashkernels_mutant(warps_with_a_longer_tail search EmulatedTopK* "row + i < last
 hashkernels_mutant(warps_with_a_place_too_many search EmulatedTopK* "to < limit_" "to <= limit_" warp_search.cuh)
 hashkernels_mutant(warps_that_skip_a_chunk_too_many search EmulatedTopK* "> greatest) return" ">= greatest) return")
 hashkernels_mutant(search_without_its_last_distance search EmulatedTopK* "distance > greatest" "distance >= greatest")
+hashkernels_mutant(limits_without_the_last_distance_of_a_sample candidates EmulatedTopKByLimits*
+                   "sample ? distance + 1 : distance" "distance")
+hashkernels_mutant(candidates_without_barrier candidates EmulatedTopKByLimits*
+                   "__syncthreads();  // all are counted" "")
+hashkernels_mutant(candidates_unsorted_at_the_end candidates EmulatedTopKByLimits*
+                   "run <= size; run" "run < size; run")
+hashkernels_mutant(filter_without_barrier filter EmulatedTopKByLimits*
+                   "__syncthreads();  // the tile is there" "")
+hashkernels_mutant(filter_with_a_longer_tail filter EmulatedTopKByLimits*
+                   "row < block_last && filter.finds(row)" "row <= block_last && filter.finds(row)")
+hashkernels_mutant(matrices_without_a_barrier filter_binary EmulatedTopKByLimits*
+                   "__syncwarp();  // all have read what was found" "")
+hashkernels_mutant(matrices_with_a_wrong_column filter_binary EmulatedTopKByLimits*
+                   "lane % 4 * 2 + sum % 2" "lane % 4 * 2 + sum / 2 % 2")
+hashkernels_mutant(candidates_lost_unnoticed candidates EmulatedTopKByLimits.ManyEqualCodes
+                   "count > candidates.capacity || size" "size")
 hashkernels_mutant(index_order_with_a_late_cutoff index_order EmulatedIndexOrder*
                    "rank > cutoffs_.values[cut]" "rank > cutoffs_.values[cut] + 1")
 hashkernels_mutant(pairwise_without_barrier pairwise_float32 EmulatedMarginLoss*

@@ -75,4 +75,19 @@ inline void multiply_bf16(float (&sums)[4], const uint32_t (&a)[4], uint32_t b0,
   }
 }
 
+// sums += the bits that rows and columns have in common, by a warp, over 128 bits of which a lane brings 32.
+inline void add_common_bits(int (&sums)[4], uint32_t upper, uint32_t lower, uint32_t column,
+                            const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+  // What an exchange returns is overwritten by the next one.
+  const auto rows = block.exchange(Operation::kMultiply, 0xFFFFFFFF, uint64_t{lower} << 32 | upper, file, line);
+  const auto columns = block.exchange(Operation::kMultiply, 0xFFFFFFFF, column, file, line);
+  for (int e = 0; e < 4; ++e) {
+    for (int word = 0; word < 4; ++word) {
+      const uint64_t row = rows[block.lane() / 4 * 4 + word] >> (e < 2 ? 0 : 32);
+      const uint64_t other = columns[(block.lane() % 4 * 2 + e % 2) * 4 + word];
+      sums[e] += std::popcount(static_cast<uint32_t>(row & other));
+    }
+  }
+}
+
 }  // namespace emulator

@@ -3,46 +3,12 @@
 #include <climits>
 #include <memory>
 
-#include "emulated.hpp"
+#include "topk_cases.hpp"
 
 namespace hashkernels {
 namespace {
 
 using namespace testing;
-
-struct Results {
-  std::vector<int32_t> distances;
-  std::vector<int64_t> indices;
-  bool operator==(const Results&) const = default;
-};
-
-void expect_same_topk(const RandomCodes& host_queries, const RandomCodes& host_database, const std::vector<int64_t>& ks,
-                      const std::vector<uint8_t>& allowed = {}, int64_t extra_stride = 0, size_t alignment = 1,
-                      uint64_t schedules = kSchedules) {
-  const Codes queries = host_queries.view(), database = host_database.view();
-  DeviceCodes device_queries(queries, extra_stride, alignment), device_database(database, extra_stride, alignment);
-  emulator::DeviceArray<uint8_t> device_allowed(allowed);
-  for (int64_t k : ks) {
-    const size_t size = queries.num_codes * k;
-    Results expected{std::vector<int32_t>(size), std::vector<int64_t>(size)};
-    ASSERT_EQ(topk(queries, database, k, allowed.empty() ? nullptr : allowed.data(), expected.distances.data(),
-                   expected.indices.data(), 1),
-              Status::kOk);
-    for_each_schedule(
-        [&] {
-          emulator::DeviceArray<int32_t> distances(size);
-          emulator::DeviceArray<int64_t> indices(size);
-          emulator::DeviceArray<int64_t> workspace(
-              cuda::topk_workspace(queries.num_codes, database.num_codes, queries.num_bytes));
-          ASSERT_EQ(cuda::topk(device_queries.view(), device_database.view(), k,
-                               allowed.empty() ? nullptr : device_allowed.data(), distances.data(), indices.data(),
-                               workspace.data(), 0, nullptr),
-                    Status::kOk);
-          ASSERT_EQ((Results{distances.host(), indices.host()}), expected) << "k " << k << ", " << queries.num_bytes;
-        },
-        schedules);
-  }
-}
 
 TEST(EmulatedTopK, SameAsCpuAtEveryWidth) {
   for (int bits : {1, 7, 8, 9, 16, 31, 32, 48, 63, 64, 65, 96, 127, 128, 129, 256, 264, 1023, 4096}) {
@@ -90,7 +56,7 @@ TEST(EmulatedTopK, OnlyAllowedCodesAndPaddingBehindThem) {
 TEST(EmulatedTopK, ManyChunks) {
   const RandomCodes queries(33, 256, 13), database(34000, 256, 14);
   // Beside counters of every distance there are sums of segments.
-  ASSERT_NE(cuda::topk_workspace(33, 34000, 32) % (33 * 257), 0);
+  ASSERT_NE(cuda::topk_workspace(33, 34000, 32, 3000) % (33 * 257), 0);
   expect_same_topk(queries, database, {50}, {}, 0, 1, 2);
   expect_same_topk(RandomCodes(2, 64, 13), RandomCodes(40000, 64, 14), {50}, {}, 0, 16);
 }
@@ -102,16 +68,16 @@ TEST(EmulatedTopK, RowsInAnyOrder) {
   const auto backwards = [](const Codes& codes) {
     return Codes{codes.data + 999 * codes.stride, 1000, -codes.stride, 8};
   };
-  Results expected{std::vector<int32_t>(100), std::vector<int64_t>(100)};
+  SearchResults expected{std::vector<int32_t>(100), std::vector<int64_t>(100)};
   ASSERT_EQ(
       topk(host_queries.view(), backwards(view), 50, nullptr, expected.distances.data(), expected.indices.data(), 1),
       Status::kOk);
   emulator::DeviceArray<int32_t> distances(100);
-  emulator::DeviceArray<int64_t> indices(100), workspace(cuda::topk_workspace(2, 1000, 8));
-  ASSERT_EQ(cuda::topk(queries.view(), backwards(device_view), 50, nullptr, distances.data(), indices.data(),
-                       workspace.data(), 0, nullptr),
+  emulator::DeviceArray<int64_t> indices(100), workspace(cuda::topk_workspace(2, 1000, 8, 50));
+  ASSERT_EQ(cuda::topk(queries.view(), backwards(device_view), 50, nullptr, cuda::TopkMethod::kFastest,
+                       distances.data(), indices.data(), workspace.data(), 0, nullptr),
             Status::kOk);
-  EXPECT_EQ((Results{distances.host(), indices.host()}), expected);
+  EXPECT_EQ((SearchResults{distances.host(), indices.host()}), expected);
 }
 
 class RangeCase {
@@ -149,14 +115,14 @@ class RangeCase {
       ASSERT_EQ(cuda::range_fill(queries_.view(), database_.view(), radius_, allowed(), offsets.data(),
                                  distances.data(), indices.data(), workspace.data(), 0, nullptr),
                 Status::kOk);
-      ASSERT_EQ((Results{distances.host(), indices.host()}), expected_) << "radius " << radius_;
+      ASSERT_EQ((SearchResults{distances.host(), indices.host()}), expected_) << "radius " << radius_;
     });
   }
 
   void expect_same_nearest(int64_t max_results) {
     const int64_t num_queries = static_cast<int64_t>(counts_.size());
-    Results expected{std::vector<int32_t>(num_queries * max_results, INT32_MAX),
-                     std::vector<int64_t>(num_queries * max_results, -1)};
+    SearchResults expected{std::vector<int32_t>(num_queries * max_results, INT32_MAX),
+                           std::vector<int64_t>(num_queries * max_results, -1)};
     for (int64_t q = 0; q < num_queries; ++q) {
       for (int64_t i = 0; i < std::min(max_results, counts_[q]); ++i) {
         expected.distances[q * max_results + i] = expected_.distances[offsets_[q] + i];
@@ -171,7 +137,7 @@ class RangeCase {
                                     distances.data(), indices.data(), workspace.data(), 0, nullptr),
                 Status::kOk);
       ASSERT_EQ(counts.host(), counts_);
-      ASSERT_EQ((Results{distances.host(), indices.host()}), expected) << "radius " << radius_;
+      ASSERT_EQ((SearchResults{distances.host(), indices.host()}), expected) << "radius " << radius_;
     });
   }
 
@@ -189,7 +155,7 @@ class RangeCase {
   std::vector<uint8_t> host_allowed_;
   std::unique_ptr<emulator::DeviceArray<uint8_t>> allowed_;
   std::vector<int64_t> counts_, offsets_;
-  Results expected_;
+  SearchResults expected_;
 };
 
 TEST(EmulatedRangeSearch, SameAsCpuAtEveryWidthAndRadius) {
