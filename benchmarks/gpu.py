@@ -132,13 +132,25 @@ def distance_case(bench: Bench, num_queries: int, num_database: int, bits: int) 
     database = random_codes(num_database, bits, 2, bench.device)
     query_signs, database_signs = signs(queries), signs(database)
     pairs = num_queries * num_database
+    peers: dict[str, Run] = {"torch": lambda: (bits - query_signs @ database_signs.T) * 0.5}
+    if bits == 64 and bench.device.type == "cuda" and find_spec("cupy") is not None:
+        peers["CuPy"] = cupy_distances(queries, database)
     return bench.figure(
         f"distance, {num_queries:,} x {num_database:,}, {bits} bits, int16",
         pairs,
         lambda: _ops.hamming_distance(queries, database, torch.int16),
-        {"torch": lambda: (bits - query_signs @ database_signs.T) * 0.5},
+        peers,
         floors=bench.floor("population_counts", pairs * bits / 32) | bench.floor("written_bytes", 2 * pairs),
     )
+
+
+def cupy_distances(queries: Tensor, database: Tensor) -> Run:
+    """The distance matrix by an elementwise kernel of CuPy over codes of 64 bits."""
+    import cupy
+
+    distance = cupy.ElementwiseKernel("uint64 a, uint64 b", "int16 d", "d = __popcll(a ^ b)", "distance")
+    left, right = (cupy.from_dlpack(codes.view(torch.int64)).view(cupy.uint64).ravel() for codes in (queries, database))
+    return lambda: distance(left[:, None], right[None, :])
 
 
 def topk_case(bench: Bench, num_queries: int, num_database: int, bits: int, k: int) -> Figure:
@@ -147,17 +159,26 @@ def topk_case(bench: Bench, num_queries: int, num_database: int, bits: int, k: i
     queries = random_codes(num_queries, bits, 1, bench.device)
     database = random_codes(num_database, bits, 2, bench.device)
     some = min(num_queries, 256 if num_database <= 1_000_000 else 1)
-    query_signs, database_signs = signs(queries[:some]), signs(database)
     pairs = num_queries * num_database
+    peers: dict[str, Run] = {}
+    if num_database * bits <= 1 << 33:  # the signs of more do not fit
+        query_signs, database_signs = signs(queries[:some]), signs(database)
+        peers["torch"] = lambda: torch.topk(query_signs @ database_signs.T, k)
+    by_products = bits <= 256 and num_queries > 16 and "binary_multiply_adds_256" in bench.ceilings
+    kind = "128" if bits <= 64 else "256"
+    # A code's bits enter a product twice, 64 of them at a time. A copy counts bytes read and written.
+    counted = (
+        bench.floor(f"binary_multiply_adds_{kind}", pairs * 128 * -(-bits // 64))
+        if by_products
+        else bench.floor("population_counts", pairs * bits / 32)
+    )
     return bench.figure(
         f"top-{k}, {num_queries:,} x {num_database:,}, {bits} bits",
         pairs,
         lambda: _ops.topk(queries, database, k),
-        {"torch": lambda: torch.topk(query_signs @ database_signs.T, k)},
+        peers,
         share_of_peers=some / num_queries,
-        # A copy counts bytes read and written.
-        floors=bench.floor("population_counts", pairs * bits / 32)
-        | bench.floor("copied_bytes", num_database * bits / 8),
+        floors=counted | bench.floor("copied_bytes", num_database * bits / 8),
     )
 
 
@@ -189,7 +210,7 @@ def counting_case(bench: Bench, num_queries: int, num_database: int, bits: int, 
         ours,
         {"torch sort": by_sorting},
         share_of_peers=some / num_queries,
-        floors=bench.floor("population_counts", pairs * bits / 32) | bench.floor("shared_updates", pairs),
+        floors=bench.floor("population_counts", pairs * bits / 32) | bench.floor("shared_atomics", pairs),
     )
 
 
@@ -292,11 +313,23 @@ CASES: dict[str, Callable[[Bench], Figure]] = {
     "distance 64": lambda bench: distance_case(bench, 10_000, 100_000, 64),
     "distance 256": lambda bench: distance_case(bench, 10_000, 100_000, 256),
     "topk 1 x 100M": lambda bench: topk_case(bench, 1, 100_000_000, 64, 100),
-    "topk 31 x 10M": lambda bench: topk_case(bench, 31, 10_000_000, 64, 100),
-    "topk 64 x 10M": lambda bench: topk_case(bench, 64, 10_000_000, 64, 100),
     "topk 10k x 1M": lambda bench: topk_case(bench, 10_000, 1_000_000, 64, 100),
+    "topk 10k x 1M, k 10": lambda bench: topk_case(bench, 10_000, 1_000_000, 64, 10),
+    "topk 10k x 1M, k 1000": lambda bench: topk_case(bench, 10_000, 1_000_000, 64, 1000),
     "counts 10k x 1M": lambda bench: counting_case(bench, 10_000, 1_000_000, 64, False),
     "index order 10k x 1M": lambda bench: counting_case(bench, 10_000, 1_000_000, 64, True),
+    "topk 31 x 10M": lambda bench: topk_case(bench, 31, 10_000_000, 64, 100),
+    "topk 64 x 10M": lambda bench: topk_case(bench, 64, 10_000_000, 64, 100),
+    **{
+        f"topk 10k x 1M, {bits} bits": lambda bench, bits=bits: topk_case(bench, 10_000, 1_000_000, bits, 100)
+        for bits in (16, 32, 128, 256, 512)
+    },
+    **{
+        f"counts 10k x 1M, {bits} bits": lambda bench, bits=bits: counting_case(bench, 10_000, 1_000_000, bits, False)
+        for bits in (16, 32, 128, 256)
+    },
+    "topk 1k x 10M, 1024 bits": lambda bench: topk_case(bench, 1_000, 10_000_000, 1024, 100),
+    "topk 1 x 10M, 1024 bits": lambda bench: topk_case(bench, 1, 10_000_000, 1024, 100),
     "margin 256": lambda bench: margin_case(bench, 256, 0, torch.float32, "split"),
     "margin 4096": lambda bench: margin_case(bench, 4096, 0, torch.float32, "split"),
     "margin 16384": lambda bench: margin_case(bench, 16_384, 0, torch.float32, "split"),

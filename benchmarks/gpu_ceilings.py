@@ -13,7 +13,15 @@ from typing import Any
 import torch
 
 SOURCE = Path(__file__).with_name("gpu_ceilings.cu")
-KINDS = ("population_counts", "logic", "shared_updates")
+KINDS = (
+    "population_counts",
+    "logic",
+    "shared_updates",
+    "shared_atomics",
+    "binary_multiply_adds_128",
+    "binary_multiply_adds_256",
+    "int8_multiply_adds",
+)
 
 
 def measure_ceilings(seconds_of: Callable[[Callable[[], Any]], float], device: torch.device) -> dict[str, float]:
