@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hashkernels._info import get_num_threads, info, set_num_threads, validate
 from hashkernels._warnings import HashkernelsWarning
 from hashkernels.codes import pack_codes, unpack_codes
-from hashkernels.index import BinaryIndex, hamming_distance, range_count, range_search, topk
+from hashkernels.index import BinaryIndex, hamming_distance, range_count, range_nearest, range_search, topk
 
 if TYPE_CHECKING:
     from hashkernels.metrics.evaluate import evaluate
@@ -29,6 +29,7 @@ __all__ = [
     "info",
     "pack_codes",
     "range_count",
+    "range_nearest",
     "range_search",
     "set_num_threads",
     "topk",

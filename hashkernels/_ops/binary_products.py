@@ -58,7 +58,8 @@ def _search(device: torch.device, width: int, *, portable: bool) -> torch.Tensor
     assert sizes is not None
     generator = torch.Generator().manual_seed(width)
     codes = torch.randint(0, 256, (_NUM_QUERIES + _NUM_DATABASE, width), generator=generator, dtype=torch.uint8)
-    queries, database = codes.to(device).split([_NUM_QUERIES, _NUM_DATABASE])
+    codes = codes.to(device)
+    queries, database = codes[:_NUM_QUERIES], codes[_NUM_QUERIES:]
     distances = torch.empty((_NUM_QUERIES, _K), dtype=torch.int32, device=device)
     indices = torch.empty((_NUM_QUERIES, _K), dtype=torch.int64, device=device)
     space = workspace(queries, int(sizes(_NUM_QUERIES, _NUM_DATABASE, width, _K)))

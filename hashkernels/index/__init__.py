@@ -8,11 +8,13 @@ from hashkernels.index.pairs import Pairs
 from hashkernels.index.rescoring import RescoredResult
 from hashkernels.index.search import (
     LimitedRangeResult,
+    NearestWithin,
     RangeResult,
     RangeRow,
     SearchResult,
     hamming_distance,
     range_count,
+    range_nearest,
     range_search,
     topk,
 )
@@ -23,6 +25,7 @@ __all__ = [
     "JaccardRangeResult",
     "JaccardResult",
     "LimitedRangeResult",
+    "NearestWithin",
     "Pairs",
     "RangeResult",
     "RangeRow",
@@ -31,6 +34,7 @@ __all__ = [
     "ShardedIndex",
     "hamming_distance",
     "range_count",
+    "range_nearest",
     "range_search",
     "topk",
 ]

@@ -48,6 +48,14 @@ class LimitedRangeResult(NamedTuple, Generic[ArrayT]):
     counts: ArrayT  # int64 [Q]
 
 
+class NearestWithin(NamedTuple, Generic[ArrayT]):
+    """The nearest codes within a radius, padded with (2**31 - 1, -1), and how many there are."""
+
+    distances: ArrayT  # int32 [Q, max_results]
+    indices: ArrayT  # int64 [Q, max_results]
+    counts: ArrayT  # int64 [Q]
+
+
 def hamming_distance(
     queries: ArrayT,
     database: ArrayT,
@@ -232,6 +240,46 @@ def range_count(
     query_codes, database_codes, radius = _range_arguments(queries, database, radius, bits)
     allowed = allowed_mask(queries, filter, database_codes.shape[0])
     return like(queries, _ops.range_count(query_codes, database_codes, radius, allowed, threads))
+
+
+def range_nearest(
+    queries: ArrayT,
+    database: ArrayT,
+    radius: int,
+    max_results: int,
+    *,
+    bits: int | None = None,
+    threads: int | None = None,
+) -> NearestWithin[ArrayT]:
+    """The nearest codes within a Hamming distance of ``radius``, inclusive, in arrays of fixed size.
+
+    ``range_search`` has to learn how many there are before it returns. This form never waits for a GPU, and can be
+    captured in a CUDA graph.
+
+    Args:
+        queries, database, radius, bits, threads: as in ``range_search``.
+        max_results: columns of the result, at least 1.
+
+    Returns:
+        Distances int32 and indices int64 [Q, max_results], by (distance, index) and padded with (2**31 - 1, -1), and
+        counts int64 [Q] of all that are within: a row with ``counts > max_results`` was cut.
+
+    Raises:
+        ValueError, TypeError: as ``range_search``.
+
+    >>> import numpy as np
+    >>> database = np.array([[0b0110], [0b1011], [0b0000], [0b1000]], np.uint8)
+    >>> found = range_nearest(np.array([[0b1010], [0b0111]], np.uint8), database, 1, max_results=2)
+    >>> found.indices
+    array([[ 1,  3],
+           [ 0, -1]])
+    >>> found.counts
+    array([2, 1])
+    """
+    query_codes, database_codes, radius = _range_arguments(queries, database, radius, bits)
+    max_results = check_int("max_results", max_results, 1)
+    counts, distances, indices = _ops.range_nearest(query_codes, database_codes, radius, max_results, threads)
+    return NearestWithin(like(queries, distances), like(queries, indices), like(queries, counts))
 
 
 def range_result(

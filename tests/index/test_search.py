@@ -167,6 +167,19 @@ def test_range_search_under_limits(
     np.testing.assert_array_equal(everything.indices, case.order[inside])
 
 
+def test_the_nearest_within_a_radius_have_rows_of_one_size(isa: str, threads: int) -> None:
+    queries, database = random_codes(5, 40), random_codes(300, 40, 1)
+    near = hk.topk(queries, database, 12)
+    found = hk.range_nearest(queries, database, 14, 12, threads=threads)
+    inside = near.distances <= 14
+    assert 0 < inside.sum() < inside.size
+    np.testing.assert_array_equal(found.distances, np.where(inside, near.distances, 2**31 - 1))
+    np.testing.assert_array_equal(found.indices, np.where(inside, near.indices, -1))
+    np.testing.assert_array_equal(found.counts, hk.range_count(queries, database, 14))
+    with pytest.raises(ValueError, match="max_results must be"):
+        hk.range_nearest(queries, database, 14, 0)
+
+
 def test_a_limit_keeps_little_of_a_large_cluster(isa: str, threads: int) -> None:
     database = np.zeros((20_000, 8), np.uint8)
     database[:19_000, 0] = 1
@@ -272,6 +285,7 @@ def test_every_search_names_what_is_wrong_with_the_codes(
         lambda q, d: hk.topk(q, d, 1),
         lambda q, d: hk.range_search(q, d, 1),
         lambda q, d: hk.range_count(q, d, 1),
+        lambda q, d: hk.range_nearest(q, d, 1, 1),
     ):
         with pytest.raises(error, match=message):
             search(queries, database)
