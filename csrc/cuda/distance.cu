@@ -1,12 +1,13 @@
-// The distance matrix, bound by population counts (16 a clock and SM) up to about 64 bits and by writing the matrix
-// below that.
+// The distance matrix, bound by population counts (16 a clock and SM) or by writing the matrix.
 //
-// A block of threads keeps a step of 32-bit words of its queries and codes in shared memory. A warp owns eight queries,
-// a lane four codes 32 apart: query words are broadcasts, code words lie in 32 different banks, and a row of the result
-// is written in whole lines.
+// A thread keeps four codes in registers while it walks the queries of its block, which all threads read from shared
+// memory at the same address, 16 bytes at a time. Where rows of the matrix are aligned the codes are neighbours, whose
+// distances go out as one vector; else they are 32 apart, so that a warp still writes whole lines. Codes wider than the
+// registers are taken in slices, with the sums of a few queries in registers.
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <type_traits>
 
 #include "arch.cuh"
 #include "hashkernels/cuda.h"
@@ -17,68 +18,105 @@
 namespace hashkernels::cuda {
 namespace {
 
-using Tile = tuning::Distance;
+using Tuning = tuning::Distance;
 
-// Words first_word .. first_word + kWordsPerStep of `rows` codes from `first`, word by word; codes and words past the
-// end are zero.
-template <int rows>
-__device__ __forceinline__ void load_tile(const Codes& codes, int64_t first, int first_word, uint32_t* tile) {
-  for (int i = threadIdx.x; i < rows * Tile::kWordsPerStep; i += 32 * Tile::kWarps) {
-    const int row = i / Tile::kWordsPerStep;
-    const int word = i % Tile::kWordsPerStep;
-    const bool inside = first + row < codes.num_codes && 4 * (first_word + word) < codes.num_bytes;
-    tile[word * (rows + 1) + row] =
-        inside ? load_word(codes.data + (first + row) * codes.stride, codes.num_bytes, first_word + word) : 0;
+constexpr int kCodes = Tuning::kCodesPerThread;
+
+// Codes of any width come as slices of kSliceWords.
+template <class Width>
+constexpr bool kSliced = Width::words == 0;
+template <class Width>
+constexpr int kWords = kSliced<Width> ? Tuning::kSliceWords : Width::words;
+template <class Width>
+constexpr int kTile = kSliced<Width> ? Tuning::kBatch : Tuning::kQueryTile;
+
+// The queries of a block, all slices of each.
+template <class Width>
+struct alignas(16) Shared {
+  static constexpr int kSlices = kSliced<Width> ? kMaxBytes / 4 / kWords<Width> : 1;
+  uint32_t words[kTile<Width> * kSlices * kWords<Width>];
+};
+
+// Words of a code from `first_word` on, zero past its end.
+template <class Width>
+__device__ __forceinline__ void load_slice(const Codes& codes, int64_t index, int first_word,
+                                           uint32_t (&out)[kWords<Width>]) {
+  const uint8_t* const code = codes.data + index * codes.stride;
+  if constexpr (kSliced<Width>) {
+#pragma unroll
+    for (int w = 0; w < kWords<Width>; ++w) out[w] = load_word(code, codes.num_bytes, first_word + w);
+  } else {
+    load_words<Width>(code, codes.num_bytes, out);
   }
 }
 
-// One more column than rows: threads that store neighbouring words of one code hit different banks.
-struct Shared {
-  uint32_t query_words[Tile::kWordsPerStep * (Tile::kQueryTile + 1)];
-  uint32_t code_words[Tile::kWordsPerStep * (Tile::kDatabaseTile + 1)];
+template <class T>
+struct alignas(kCodes * sizeof(T)) Vector {
+  T values[kCodes];
 };
 
-template <class T>
-__global__ void __launch_bounds__(32 * Tile::kWarps)
-    hamming_distance_kernel(const Codes queries, const Codes database, T* __restrict__ out) {
-  Shared& shared = arch::shared_object<Shared>();
-  const int lane = threadIdx.x % 32;
-  const int warp = threadIdx.x / 32;
-  const int num_words = (queries.num_bytes + 3) / 4;
-  const int64_t first_code = static_cast<int64_t>(blockIdx.x) * Tile::kDatabaseTile;
-  const int64_t query_step = static_cast<int64_t>(gridDim.y) * Tile::kQueryTile;
+template <class Width, class T>
+__global__ void __launch_bounds__(Tuning::kThreads)
+    hamming_distance_kernel(const Codes queries, const Codes database, bool vectors, T* __restrict__ out) {
+  constexpr int kW = kWords<Width>;
+  Shared<Width>& shared = arch::shared_object<Shared<Width>>();
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int64_t warp_first =
+      static_cast<int64_t>(blockIdx.x) * Tuning::kThreads * kCodes + (threadIdx.x - lane) * kCodes;
+  const int64_t first = warp_first + lane * (vectors ? kCodes : 1);
+  const int apart = vectors ? 1 : 32;
+  const int slices = kSliced<Width> ? (queries.num_bytes + 4 * kW - 1) / (4 * kW) : 1;
 
-  for (int64_t first_query = static_cast<int64_t>(blockIdx.y) * Tile::kQueryTile; first_query < queries.num_codes;
-       first_query += query_step) {
-    int distance[Tile::kQueriesPerThread][Tile::kCodesPerThread] = {};
-    for (int first_word = 0; first_word < num_words; first_word += Tile::kWordsPerStep) {
-      __syncthreads();  // the step before has been read
-      load_tile<Tile::kQueryTile>(queries, first_query, first_word, shared.query_words);
-      load_tile<Tile::kDatabaseTile>(database, first_code, first_word, shared.code_words);
-      __syncthreads();
-      const int words = min(Tile::kWordsPerStep, num_words - first_word);
-      for (int word = 0; word < words; ++word) {
-        uint32_t code[Tile::kCodesPerThread];
+  uint32_t codes[kCodes][kW];
+  const auto load_codes = [&](int slice) {
 #pragma unroll
-        for (int c = 0; c < Tile::kCodesPerThread; ++c) {
-          code[c] = shared.code_words[word * (Tile::kDatabaseTile + 1) + lane + 32 * c];
-        }
+    for (int c = 0; c < kCodes; ++c) {
+      load_slice<Width>(database, min(first + c * apart, database.num_codes - 1), slice * kW, codes[c]);
+    }
+  };
+  if constexpr (!kSliced<Width>) load_codes(0);
+
+  for (int64_t tile = static_cast<int64_t>(blockIdx.y) * kTile<Width>; tile < queries.num_codes;
+       tile += static_cast<int64_t>(gridDim.y) * kTile<Width>) {
+    const int rows = static_cast<int>(min(queries.num_codes - tile, static_cast<int64_t>(kTile<Width>)));
+    __syncthreads();  // the tile before has been read
+    for (int i = static_cast<int>(threadIdx.x); i < kTile<Width> * slices; i += Tuning::kThreads) {
+      uint32_t words[kW];
+      load_slice<Width>(queries, min(tile + i / slices, queries.num_codes - 1), i % slices * kW, words);
 #pragma unroll
-        for (int q = 0; q < Tile::kQueriesPerThread; ++q) {
-          const uint32_t query = shared.query_words[word * (Tile::kQueryTile + 1) + warp * Tile::kQueriesPerThread + q];
+      for (int w = 0; w < kW; ++w) shared.words[i * kW + w] = words[w];
+    }
+    __syncthreads();  // the tile is there
+    if (warp_first >= database.num_codes) continue;
+    for (int batch = 0; batch < rows; batch += Tuning::kBatch) {
+      int distances[Tuning::kBatch][kCodes] = {};
+      for (int slice = 0; slice < slices; ++slice) {
+        if constexpr (kSliced<Width>) load_codes(slice);
 #pragma unroll
-          for (int c = 0; c < Tile::kCodesPerThread; ++c) distance[q][c] += __popc(query ^ code[c]);
+        for (int q = 0; q < Tuning::kBatch; ++q) {
+          const uint32_t* const query = shared.words + ((batch + q) * slices + slice) * kW;
+#pragma unroll
+          for (int w = 0; w < kW; ++w) {
+#pragma unroll
+            for (int c = 0; c < kCodes; ++c) distances[q][c] += __popc(query[w] ^ codes[c][w]);
+          }
         }
       }
-    }
+      T* row = out + (tile + batch) * database.num_codes + first;
 #pragma unroll
-    for (int q = 0; q < Tile::kQueriesPerThread; ++q) {
-      const int64_t query = first_query + warp * Tile::kQueriesPerThread + q;
-      if (query >= queries.num_codes) break;
+      for (int q = 0; q < Tuning::kBatch; ++q, row += database.num_codes) {
+        if (batch + q >= rows) break;
+        if (vectors) {
+          Vector<T> vector;
 #pragma unroll
-      for (int c = 0; c < Tile::kCodesPerThread; ++c) {
-        const int64_t code = first_code + lane + 32 * c;
-        if (code < database.num_codes) out[query * database.num_codes + code] = static_cast<T>(distance[q][c]);
+          for (int c = 0; c < kCodes; ++c) vector.values[c] = static_cast<T>(distances[q][c]);
+          if (first < database.num_codes) *reinterpret_cast<Vector<T>*>(row) = vector;
+        } else {
+#pragma unroll
+          for (int c = 0; c < kCodes; ++c) {
+            if (first + 32 * c < database.num_codes) row[32 * c] = static_cast<T>(distances[q][c]);
+          }
+        }
       }
     }
   }
@@ -91,11 +129,15 @@ Status hamming_distance(const Codes& queries, const Codes& database, T* out, int
   if (queries.num_codes == 0 || database.num_codes == 0) return Status::kOk;
   const DeviceGuard guard(device);
   if (guard.error() != cudaSuccess) return report("hamming_distance", guard.error());
-  const int64_t columns = divide_up(database.num_codes, Tile::kDatabaseTile);
-  const int64_t rows = std::min(divide_up(queries.num_codes, Tile::kQueryTile), kMaxGridY);
-  const dim3 grid(static_cast<unsigned>(columns), static_cast<unsigned>(rows));
-  return report("hamming_distance",
-                launch(hamming_distance_kernel<T>, grid, 32 * Tile::kWarps, 0, stream, queries, database, out));
+  const bool vectors = database.num_codes % kCodes == 0 && reinterpret_cast<uintptr_t>(out) % alignof(Vector<T>) == 0;
+  return report("hamming_distance", by_width(queries, database, [&](auto width) {
+                  using Words = decltype(width);
+                  const int64_t columns = divide_up(database.num_codes, Tuning::kThreads * kCodes);
+                  const int64_t rows = std::min(divide_up(queries.num_codes, kTile<Words>), kMaxGridY);
+                  const dim3 grid(static_cast<unsigned>(columns), static_cast<unsigned>(rows));
+                  return launch(hamming_distance_kernel<Words, T>, grid, Tuning::kThreads, 0, stream, queries, database,
+                                vectors, out);
+                }));
 }
 
 template Status hamming_distance<uint8_t>(const Codes&, const Codes&, uint8_t*, int, void*) noexcept;

@@ -5,15 +5,14 @@
 
 namespace hashkernels::cuda::tuning {
 
-// Distance matrix: a block of threads computes kQueryTile x kDatabaseTile distances, kWordsPerStep 32-bit words at a
-// time.
+// Distance matrix: a block of threads takes kQueryTile queries and kCodesPerThread codes a thread; wider codes kBatch
+// queries and kSliceWords 32-bit words at a time.
 struct Distance {
-  static constexpr int kWarps = 8;
-  static constexpr int kQueriesPerThread = 8;
+  static constexpr int kThreads = 256;
   static constexpr int kCodesPerThread = 4;
-  static constexpr int kQueryTile = kWarps * kQueriesPerThread;
-  static constexpr int kDatabaseTile = 32 * kCodesPerThread;
-  static constexpr int kWordsPerStep = 16;
+  static constexpr int kQueryTile = 64;
+  static constexpr int kBatch = 4;
+  static constexpr int kSliceWords = 8;
 };
 
 // Packing: a warp packs kWordsPerWarp words of 32 values each, so that as many loads are in flight.
@@ -81,6 +80,20 @@ struct BinaryFiltering {
 struct Selecting {
   static constexpr int kThreads = 128;
   static constexpr int kSelected = 4096;
+};
+
+// Passes in which a block copies tiles of the database to shared memory (staged.cuh).
+struct Staged {
+  static constexpr int kMaxThreads = 128;
+  static constexpr int kBlocks = 6;      // an SM: 80 registers a thread
+  static constexpr int kMinQueries = 8;  // of a block
+  static constexpr int kMaxTileRows = 256;
+  static constexpr int kTileWords = 512;             // 2 KB of codes
+  static constexpr int kBatchWords = 16;             // of codes in registers
+  static constexpr int kSharedBytes = 34 << 10;      // counters of a block; kBlocks share an SM
+  static constexpr int64_t kTargetBlocks = 1 << 12;  // five for each place on 132 SMs
+  static constexpr int64_t kMinRows = 512;           // below that, writing the counters costs more than counting
+  static constexpr int64_t kMaxPackedRows = 16384;   // a counter of 16 bits holds 65535
 };
 
 // Exclusive prefix sums: a block scans segments of kSegment values, kThreads * kPerThread at a time.

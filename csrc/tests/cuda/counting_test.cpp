@@ -89,6 +89,7 @@ TEST(EmulatedCounting, CountsAreThoseOfTheCpu) {
 
 TEST(EmulatedCounting, ChunksLongerThanACounterHolds) {
   expect_same_counts({8, 130, 70000, 0, 0, 1}, 1);
+  expect_same_counts({1, 3, 140000, 0, 0, 1}, 1);
   expect_same_precision({8, 3, 70000, 0, 0, 1}, {5, 70000}, 2);
 }
 

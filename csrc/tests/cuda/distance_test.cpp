@@ -26,13 +26,22 @@ TEST(EmulatedDistance, SameAsCpuAtEveryWidth) {
 }
 
 TEST(EmulatedDistance, SameAsCpuOverSeveralTiles) {
-  expect_same_as_cpu<int32_t>(65, 129, 64, 0, 16);
+  expect_same_as_cpu<int32_t>(130, 129, 64, 0, 16);
+  expect_same_as_cpu<int32_t>(9, 1100, 64, 0, 8);
   expect_same_as_cpu<int32_t>(130, 40, 600, 3, 1);
 }
 
-TEST(EmulatedDistance, NarrowOutputs) {
-  expect_same_as_cpu<uint8_t>(5, 140, 200, 0, 1);
+// Rows of whole vectors, and others.
+TEST(EmulatedDistance, SameAsCpuInEveryOutput) {
+  for (int bits : {8, 64, 200}) {
+    expect_same_as_cpu<uint8_t>(5, 1036, bits, 0, 1);
+    expect_same_as_cpu<int16_t>(5, 140, bits, 0, 1);
+    expect_same_as_cpu<int32_t>(5, 140, bits, 0, 1);
+    expect_same_as_cpu<uint8_t>(5, 143, bits, 0, 1);
+    expect_same_as_cpu<int16_t>(5, 142, bits, 0, 1);
+  }
   expect_same_as_cpu<int16_t>(5, 140, 520, 1, 1);
+  expect_same_as_cpu<int16_t>(5, 141, 520, 1, 1);
 }
 
 }  // namespace

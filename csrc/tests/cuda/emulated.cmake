@@ -62,7 +62,8 @@ set(small ${CMAKE_CURRENT_BINARY_DIR}/small_tuning)
 hashkernels_rewrite(${small} tuning.cuh
   "kTargetThreads = 1 << 17" "kTargetThreads = 1 << 9"
   "kMinRows = 512" "kMinRows = 64"
-  "kMaxPackedRows = 16384" "kMaxPackedRows = 100"
+  "kMaxPackedRows = 16384" "kMaxPackedRows = 512"
+  "kTargetBlocks = 1 << 12" "kTargetBlocks = 1"
   "kTargetWarps = 1 << 12" "kTargetWarps = 24"
   "kMinWarpRows = 2048" "kMinWarpRows = 128"
   "kSegment = 16384" "kSegment = 2048"
@@ -97,9 +98,29 @@ function(hashkernels_mutant name kernel filter from to)
 endfunction()
 
 hashkernels_mutant(distance_without_barrier distance EmulatedDistance*
-                   "__syncthreads();  // the step before has been read" "")
+                   "__syncthreads();  // the tile is there" "")
+hashkernels_mutant(distance_with_one_tile_for_all distance EmulatedDistance*
+                   "__syncthreads();  // the tile before has been read" "")
 hashkernels_mutant(distance_with_a_longer_tail distance EmulatedDistance*
-                   "if (code < database.num_codes)" "if (code <= database.num_codes)")
+                   "first + 32 * c < database.num_codes" "first + 32 * c <= database.num_codes")
+hashkernels_mutant(distance_with_a_vector_too_many distance EmulatedDistance*
+                   "if (first < database.num_codes)" "if (first <= database.num_codes)")
+hashkernels_mutant(distance_with_a_query_too_many distance EmulatedDistance*
+                   "batch + q >= rows" "batch + q > rows")
+hashkernels_mutant(distance_with_unaligned_vectors distance EmulatedDistance*
+                   "database.num_codes % kCodes == 0 &&" "")
+hashkernels_mutant(counting_without_barrier counting EmulatedCounting*
+                   "__syncthreads();  // the tile is there" "" staged.cuh)
+hashkernels_mutant(counting_with_one_tile_for_all counting EmulatedCounting*
+                   "__syncthreads();  // the tile before has been read" "" staged.cuh)
+hashkernels_mutant(counting_without_all_chunks counting EmulatedCounting*
+                   "__syncthreads();  // the counters of all chunks are there" "")
+hashkernels_mutant(counting_with_a_longer_tail counting EmulatedCounting*
+                   "min(end, share.rows) - at" "min(end, share.rows + 1) - at" staged.cuh)
+hashkernels_mutant(counting_with_a_batch_too_few counting EmulatedCounting*
+                   "i < rows; ++i" "i < rows - 1; ++i" staged.cuh)
+hashkernels_mutant(counting_with_queries_past_the_end counting EmulatedCounting*
+                   "!share.query_exists" "!share.chunk_exists")
 hashkernels_mutant(pack_with_a_narrower_mask pack EmulatedPackCodes*
                    "kAllLanes = 0xFFFFFFFF" "kAllLanes = 0x7FFFFFFF")
 hashkernels_mutant(pack_with_a_longer_tail pack EmulatedPackCodes* "column < values.bits)" "column <= values.bits)")
