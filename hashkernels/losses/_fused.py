@@ -53,16 +53,16 @@ def fused_mean(
         sums = PairSums(positive.total * num_positive, negative.total * num_negative, num_positive, num_negative)
         if own is not None:
             sums = sums.without(own)
-        return PairMean(sums.mean(weighing), sums.num_pairs)
+        return sums.mean(weighing)
     loss = run(fused.positive, weighing)
     if own is None:
-        return PairMean(loss.total, loss.num_pairs.sum())
+        return PairMean(loss.total, loss.num_pairs)
     total = loss.total * weighing.total(*loss.num_pairs)
     total = total - weighing.positive * own.positive - weighing.negative * own.negative
     num_positive, num_negative = loss.num_pairs[0] - own.num_positive, loss.num_pairs[1] - own.num_negative
     weight = weighing.total(num_positive, num_negative)
     value = torch.where(weight > 0, total, 0) / torch.where(weight > 0, weight, 1)
-    return PairMean(value, num_positive + num_negative)
+    return PairMean(value, (num_positive, num_negative))
 
 
 def against(op: PairOp, u: Tensor, labels: Tensor, ref: Tensor, ref_labels: Tensor, **own: float) -> _ops.PairLoss:

@@ -42,7 +42,12 @@ class PairMean(NamedTuple):
     """A weighed mean over ordered pairs, and how many pairs there are."""
 
     value: Tensor
-    num_pairs: Tensor
+    num_each: tuple[Tensor, Tensor] | Tensor  # relevant ones and others
+
+    @property
+    def num_pairs(self) -> Tensor:
+        """The number of all pairs."""
+        return self.num_each[0] + self.num_each[1]
 
 
 class PairSums(NamedTuple):
@@ -58,13 +63,14 @@ class PairSums(NamedTuple):
         """The number of all pairs."""
         return self.num_positive + self.num_negative
 
-    def mean(self, weighing: Weighing) -> Tensor:
+    def mean(self, weighing: Weighing) -> PairMean:
         """The weighed mean; 0 without any pair."""
         scaled = torch.stack((weighing.positive * self.positive, weighing.negative * self.negative))
+        num_each = self.num_positive, self.num_negative
         if weighing.each:
-            return (scaled / torch.stack((self.num_positive, self.num_negative)).clamp(min=1)).sum()
-        weight = weighing.total(self.num_positive, self.num_negative)
-        return scaled.sum() / torch.where(weight > 0, weight, 1)
+            return PairMean((scaled / torch.stack(num_each).clamp(min=1)).sum(), num_each)
+        weight = weighing.total(*num_each)
+        return PairMean(scaled.sum() / torch.where(weight > 0, weight, 1), num_each)
 
     def without(self, other: PairSums) -> PairSums:
         """Less a part of the pairs; exactly 0 where none are left."""
