@@ -12,7 +12,7 @@ from torch.nn import functional
 
 def code_sign(u: Tensor) -> Tensor:
     """+1 where ``u > 0`` and -1 elsewhere (so sgn(0) = -1), without gradient, of the dtype of ``u``."""
-    return (u > 0).to(u.dtype) * 2 - 1
+    return (u > 0).to(u.dtype).mul_(2).sub_(1)
 
 
 def code_error(u: Tensor, code: Tensor, reduction: str = "mean") -> Tensor:

@@ -70,4 +70,4 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     if labels.ndim == 2:
         hot = labels.to(logits.dtype)
         target = hot / hot.sum(dim=1, keepdim=True).clamp(min=1)
-    return functional.cross_entropy(logits, target, reduction="sum") / max(len(logits), 1)
+    return functional.cross_entropy(logits, target, reduction="mean" if len(logits) else "sum")

@@ -61,7 +61,10 @@ class DCHLoss(PairwiseLoss):
         0.6931
     """
 
-    _settings = ("gamma", "quantization_weight", "distance", "balance", "quantization", "max_cosine", "self_pairs")
+    _settings = (
+        *("gamma", "quantization_weight", "distance", "balance", "quantization", "max_cosine", "min_distance"),
+        *("self_pairs", "skip_unfilled"),
+    )
     presets: ClassVar[Presets] = {
         "authors": {
             "distance": "squared_euclidean",

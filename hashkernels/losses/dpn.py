@@ -48,7 +48,7 @@ class DPNLoss(HashLoss):
     """
 
     uses_references = False
-    _settings = ("margin", "multi_label", "update_every")
+    _settings = ("margin", "multi_label", "update_every", "seed")
     centers: Tensor
     votes: Tensor
     items_seen: Tensor
@@ -69,13 +69,13 @@ class DPNLoss(HashLoss):
         self.margin = check_real("margin", margin, 0)
         self.multi_label = check_choice("multi_label", multi_label, ("sum", "majority"))
         self.update_every = None if update_every is None else check_int("update_every", update_every, 0)
-        seed = check_int("seed", seed, 0)
+        self.seed = check_int("seed", seed, 0)
         if centers is None:
-            values = random_signs((self.num_classes, self.bits), seed)
+            values = random_signs((self.num_classes, self.bits), self.seed)
         else:
             values = center_tensor(centers, self.num_classes, self.bits)
         self.register_buffer("centers", values)
-        self.register_buffer("tie_break", random_signs((self.bits,), seed))
+        self.register_buffer("tie_break", random_signs((self.bits,), self.seed))
         self.register_buffer("votes", torch.zeros(self.num_classes, self.bits, dtype=torch.int64))
         self.register_buffer("items_seen", torch.zeros((), dtype=torch.int64))
 

@@ -92,7 +92,7 @@ class ECMLoss(HashLoss):
         7.716
     """
 
-    _settings = ("margin", "alpha", "quantization_weight", "normalizer", "classwise")
+    _settings = ("margin", "alpha", "quantization_weight", "normalizer", "classwise", "positives", "binarize_centers")
     presets: ClassVar[Presets] = {
         "cifar10": {"quantization_weight": 0.002},
         "imagenet100": {"quantization_weight": 0.01},

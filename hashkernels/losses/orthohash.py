@@ -49,7 +49,7 @@ class OrthoHashLoss(HashLoss):
     """
 
     uses_references = False
-    _settings = ("scale", "margin", "angular")
+    _settings = ("scale", "margin", "angular", "seed")
     centers: Tensor
 
     def __init__(
@@ -67,9 +67,9 @@ class OrthoHashLoss(HashLoss):
         self.scale = check_real("scale", scale, 0)
         self.margin = check_real("margin", margin, 0)
         self.angular = bool(angular)
-        seed = check_int("seed", seed, 0)
+        self.seed = check_int("seed", seed, 0)
         if centers is None:
-            values = hadamard_or_random(self.num_classes, self.bits, seed)
+            values = hadamard_or_random(self.num_classes, self.bits, self.seed)
         else:
             values = center_tensor(centers, self.num_classes, self.bits)
         self.register_buffer("centers", values)
@@ -82,5 +82,5 @@ class OrthoHashLoss(HashLoss):
             angle = torch.acos(cosine.clamp(-_MAX_COSINE, _MAX_COSINE))
             cosine = torch.where(own > 0, torch.cos(angle + self.margin), cosine)
         else:
-            cosine = cosine - self.margin * own
+            cosine = torch.sub(cosine, own, alpha=self.margin)
         return Terms.sum_of(classification=cross_entropy(self.scale * cosine, batch.labels))
