@@ -7,9 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hashkernels import _ops
 from hashkernels._validation import check_int, check_same_device, check_tensor, value_checks_enabled
-from hashkernels.losses._labels import multi_hot
+from hashkernels.losses._labels import packed_classes
 
 
 class Bank(nn.Module):
@@ -50,8 +49,7 @@ class Bank(nn.Module):
     def write(self, indices: Tensor, u: Tensor, labels: Tensor) -> None:
         """Store a batch. Of an index that comes twice one of the two stays."""
         self.embeddings.index_copy_(0, indices, u.detach().to(self.embeddings.dtype))
-        hot = multi_hot(labels, self.num_classes, torch.bool)
-        self.classes.index_copy_(0, indices, _ops.pack_labels(hot))
+        self.classes.index_copy_(0, indices, packed_classes(labels, self.num_classes))
         self.filled.index_fill_(0, indices, True)
 
     def snapshot(self, dtype: torch.dtype) -> Tensor:

@@ -35,8 +35,8 @@ class Terms(NamedTuple):
     @classmethod
     def sum_of(cls, **terms: Tensor) -> Terms:
         """The plain sum of differentiable terms."""
-        values = tuple(terms.values())
-        return cls(values[0] if len(values) == 1 else torch.stack(values).sum(), terms)
+        first, *others = terms.values()
+        return cls(sum(others, start=first), terms)
 
 
 class HashLoss(nn.Module):

@@ -50,8 +50,12 @@ def target_codes(centers: Tensor, tie_break: Tensor, labels: Tensor, dtype: torc
     The center of its class; of several classes, the sign of the sum of their centers, where a sum of zero takes the
     bit of ``tie_break``. An item without a class has a row of zeros.
     """
-    values = centers.to(dtype)
     if labels.ndim == 1:
-        return values[labels]
-    total = multi_hot(labels, centers.shape[0], dtype) @ values
-    return torch.where(total == 0, tie_break.to(dtype), total.sign()) * labels.any(dim=1, keepdim=True)
+        return centers.index_select(0, labels).to(dtype)
+    total = multi_hot(labels, centers.shape[0], dtype) @ centers.to(dtype)
+    return where_labelled(torch.where(total == 0, tie_break.to(dtype), total.sign()), labels)
+
+
+def where_labelled(values: Tensor, labels: Tensor) -> Tensor:
+    """Finite values ``[N, bits]`` with 0 for items without a class, which class ids have none of."""
+    return values if labels.ndim == 1 else values * labels.any(dim=1, keepdim=True)

@@ -7,27 +7,33 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 def code_sign(u: Tensor) -> Tensor:
     """+1 where ``u > 0`` and -1 elsewhere (so sgn(0) = -1), without gradient, of the dtype of ``u``."""
-    return (u > 0).to(u.dtype) * 2 - 1
+    return (u > 0).to(u.dtype).mul_(2).sub_(1)
 
 
-def squared_sign_error(u: Tensor) -> Tensor:
-    """``(sgn(u) - u)^2`` elementwise; the sign counts as a constant, and a bit and its opposite are pulled alike."""
-    return (code_sign(u) - u).square()
+def code_error(u: Tensor, code: Tensor, reduction: str = "mean") -> Tensor:
+    """Mean or sum of ``(code - u)^2`` over all elements, where codes are constants; 0 when there are none."""
+    return functional.mse_loss(u, code, reduction=reduction if u.numel() else "sum")
+
+
+def sign_error(u: Tensor, reduction: str = "mean") -> Tensor:
+    """Mean or sum of ``(sgn(u) - u)^2``; the sign counts as a constant, and a bit and its opposite are pulled alike."""
+    return code_error(u, code_sign(u), reduction)
 
 
 def log_cosh(x: Tensor) -> Tensor:
     """``log cosh x`` elementwise, without overflow."""
     size = x.abs()
-    return size + torch.nn.functional.softplus(-2 * size) - math.log(2)
+    return size + functional.softplus(-2 * size) - math.log(2)
 
 
 def mean(values: Tensor) -> Tensor:
     """Mean of all elements; 0, still on the graph, when there are none."""
-    return values.sum() / max(values.numel(), 1)
+    return values.mean() if values.numel() else values.sum()
 
 
 class _StraightThroughSign(torch.autograd.Function):

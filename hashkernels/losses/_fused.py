@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from hashkernels import _ops
-from hashkernels.losses._pair_sums import Columns, PairMean, PairSums, Weighing
+from hashkernels.losses._pair_sums import LEAST_WEIGHT, Columns, PairMean, PairSums, Weighing
 
 PairOp = Callable[..., _ops.PairLoss]
 
@@ -53,16 +52,16 @@ def fused_mean(
         sums = PairSums(positive.total * num_positive, negative.total * num_negative, num_positive, num_negative)
         if own is not None:
             sums = sums.without(own)
-        return PairMean(sums.mean(weighing), sums.num_pairs)
+        return sums.mean(weighing)
     loss = run(fused.positive, weighing)
     if own is None:
-        return PairMean(loss.total, loss.num_pairs.sum())
-    total = loss.total * weighing.total(*loss.num_pairs)
-    total = total - weighing.positive * own.positive - weighing.negative * own.negative
+        return PairMean(loss.total, loss.num_pairs)
+    own_total = weighing.positive * own.positive + weighing.negative * own.negative
+    total = loss.total * weighing.total(*loss.num_pairs) - own_total
     num_positive, num_negative = loss.num_pairs[0] - own.num_positive, loss.num_pairs[1] - own.num_negative
     weight = weighing.total(num_positive, num_negative)
-    value = torch.where(weight > 0, total, 0) / torch.where(weight > 0, weight, 1)
-    return PairMean(value, num_positive + num_negative)
+    value = total.masked_fill(weight == 0, 0) / weight.clamp(min=LEAST_WEIGHT)
+    return PairMean(value, (num_positive, num_negative))
 
 
 def against(op: PairOp, u: Tensor, labels: Tensor, ref: Tensor, ref_labels: Tensor, **own: float) -> _ops.PairLoss:
@@ -88,5 +87,6 @@ def _own_sums(
     """Sums over the pairs of each item with its own column, which all count."""
     positive = (labels & columns.labels[own]).any(dim=1)
     values = inner_loss((rows * columns.emb[own]).sum(dim=1), positive)
-    near, far = (torch.where(kind, values, 0).sum() for kind in (positive, ~positive))
-    return PairSums(near, far, positive.sum(), (~positive).sum())
+    negative = ~positive
+    near, far = values.masked_fill(negative, 0).sum(), values.masked_fill(positive, 0).sum()
+    return PairSums(near, far, positive.sum(), negative.sum())

@@ -6,7 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from hashkernels import _ops
 from hashkernels._validation import check_labels
 
 
@@ -53,7 +55,19 @@ def unpack_classes(words: Tensor, num_classes: int) -> Tensor:
     return (words[:, classes // 64] >> (classes % 64)) & 1 != 0
 
 
-def label_shares(labels: Tensor, num_classes: int, dtype: torch.dtype) -> Tensor:
-    """Target probabilities ``[N, num_classes]``: the classes of an item share 1 evenly; without any, all are 0."""
-    hot = multi_hot(labels, num_classes, dtype)
-    return hot / hot.sum(dim=1, keepdim=True).clamp(min=1)
+def packed_classes(labels: Tensor, num_classes: int) -> Tensor:
+    """Packed classes ``int64 [N, W]``, from either form."""
+    if labels.ndim == 2:
+        return _ops.pack_labels(labels)
+    words = labels.new_zeros(len(labels), (num_classes + 63) // 64)
+    return words.scatter_(1, (labels >> 6)[:, None], (1 << (labels & 63))[:, None])
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean over items of the cross-entropy of ``logits [N, num_classes]`` to their classes, which share the target
+    probability evenly; an item without a class adds 0."""
+    target = labels
+    if labels.ndim == 2:
+        hot = labels.to(logits.dtype)
+        target = hot / hot.sum(dim=1, keepdim=True).clamp(min=1)
+    return functional.cross_entropy(logits, target, reduction="mean" if len(logits) else "sum")

@@ -12,6 +12,8 @@ from hashkernels import _ops
 from hashkernels.losses._blocks import sum_blocks
 from hashkernels.losses._labels import relevance
 
+LEAST_WEIGHT = torch.finfo(torch.float32).tiny  # divides a sum over no pairs, which is 0
+
 
 class Columns(NamedTuple):
     """What the items of a batch are compared with."""
@@ -42,7 +44,12 @@ class PairMean(NamedTuple):
     """A weighed mean over ordered pairs, and how many pairs there are."""
 
     value: Tensor
-    num_pairs: Tensor
+    num_each: tuple[Tensor, Tensor] | Tensor  # relevant ones and others
+
+    @property
+    def num_pairs(self) -> Tensor:
+        """The number of all pairs."""
+        return self.num_each[0] + self.num_each[1]
 
 
 class PairSums(NamedTuple):
@@ -58,19 +65,20 @@ class PairSums(NamedTuple):
         """The number of all pairs."""
         return self.num_positive + self.num_negative
 
-    def mean(self, weighing: Weighing) -> Tensor:
+    def mean(self, weighing: Weighing) -> PairMean:
         """The weighed mean; 0 without any pair."""
         scaled = torch.stack((weighing.positive * self.positive, weighing.negative * self.negative))
+        num_each = self.num_positive, self.num_negative
         if weighing.each:
-            return (scaled / torch.stack((self.num_positive, self.num_negative)).clamp(min=1)).sum()
-        weight = weighing.total(self.num_positive, self.num_negative)
-        return scaled.sum() / torch.where(weight > 0, weight, 1)
+            return PairMean((scaled / torch.stack(num_each).clamp(min=1)).sum(), num_each)
+        weight = weighing.total(*num_each)
+        return PairMean(scaled.sum() / weight.clamp(min=LEAST_WEIGHT), num_each)
 
     def without(self, other: PairSums) -> PairSums:
         """Less a part of the pairs; exactly 0 where none are left."""
         num_positive, num_negative = self.num_positive - other.num_positive, self.num_negative - other.num_negative
-        positive = torch.where(num_positive > 0, self.positive - other.positive, 0)
-        negative = torch.where(num_negative > 0, self.negative - other.negative, 0)
+        positive = (self.positive - other.positive).masked_fill(num_positive == 0, 0)
+        negative = (self.negative - other.negative).masked_fill(num_negative == 0, 0)
         return PairSums(positive, negative, num_positive, num_negative)
 
 
@@ -90,8 +98,8 @@ def pair_sums(
         values = pair_loss(similarity(rows[part], columns.emb), positive)
         if weight is not None:
             values = values * weight(part)
-        sums = [torch.where(mask, values, 0).sum() for mask in (positive, negative)]
-        return torch.stack([part.double() for part in (*sums, positive.sum(), negative.sum())])
+        sums = torch.stack([values.masked_fill(~mask, 0).sum() for mask in (positive, negative)])
+        return torch.cat((sums.double(), torch.stack((positive.sum(), negative.sum())).double()))
 
     result = sum_blocks(block, len(rows), len(columns.emb))
     sums, counts = result[:2].to(rows.dtype), result[2:].to(torch.int64)

@@ -12,7 +12,7 @@ from hashkernels import _ops
 from hashkernels.losses._bank import Bank
 from hashkernels.losses._base import Batch, HashLoss
 from hashkernels.losses._fused import Fused, fused_mean
-from hashkernels.losses._labels import multi_hot
+from hashkernels.losses._labels import packed_classes
 from hashkernels.losses._pair_sums import MEAN, Columns, PairMean, PairSums, Weighing, pair_sums
 
 
@@ -72,18 +72,20 @@ class PairwiseLoss(HashLoss):
         """The op of this loss; None: there is none for these options and labels."""
         return None
 
-    def _pair_mean(self, batch: Batch, weighing: Weighing = MEAN) -> PairMean:
-        """Mean of the pair loss, weighed."""
+    def _pair_mean(self, batch: Batch, weighing: Weighing = MEAN, rows: Tensor | None = None) -> PairMean:
+        """Mean of the pair loss, weighed; ``rows``: what ``_activate`` gives, where that is known."""
+        rows = self._activate(batch.u) if rows is None else rows
         fused = self._fused(batch) if self._pairs_can_be_fused(batch) else None
         if fused is None:
-            sums = self._pair_sums(batch)
-            return PairMean(sums.mean(weighing), sums.num_pairs)
-        rows = self._activate(batch.u)
+            return self._pair_sums(batch, rows).mean(weighing)
         columns = self._columns(batch, rows, copy_bank=False)
-        labels = batch.labels
-        if columns.labels.ndim == 2:
-            labels = multi_hot(labels, self.num_classes, torch.bool)
-        return fused_mean(fused, self._inner_loss, rows, _ops.pack_labels(labels), columns, weighing)
+        if columns.emb is rows:
+            labels = columns.labels
+        elif columns.labels.ndim == 1:
+            labels = batch.labels
+        else:
+            labels = packed_classes(batch.labels, self.num_classes)
+        return fused_mean(fused, self._inner_loss, rows, labels, columns, weighing)
 
     def _pairs_can_be_fused(self, batch: Batch) -> bool:
         if not (batch.u.is_cpu or (batch.u.is_cuda and batch.u.dtype == torch.float32)):
@@ -96,9 +98,8 @@ class PairwiseLoss(HashLoss):
     def _inner_loss(self, inner: Tensor, relevant: Tensor) -> Tensor:
         return self._pair_loss(self._from_inner(inner), relevant)
 
-    def _pair_sums(self, batch: Batch) -> PairSums:
+    def _pair_sums(self, batch: Batch, rows: Tensor) -> PairSums:
         """Sums of the weighted pair loss."""
-        rows = self._activate(batch.u)
         columns = self._columns(batch, rows)
         weight = self._pair_weight(batch, columns)
         return pair_sums(rows, batch.labels, columns, self._similarity, self._pair_loss, weight)

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from hashkernels._validation import check_int, check_real
 from hashkernels.losses._base import Batch, HashLoss, Presets, Terms
-from hashkernels.losses._centers import center_tensor, hadamard_or_random, random_signs, target_codes
+from hashkernels.losses._centers import center_tensor, hadamard_or_random, random_signs, target_codes, where_labelled
 from hashkernels.losses._codes import mean
 
 
@@ -86,7 +86,7 @@ class CSQLoss(HashLoss):
 
     def _compute(self, batch: Batch) -> Terms:
         target = target_codes(self.centers, self.tie_break, batch.labels, batch.u.dtype)
-        center = torch.where(target != 0, functional.softplus(-self.scale * target * batch.u), 0)
+        center = where_labelled(functional.softplus(target * batch.u * -self.scale), batch.labels)
         code = torch.tanh(batch.u * (self.scale / 2))
         return Terms.sum_of(
             center=mean(center),

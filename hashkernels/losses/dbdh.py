@@ -75,4 +75,6 @@ class DBDHLoss(PairLikelihoodLoss):
         over = 1 if self.balance == "bits" else 0
         means = values.sum(dim=over) / max(values.shape[over], 1)
         unbalance = means.square() if self.power == 2 else means.abs()
-        return Terms.sum_of(likelihood=self._pair_mean(batch).value, balance=self.balance_weight * mean(unbalance))
+        return Terms.sum_of(
+            likelihood=self._pair_mean(batch, rows=values).value, balance=self.balance_weight * mean(unbalance)
+        )

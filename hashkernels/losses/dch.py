@@ -61,7 +61,10 @@ class DCHLoss(PairwiseLoss):
         0.6931
     """
 
-    _settings = ("gamma", "quantization_weight", "distance", "balance", "quantization", "max_cosine", "self_pairs")
+    _settings = (
+        *("gamma", "quantization_weight", "distance", "balance", "quantization", "max_cosine", "min_distance"),
+        *("self_pairs", "skip_unfilled"),
+    )
     presets: ClassVar[Presets] = {
         "authors": {
             "distance": "squared_euclidean",
@@ -121,19 +124,23 @@ class DCHLoss(PairwiseLoss):
         return Fused(near, None if nearest >= self.min_distance else partial(op, min_distance=self.min_distance))
 
     def _compute(self, batch: Batch) -> Terms:
+        rows = self._activate(batch.u)
         if self.balance == "both":
-            likelihood = self._pair_mean(batch, BALANCED).value
+            likelihood = self._pair_mean(batch, BALANCED, rows).value
         else:
-            pairs = self._pair_sums(batch)
+            pairs = self._pair_sums(batch, rows)
             everything = pairs.num_pairs.clamp(min=1)
             likelihood = pairs.positive / pairs.num_positive.clamp(min=1) + pairs.negative / everything
-        return Terms.sum_of(cauchy=likelihood, quantization=self.quantization_weight * self._quantization(batch.u))
+        return Terms.sum_of(
+            cauchy=likelihood, quantization=self.quantization_weight * self._quantization(batch.u, rows)
+        )
 
-    def _quantization(self, u: Tensor) -> Tensor:
+    def _quantization(self, u: Tensor, rows: Tensor) -> Tensor:
         if self.quantization == "squared":
-            values = u if self.distance == "cosine" else torch.tanh(u)
+            values = u if self.distance == "cosine" else rows
             return mean((values.abs() - 1).square())
-        cosine = functional.normalize(u, dim=1).abs().sum(dim=1) / self.bits**0.5
+        directions = rows if self.distance == "cosine" else functional.normalize(u, dim=1)
+        cosine = directions.abs().sum(dim=1) / self.bits**0.5
         return mean(torch.log1p(self._from_inner(cosine) / self.gamma))
 
     def _from_inner(self, inner: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hashkernels._validation import check_choice, check_int, check_real
 from hashkernels.losses._base import Batch, HashLoss, Terms
-from hashkernels.losses._centers import center_tensor, random_signs, target_codes
+from hashkernels.losses._centers import center_tensor, random_signs, target_codes, where_labelled
 from hashkernels.losses._codes import code_sign, mean
 from hashkernels.losses._labels import multi_hot
 
@@ -48,7 +48,7 @@ class DPNLoss(HashLoss):
     """
 
     uses_references = False
-    _settings = ("margin", "multi_label", "update_every")
+    _settings = ("margin", "multi_label", "update_every", "seed")
     centers: Tensor
     votes: Tensor
     items_seen: Tensor
@@ -69,13 +69,13 @@ class DPNLoss(HashLoss):
         self.margin = check_real("margin", margin, 0)
         self.multi_label = check_choice("multi_label", multi_label, ("sum", "majority"))
         self.update_every = None if update_every is None else check_int("update_every", update_every, 0)
-        seed = check_int("seed", seed, 0)
+        self.seed = check_int("seed", seed, 0)
         if centers is None:
-            values = random_signs((self.num_classes, self.bits), seed)
+            values = random_signs((self.num_classes, self.bits), self.seed)
         else:
             values = center_tensor(centers, self.num_classes, self.bits)
         self.register_buffer("centers", values)
-        self.register_buffer("tie_break", random_signs((self.bits,), seed))
+        self.register_buffer("tie_break", random_signs((self.bits,), self.seed))
         self.register_buffer("votes", torch.zeros(self.num_classes, self.bits, dtype=torch.int64))
         self.register_buffer("items_seen", torch.zeros((), dtype=torch.int64))
 
@@ -105,7 +105,7 @@ class DPNLoss(HashLoss):
         u = batch.u
         if batch.labels.ndim == 1 or self.multi_label == "majority":
             target = target_codes(self.centers, self.tie_break, batch.labels, u.dtype)
-            return mean(torch.where(target != 0, self.margin - target * u, 0).clamp(min=0)) * self.bits
+            return mean(where_labelled((self.margin - target * u).clamp(min=0), batch.labels)) * self.bits
         hot = multi_hot(batch.labels, self.num_classes, u.dtype)
         positive = hot @ (self.centers > 0).to(u.dtype)  # [N, bits]: centers of the item with +1 there
         negative = hot.sum(dim=1, keepdim=True) - positive

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from hashkernels._validation import check_choice, check_real
 from hashkernels.losses._base import Batch, Presets, Terms
-from hashkernels.losses._codes import mean, squared_sign_error
+from hashkernels.losses._codes import sign_error
 from hashkernels.losses._likelihood import PairLikelihoodLoss
 
 
@@ -70,9 +70,7 @@ class DPSHLoss(PairLikelihoodLoss):
 
     def _compute(self, batch: Batch) -> Terms:
         pairs = self._pair_mean(batch)
-        error = squared_sign_error(batch.u)
-        if self.reduction == "sum":
-            return Terms.sum_of(
-                likelihood=pairs.value * pairs.num_pairs, quantization=self.quantization_weight * error.sum()
-            )
-        return Terms.sum_of(likelihood=pairs.value, quantization=self.quantization_weight * mean(error))
+        likelihood = pairs.value * pairs.num_pairs if self.reduction == "sum" else pairs.value
+        return Terms.sum_of(
+            likelihood=likelihood, quantization=self.quantization_weight * sign_error(batch.u, self.reduction)
+        )

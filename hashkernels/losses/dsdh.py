@@ -11,7 +11,7 @@ from hashkernels import _ops
 from hashkernels._validation import check_int, check_real
 from hashkernels.losses._bank import Bank
 from hashkernels.losses._base import Batch, Presets, Terms
-from hashkernels.losses._codes import code_sign, mean
+from hashkernels.losses._codes import code_error, code_sign
 from hashkernels.losses._labels import unpack_classes
 from hashkernels.losses._likelihood import PairLikelihoodLoss
 
@@ -104,7 +104,7 @@ class DSDHLoss(PairLikelihoodLoss):
             self.codes[indices] = torch.where(fresh[:, None], signs, self.codes[indices])
         likelihood = self._pair_mean(batch).value
         target = self.codes[indices].to(u.dtype) if self.training else code_sign(u)
-        quantization = self.quantization_weight * mean((target - u).square())
+        quantization = self.quantization_weight * code_error(u, target)
         if self.training and self.update_every:
             self.items_seen += len(u)
             if int(self.items_seen) >= self.update_every:

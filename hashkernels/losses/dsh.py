@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from hashkernels._validation import check_real
@@ -65,7 +66,7 @@ class DSHLoss(PairwiseLoss):
         return squares - 2 * (rows @ columns.T)
 
     def _pair_loss(self, similarity: Tensor, relevant: Tensor) -> Tensor:
-        return (similarity * relevant + (self.margin - similarity).clamp(min=0) * ~relevant) / 2
+        return torch.where(relevant, similarity, (self.margin - similarity).clamp(min=0)) / 2
 
     def _compute(self, batch: Batch) -> Terms:
         error = (batch.u.abs() - 1).abs() * self.bits

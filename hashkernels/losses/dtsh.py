@@ -11,8 +11,8 @@ from hashkernels._validation import check_choice, check_int, check_real
 from hashkernels.losses._bank import Bank
 from hashkernels.losses._base import Batch, HashLoss, Terms
 from hashkernels.losses._blocks import sum_blocks
-from hashkernels.losses._codes import mean, squared_sign_error
-from hashkernels.losses._labels import multi_hot
+from hashkernels.losses._codes import sign_error
+from hashkernels.losses._labels import packed_classes
 from hashkernels.losses._pair_sums import Columns, pair_masks
 
 
@@ -80,14 +80,12 @@ class DTSHLoss(HashLoss):
         self.bank = None if num_train is None else Bank(num_train, self.bits, self.num_classes)
 
     def _compute(self, batch: Batch) -> Terms:
-        error = squared_sign_error(batch.u)
-        quantization = error.sum() if self.reduction == "sum" else mean(error)
+        quantization = sign_error(batch.u, "sum" if self.reduction == "sum" else "mean")
         return Terms.sum_of(likelihood=self._likelihood(batch), quantization=self.quantization_weight * quantization)
 
     def _likelihood(self, batch: Batch) -> Tensor:
         u, columns = batch.u, self._columns(batch)
-        labels = batch.labels if columns.labels.ndim == 1 else multi_hot(batch.labels, self.num_classes, torch.bool)
-        labels = _ops.pack_labels(labels)
+        labels = batch.labels if columns.labels.ndim == 1 else packed_classes(batch.labels, self.num_classes)
         positive, negative = pair_masks(labels, columns, slice(None))  # [N, C]
         theta = self.scale * (u @ columns.emb.T)  # [N, C]
         weight = self._triplet_weight(positive, negative)  # [N]

@@ -13,7 +13,7 @@ from hashkernels._validation import check_choice, check_real
 from hashkernels.centers import bounds
 from hashkernels.losses._base import Batch, HashLoss, Presets, Terms
 from hashkernels.losses._class_centers import UPDATES, ClassCenters
-from hashkernels.losses._codes import squared_sign_error
+from hashkernels.losses._codes import sign_error
 from hashkernels.losses._fused import against
 from hashkernels.losses._labels import multi_hot
 
@@ -92,7 +92,7 @@ class ECMLoss(HashLoss):
         7.716
     """
 
-    _settings = ("margin", "alpha", "quantization_weight", "normalizer", "classwise")
+    _settings = ("margin", "alpha", "quantization_weight", "normalizer", "classwise", "positives", "binarize_centers")
     presets: ClassVar[Presets] = {
         "cifar10": {"quantization_weight": 0.002},
         "imagenet100": {"quantization_weight": 0.01},
@@ -143,7 +143,7 @@ class ECMLoss(HashLoss):
         if self.centers is None:
             return self._pair_terms(batch, self.negative_scale, self.quantization_weight)
         pairs = self._center_terms(batch, self.centers)
-        quantization = self.quantization_weight * squared_sign_error(batch.u).sum()
+        quantization = self.quantization_weight * sign_error(batch.u, "sum")
         return Terms(pairs.total + quantization, {**pairs.by_name, "quantization": quantization})
 
     def _pair_terms(self, batch: Batch, negative_scale: float, quantization: float) -> Terms:

@@ -10,7 +10,7 @@ from torch.nn import functional
 from hashkernels._validation import check_choice, check_real
 from hashkernels.losses._base import Batch, HashLoss, Presets, Terms
 from hashkernels.losses._codes import ESTIMATORS, mean, straight_through_sign
-from hashkernels.losses._labels import label_shares
+from hashkernels.losses._labels import cross_entropy
 
 
 class GreedyHashLoss(HashLoss):
@@ -61,6 +61,7 @@ class GreedyHashLoss(HashLoss):
     def _compute(self, batch: Batch) -> Terms:
         code = straight_through_sign(batch.u, self.estimator)
         logits = functional.linear(code, self.classifier.weight.to(code.dtype))  # [N, C]
-        surprise = -(label_shares(batch.labels, self.num_classes, code.dtype) * logits.log_softmax(dim=1)).sum(dim=1)
         cubic = (batch.u.abs() - 1).abs().pow(3)
-        return Terms.sum_of(classification=mean(surprise), quantization=self.quantization_weight * mean(cubic))
+        return Terms.sum_of(
+            classification=cross_entropy(logits, batch.labels), quantization=self.quantization_weight * mean(cubic)
+        )

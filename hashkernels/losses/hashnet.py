@@ -58,7 +58,10 @@ class HashNetLoss(PairLikelihoodLoss):
         (1, 1.0)
     """
 
-    _settings = ("alpha", "gamma", "interval", "weighting", "positive_weight", "overlap", "self_pairs")
+    _settings = (
+        *("alpha", "gamma", "interval", "weighting", "positive_weight", "overlap"),
+        *("self_pairs", "skip_unfilled"),
+    )
     presets: ClassVar[Presets] = {
         name: {"weighting": "positive", "positive_weight": weight, "overlap": False}
         for name, weight in (("imagenet100", 100.0), ("nuswide81", 5.0), ("coco", 1.0))

@@ -11,8 +11,7 @@ from torch.nn import functional
 from hashkernels._validation import check_int, check_real
 from hashkernels.losses._base import Batch, HashLoss, Terms
 from hashkernels.losses._centers import center_tensor, hadamard_or_random
-from hashkernels.losses._codes import mean
-from hashkernels.losses._labels import label_shares, multi_hot
+from hashkernels.losses._labels import cross_entropy, multi_hot
 
 _MAX_COSINE = 0.99999
 
@@ -50,7 +49,7 @@ class OrthoHashLoss(HashLoss):
     """
 
     uses_references = False
-    _settings = ("scale", "margin", "angular")
+    _settings = ("scale", "margin", "angular", "seed")
     centers: Tensor
 
     def __init__(
@@ -68,21 +67,20 @@ class OrthoHashLoss(HashLoss):
         self.scale = check_real("scale", scale, 0)
         self.margin = check_real("margin", margin, 0)
         self.angular = bool(angular)
-        seed = check_int("seed", seed, 0)
+        self.seed = check_int("seed", seed, 0)
         if centers is None:
-            values = hadamard_or_random(self.num_classes, self.bits, seed)
+            values = hadamard_or_random(self.num_classes, self.bits, self.seed)
         else:
             values = center_tensor(centers, self.num_classes, self.bits)
         self.register_buffer("centers", values)
 
     def _compute(self, batch: Batch) -> Terms:
         dtype = batch.u.dtype
-        cosine = functional.normalize(batch.u, dim=1) @ functional.normalize(self.centers.to(dtype), dim=1).T  # [N, C]
+        cosine = functional.normalize(batch.u, dim=1) @ (self.centers.to(dtype) / self.bits**0.5).T  # [N, C]
+        own = multi_hot(batch.labels, self.num_classes, dtype)
         if self.angular:
             angle = torch.acos(cosine.clamp(-_MAX_COSINE, _MAX_COSINE))
-            shifted = torch.cos(angle + self.margin)
+            cosine = torch.where(own > 0, torch.cos(angle + self.margin), cosine)
         else:
-            shifted = cosine - self.margin
-        logits = self.scale * torch.where(multi_hot(batch.labels, self.num_classes, torch.bool), shifted, cosine)
-        target = label_shares(batch.labels, self.num_classes, dtype)
-        return Terms.sum_of(classification=mean(-(target * logits.log_softmax(dim=1)).sum(dim=1)))
+            cosine = torch.sub(cosine, own, alpha=self.margin)
+        return Terms.sum_of(classification=cross_entropy(self.scale * cosine, batch.labels))

@@ -59,6 +59,9 @@ class BlockStack(torch.nn.Module):
             torch.nn.init.uniform_(weight, -bound, bound)
             torch.nn.init.uniform_(bias, -bound, bound)
 
+    def extra_repr(self) -> str:
+        return f"count={self.bias_in.shape[0]}, size={self.size}"
+
     def draw_dropout(self, num_items: int, dropout: bool) -> torch.Tensor | None:
         """The dropout factors [count, num_items, hidden] of one pass, None where nothing is dropped."""
         if not dropout or self.dropout == 0:

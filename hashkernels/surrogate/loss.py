@@ -74,7 +74,7 @@ class SurrogateLoss(HashLoss):
 
     centers: Tensor
     tie_break: Tensor
-    _settings = ("weight", "update", "multi_label", "target_dropout")
+    _settings = ("weight", "update", "multi_label", "target_dropout", "seed")
 
     def __init__(
         self,
@@ -108,7 +108,8 @@ class SurrogateLoss(HashLoss):
         self.multi_label = check_choice("multi_label", multi_label, ("average", "sign"))
         self.posterior = SurrogatePosterior(bits, block_bits=block_bits, hidden=hidden, dropout=dropout)
         self.register_buffer("centers", values)
-        self.register_buffer("tie_break", random_signs((bits,), check_int("seed", seed, 0)))
+        self.seed = check_int("seed", seed, 0)
+        self.register_buffer("tie_break", random_signs((bits,), self.seed))
 
     @property
     def uses_references(self) -> bool:  # type: ignore[override]
