@@ -146,9 +146,17 @@ def check_labels(
         return value
     if num_classes is not None and value.shape[1] != num_classes:
         raise ValueError(f"{name} given as multi-hot must have {num_classes} columns, got {value.shape[1]}")
-    if (synchronize or value_checks_enabled(value)) and not bool(((value == 0) | (value == 1)).all()):
+    if (synchronize or value_checks_enabled(value)) and not _holds_bits(value):
         raise ValueError(f"{name} given as multi-hot must hold only 0 and 1")
     return value
+
+
+def _holds_bits(value: torch.Tensor) -> bool:
+    """Whether all elements are 0 or 1; integers tell by the least and the greatest, in one pass."""
+    if value.numel() and value.dtype in (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
+        low, high = torch.aminmax(value)
+        return bool((low >= 0) & (high <= 1))
+    return bool(((value == 0) | (value == 1)).all())
 
 
 def check_bits(bits: Any, name: str = "bits") -> int:

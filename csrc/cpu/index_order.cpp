@@ -14,11 +14,15 @@ namespace {
 
 __extension__ typedef unsigned __int128 uint128;
 
-// The multiple of 2^-40 nearest to hits / rank, as an integer. No double from 2^52 on has a fraction, so adding that
-// much rounds, half to even.
-uint64_t fixed_point_precision(int64_t hits, int64_t rank) {
-  const double scaled = static_cast<double>(hits) / static_cast<double>(rank) * 0x1p40;
-  return static_cast<uint64_t>((scaled + 0x1p52) - 0x1p52);
+// hits / rank as an integer, in units of 2^-40, on top of kUnit: no double from 2^52 on has a fraction, so adding that
+// much rounds, half to even, and leaves the integer in the low bits.
+constexpr double kUnit = 0x1p52;
+
+uint64_t fixed_point_precision(double hits, double rank) {
+  const double rounded = hits / rank * 0x1p40 + kUnit;
+  uint64_t bits;
+  std::memcpy(&bits, &rounded, sizeof bits);
+  return bits & ((uint64_t{1} << 52) - 1);
 }
 
 // What one query has counted so far.
@@ -41,7 +45,8 @@ void start_ranks(QueryState& state, int64_t num_bins) {
   }
 }
 
-// What is relevant is noted first, without a branch that nobody could predict, and added up then.
+// What is relevant is noted first, without a branch that nobody could predict, and added up then. Few blocks have a
+// rank within any cutoff but the last: the others are added up in a loop that vectorises.
 void accumulate(const LabelledBlock& block, const int64_t* cutoffs, int num_cutoffs, QueryState& state) {
   int64_t ranks[kBlockCodes + 1];
   uint16_t distances[kBlockCodes + 1];
@@ -52,11 +57,30 @@ void accumulate(const LabelledBlock& block, const int64_t* cutoffs, int num_cuto
     distances[noted] = distance;
     noted += block.relevant()[i];
   }
+  const int64_t last = cutoffs[num_cutoffs - 1], before_last = num_cutoffs > 1 ? cutoffs[num_cutoffs - 2] : 0;
+  double divisors[kBlockCodes], hits[kBlockCodes];
+  int64_t least = last;
   for (int64_t i = 0; i < noted; ++i) {
-    const int64_t hits = ++state.hits[distances[i]];
+    hits[i] = static_cast<double>(++state.hits[distances[i]]);
+    divisors[i] = static_cast<double>(ranks[i]);
+    least = std::min(least, ranks[i]);
+  }
+  if (least > before_last) {
+    uint64_t sum = 0, within = 0;  // at most kBlockCodes terms up to 2^40
+    const double limit = static_cast<double>(last);
+    for (int64_t i = 0; i < noted; ++i) {
+      const uint64_t counts = divisors[i] <= limit;
+      sum += fixed_point_precision(hits[i], divisors[i]) & -counts;
+      within += counts;
+    }
+    state.sums[num_cutoffs - 1] += sum;
+    state.cut_hits[num_cutoffs - 1] += static_cast<int64_t>(within);
+    return;
+  }
+  for (int64_t i = 0; i < noted; ++i) {
     const int64_t cut = std::lower_bound(cutoffs, cutoffs + num_cutoffs, ranks[i]) - cutoffs;
     if (cut == num_cutoffs) continue;
-    state.sums[cut] += fixed_point_precision(hits, ranks[i]);
+    state.sums[cut] += fixed_point_precision(hits[i], divisors[i]);
     ++state.cut_hits[cut];
   }
 }

@@ -151,7 +151,17 @@ def _unpack_codes_fake(codes: Tensor, bits: int, little: bool, threads: int) -> 
     return codes.new_empty((codes.shape[0], bits), dtype=torch.int8)
 
 
-def _pack_labels_any(labels: Tensor) -> Tensor:
+def _pack_labels_cpu(labels: Tensor) -> Tensor:
+    num_items, num_classes = labels.shape
+    if num_classes == 0 or _loader.cpu_kernel("pack_codes") is None:
+        return reference.pack_labels(labels)
+    codes = _pack_codes_cpu(labels != 0, True, thread_argument(1))
+    words = labels.new_zeros((num_items, 8 * ((num_classes + 63) // 64)), dtype=torch.uint8)
+    words[:, : codes.shape[1]] = codes
+    return words.view(torch.int64)
+
+
+def _pack_labels_cuda(labels: Tensor) -> Tensor:
     return reference.pack_labels(labels)
 
 
@@ -171,4 +181,6 @@ _unpack_codes = define(
     cuda=_unpack_codes_cuda,
     fake=_unpack_codes_fake,
 )
-_pack_labels = define("pack_labels(Tensor labels) -> Tensor", cpu=_pack_labels_any, fake=_pack_labels_fake)
+_pack_labels = define(
+    "pack_labels(Tensor labels) -> Tensor", cpu=_pack_labels_cpu, cuda=_pack_labels_cuda, fake=_pack_labels_fake
+)
