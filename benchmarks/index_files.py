@@ -1,10 +1,10 @@
-"""Files of an index, at the size given: written, mapped, verified, shared; and rescoring against FAISS with NumPy.
+"""Files of an index: written, mapped, verified, shared, killed; and rescoring against FAISS with NumPy.
 
-    python -m benchmarks.index_files --codes 10000000 --folder /a/folder/on/the/disk
-    python -m benchmarks.index_files --embeddings embeddings.npy      float32 [N, D], in place of synthetic clusters
+    python -m benchmarks.index_files --folder /a/folder/on/the/disk
+    python -m benchmarks.index_files --embeddings embeddings.npy      also rescores these: see sentence_embeddings.py
 
-Prints one JSON object. Every result is checked before it is timed, or as part of it; times are medians of interleaved
-rounds where something is compared.
+Run it from the folder that holds tests/. It writes results/cpu_index_files.json and .txt. Every result is checked
+before it is timed, or as part of it; times are medians of interleaved rounds where something is compared.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import hashkernels as hk
 from .codes import bit_counts, random_codes
 from .harness import environment
 
-BITS, PROCESSES, ROUNDS = 64, 8, 7
+BITS, PROCESSES, ROUNDS, QUERIES = 64, 8, 7, 300
 
 _READER = """
 import sys, time
@@ -61,17 +61,25 @@ def interleaved(contenders: dict[str, Callable[[], Any]], rounds: int = ROUNDS) 
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def write(index: hk.BinaryIndex, path: Path) -> dict[str, float]:
-    """Saving against a plain write of as many bytes, both brought to the disk."""
-    raw = bytes(index.ntotal * index.bytes_per_code)
+def write(index: hk.BinaryIndex, codes: np.ndarray[Any, Any], path: Path) -> dict[str, float]:
+    """Saving against plain writes of the same bytes, all brought to the disk; the second is renamed, as saving does."""
+    raw, beside = path.with_suffix(".raw"), path.with_suffix(".partial")
 
-    def plain() -> None:
-        with open(path.with_suffix(".raw"), "wb") as file:
-            file.write(raw)
+    def plain(to: Path) -> None:
+        with open(to, "wb") as file:
+            file.write(codes.data)
             os.fsync(file.fileno())
 
-    seconds = interleaved({"save": lambda: index.save(path), "plain write": plain}, rounds=3)
-    path.with_suffix(".raw").unlink()
+    def renamed() -> None:
+        plain(beside)
+        os.replace(beside, raw)
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+
+    contenders = {"save": lambda: index.save(path), "plain write": lambda: plain(raw), "plain, renamed": renamed}
+    seconds = interleaved(contenders)
+    raw.unlink()
     return {"bytes": path.stat().st_size, **{f"{name} s": value for name, value in seconds.items()}}
 
 
@@ -129,6 +137,26 @@ def shared(path: Path, expected: list[int]) -> dict[str, float]:
     return {"processes": PROCESSES, "PSS of all MB": total / 1e6, "file MB": path.stat().st_size / 1e6}
 
 
+def tables(index: hk.BinaryIndex, path: Path, expected: list[int]) -> dict[str, float]:
+    """Hash tables built, and taken from the file."""
+    start = time.perf_counter()
+    index.prepare()
+    built = time.perf_counter()
+    index.save(path)
+    saved = time.perf_counter()
+    row = load(path, expected)["lazy"]
+    return {"build s": built - start, "save s": saved - built, "MB": index.structure_bytes / 1e6, **row}
+
+
+def kills(count: int) -> dict[str, Any]:
+    """A writer killed that often while it adds and saves; the test fails where the file has lost anything."""
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "tests/index/test_kills.py", str(count)], check=True, capture_output=True, text=True
+    )
+    return {"kills": count, **json.loads(done.stdout), "lost": 0, "s": time.perf_counter() - start}
+
+
 def _pss(pid: int, path: Path) -> int:
     total, ours = 0, False
     for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
@@ -148,9 +176,9 @@ def clusters(count: int, width: int) -> np.ndarray[Any, np.dtype[np.float32]]:
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def rescore(embeddings: np.ndarray[Any, Any], source: str, k: int = 10, oversample: int = 4) -> dict[str, Any]:
+def rescore(embeddings: np.ndarray[Any, Any], source: str, oversample: int, k: int = 10) -> dict[str, Any]:
     """Recall of the true k nearest, and time, of codes alone, rescored by us, and by FAISS with NumPy."""
-    queries, database = embeddings[:200], embeddings[200:]
+    queries, database = embeddings[:QUERIES], embeddings[QUERIES:]
     bits = database.shape[1] // 8 * 8
     queries, database = np.ascontiguousarray(queries[:, :bits]), np.ascontiguousarray(database[:, :bits])
     truth = np.argsort(-(queries @ database.T), axis=1, kind="stable")[:, :k]
@@ -181,36 +209,60 @@ def rescore(embeddings: np.ndarray[Any, Any], source: str, k: int = 10, oversamp
         name: float(np.mean([len(set(a) & set(b)) / k for a, b in zip(run(), truth, strict=True)]))
         for name, run in contenders.items()
     }
-    seconds = interleaved(contenders)
+    seconds = interleaved(contenders, rounds=5)
     table = {name: {"recall": recall[name], "ms": seconds[name] * 1e3} for name in contenders}
-    return {"embeddings": source, "database": len(database), "queries": 200, "bits": bits, "k": k, "results": table}
+    numbers = {"database": len(database), "queries": len(queries), "bits": bits, "k": k, "oversample": oversample}
+    return {"embeddings": source, **numbers, "results": table}
+
+
+def text_of(report: dict[str, Any]) -> str:
+    """The same numbers for people."""
+    here = report["environment"]
+    lines = [f"{here['cpu']}, {here['isa']}, {here['threads']} threads: {report['codes']:,} codes of {BITS} bits", ""]
+    for name in ("write", "verify", "shared", "tables", "kills"):
+        lines.append(f"{name}: " + ", ".join(f"{key} {value:,.4g}" for key, value in report[name].items()))
+    for policy, row in report["load"].items():
+        lines.append(f"load, verify={policy}: " + ", ".join(f"{key} {value:,.4g}" for key, value in row.items()))
+    for run in report["rescoring"]:
+        sizes = ", ".join(f"{key} {run[key]:,}" for key in ("database", "queries", "bits", "k", "oversample"))
+        lines += ["", f"rescoring {run['embeddings']} ({sizes})", f"{'':<26}{'recall':>8}{'ms':>10}"]
+        lines += [f"{name:<26}{row['recall']:>8.4f}{row['ms']:>10.2f}" for name, row in run["results"].items()]
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--codes", type=int, default=10_000_000)
     parser.add_argument("--folder", type=Path, default=None)
     parser.add_argument("--embeddings", type=Path, default=None)
-    parser.add_argument("--synthetic", type=int, default=100_000)
+    parser.add_argument("--source", default="embeddings", help="what the embeddings are of, in a few words")
+    parser.add_argument("--synthetic", type=int, default=50_000)
+    parser.add_argument("--kills", type=int, default=500)
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "cpu_index_files.json")
     options = parser.parse_args()
     codes, query = random_codes(options.codes, BITS, 1), random_codes(1, BITS, 2)
     expected = np.argsort(bit_counts(query, codes)[0], kind="stable")[:10].tolist()
-    index = hk.BinaryIndex(BITS)
-    index.add(codes)
+    report: dict[str, Any] = {"environment": environment(), "codes": options.codes, "bits": BITS}
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         path = Path(folder) / "codes.hki"
         np.save(f"{path}.query.npy", query)
-        report: dict[str, Any] = {"environment": environment(), "codes": options.codes, "bits": BITS}
-        report["write"] = write(index, path)
+        index = hk.BinaryIndex(BITS, structure="hash")
+        index.add(codes)
+        report["write"] = write(index, codes, path)
         report["load"] = load(path, expected)
         report["verify"] = verify(path)
         report["shared"] = shared(path, expected)
-    if options.embeddings is None:
-        report["rescoring"] = rescore(clusters(options.synthetic, 384), "synthetic clusters")
-    else:
-        report["rescoring"] = rescore(np.load(options.embeddings), options.embeddings.name)
-    print(json.dumps(report, indent=2))
+        report["tables"] = tables(index, path, expected)
+    report["kills"] = kills(options.kills)
+    report["rescoring"] = [rescore(clusters(options.synthetic, 384), "synthetic clusters", 4)]
+    if options.embeddings is not None:
+        embeddings = np.load(options.embeddings)
+        report["rescoring"] += [rescore(embeddings, options.source, factor) for factor in (4, 10)]
+    options.output.write_text(json.dumps(report, indent=2) + "\n")
+    text = text_of(report)
+    options.output.with_suffix(".txt").write_text(text)
+    print(text)
 
 
 if __name__ == "__main__":

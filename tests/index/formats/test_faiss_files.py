@@ -40,18 +40,30 @@ def test_reads_the_ids_of_faiss(tmp_path, kind):
 
 
 @pytest.mark.parametrize("bits", [8, 64, 72])
-@pytest.mark.parametrize("with_ids", [False, True])
-def test_faiss_reads_and_finds_what_we_write(tmp_path, bits, with_ids):
+@pytest.mark.parametrize("id_map", [None, "IBM2", "IBMp"])
+def test_faiss_reads_and_finds_what_we_write(tmp_path, bits, id_map):
     codes, ids = make(300, bits)
-    formats.write_faiss(tmp_path / "ours", codes, ids if with_ids else None)
+    direct = faiss.IndexBinaryFlat(bits)
+    if id_map is None:
+        formats.write_faiss(tmp_path / "ours", codes)
+        direct.add(codes)
+    else:
+        formats.write_faiss(tmp_path / "ours", codes, ids, id_map=id_map)
+        flat = direct  # which the map does not keep alive
+        direct = {"IBM2": faiss.IndexBinaryIDMap2, "IBMp": faiss.IndexBinaryIDMap}[id_map](flat)
+        direct.add_with_ids(codes, ids)
     theirs = faiss.read_index_binary(str(tmp_path / "ours"))
-    direct = faiss.IndexBinaryIDMap2(faiss.IndexBinaryFlat(bits)) if with_ids else faiss.IndexBinaryFlat(bits)
-    direct.add_with_ids(codes, ids) if with_ids else direct.add(codes)
     assert type(theirs) is type(direct)
     for got, expected in zip(theirs.search(codes[:20], 9), direct.search(codes[:20], 9), strict=True):
         np.testing.assert_array_equal(got, expected)
     faiss.write_index_binary(direct, str(tmp_path / "theirs"))
     assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
+
+
+def test_an_unknown_map_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="id_map must be one of IBM2, IBMp, got 'IBM3'"):
+        formats.write_faiss(tmp_path / "ours", *make(3, 8), id_map="IBM3")
+    assert not (tmp_path / "ours").exists()
 
 
 def test_other_indexes_are_refused(tmp_path):
