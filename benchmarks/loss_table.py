@@ -1,6 +1,6 @@
 """Time and peak memory of every loss against the plain torch formula and torch.compile, as a table.
 
-    python -m benchmarks.loss_table [--threads 1] [--seconds 0.5]
+    python -m benchmarks.loss_table [--threads 1] [--seconds 0.2]
 
 Writes ``benchmarks/results/cpu_losses.json`` and ``.md``, after every finished case.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import dataclasses
 import gc
 import json
 import re
@@ -28,7 +29,7 @@ RESULTS = Path(__file__).parent / "results" / "cpu_losses"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=0.5, help="for each contender of a case")
+    parser.add_argument("--seconds", type=float, default=0.2, help="for each contender of a case")
     parser.add_argument("--only", default="", help="cases whose title contains this")
     parser.add_argument("--output", type=Path, default=RESULTS, help="without ending")
     options = parser.parse_args()
@@ -36,17 +37,21 @@ def main() -> None:
     for case in CASES:
         if options.only not in case.title:
             continue
-        measurement = measure(case, threads=options.threads, seconds=options.seconds).to_dict()
-        record["cases"].append(measurement | {"peak_bytes": peaks(case, options.threads)})
+        record["cases"].append(figures(case, options.threads, options.seconds))
         save_text(f"{options.output}.json", json.dumps(record, indent=1) + "\n")
         save_text(f"{options.output}.md", markdown(record))
         print(row(record["cases"][-1]), flush=True)
 
 
-def peaks(case: Case, threads: int) -> dict[str, int]:
-    """Bytes that one forward and backward pass of each contender needs beyond what it starts with."""
+def figures(case: Case, threads: int, seconds: float) -> dict[str, Any]:
+    """The measurement of a case, and the bytes that a forward and backward pass of each contender needs beyond what it
+    starts with. Both are of one trial, which is compiled once."""
     with thread_limit(threads):
-        return {name: peak_bytes(run) for name, run in case.trial().contenders.items()}
+        trial = case.trial()
+    measurement = measure(dataclasses.replace(case, build=lambda **_: trial), threads=threads, seconds=seconds)
+    with thread_limit(threads):
+        peaks = {name: peak_bytes(run) for name, run in trial.contenders.items()}
+    return measurement.to_dict() | {"peak_bytes": peaks}
 
 
 def peak_bytes(run: Callable[[], Any]) -> int:

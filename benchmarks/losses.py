@@ -69,7 +69,9 @@ def build(batch: int, bank: int, classes: int, *, method: Method) -> Trial:
     if items:
         rows = torch.randn(items, _BITS, generator=generator)
         row_labels = torch.randint(classes, (items,), generator=generator)
-        loss(rows, row_labels, indices=torch.arange(items))
+        loss.bank.write(torch.arange(items), rows, row_labels)
+        if isinstance(loss, losses.DSDHLoss):
+            loss.codes.copy_(rows.sign())
     row_labels = row_labels.index_copy(0, indices, labels) if items else labels
 
     def inputs(x: torch.Tensor) -> formulas.Inputs:
