@@ -88,6 +88,20 @@ class Bench:
             times.append(start.elapsed_time(end) / 1000)
         return times
 
+    def graphed(self, run: Run) -> Run:
+        """What replays the kernels of a call, which must not wait for the device."""
+        if self.device.type != "cuda":
+            return run
+        stream = torch.cuda.Stream(self.device)
+        with torch.cuda.stream(stream):
+            for _ in range(3):
+                run()
+        torch.cuda.synchronize(self.device)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            run()
+        return graph.replay
+
     def seconds_of(self, run: Run) -> float:
         return statistics.median(self.times(run))
 
@@ -214,7 +228,10 @@ def counting_case(bench: Bench, num_queries: int, num_database: int, bits: int, 
     )
 
 
-def margin_case(bench: Bench, num_rows: int, num_columns: int, dtype: torch.dtype, precision: str) -> Figure:
+def margin_case(
+    bench: Bench, num_rows: int, num_columns: int, dtype: torch.dtype, precision: str, *, graph: bool = False
+) -> Figure:
+    """``graph`` replays ours and eager torch's kernels from CUDA graphs, without the time that Python takes."""
     bits = 64
     num_rows, num_columns = bench.size(num_rows), bench.size(num_columns) if num_columns else 0
     generator = torch.Generator(bench.device).manual_seed(1)
@@ -248,7 +265,10 @@ def margin_case(bench: Bench, num_rows: int, num_columns: int, dtype: torch.dtyp
     torch.testing.assert_close(ours(), expected, rtol=0, atol=tolerance * float(expected.abs().max()))
 
     peers: dict[str, Run] = {"eager": lambda: torch.autograd.grad(dense(u), u)[0]}
-    if bench.device.type == "cuda" and precision == "split":
+    run: Run = ours
+    if graph:
+        run, peers["eager"] = bench.graphed(ours), bench.graphed(peers["eager"])
+    elif bench.device.type == "cuda" and precision == "split":
         compiled = torch.compile(dense, dynamic=False)
         peers["torch.compile"] = lambda: torch.autograd.grad(compiled(u), u)[0]
         if find_spec("triton") is not None:
@@ -261,11 +281,11 @@ def margin_case(bench: Bench, num_rows: int, num_columns: int, dtype: torch.dtyp
     pairs = num_rows * (num_columns or num_rows)
     multiplications = 1 if precision == "float32" else 6 if dtype == torch.float32 else 3
     floors = {} if precision == "float32" else bench.floor("bfloat16_multiply_adds", pairs * bits * multiplications)
-    kind = str(dtype).removeprefix("torch.")
+    kind = str(dtype).removeprefix("torch.") + (", in a graph" if graph else "")
     return bench.figure(
         f"margin loss and gradient, {num_rows:,} x {num_columns or num_rows:,}, {bits} bits, {kind}, {precision}",
         pairs,
-        ours,
+        run,
         peers,
         floors=floors,
         more={"extra_bytes": extra_memory(bench.device, ours)},
@@ -337,6 +357,12 @@ CASES: dict[str, Callable[[Bench], Figure]] = {
     "margin 16384 bfloat16": lambda bench: margin_case(bench, 16_384, 0, torch.bfloat16, "auto"),
     "margin 256 x 130k": lambda bench: margin_case(bench, 256, 130_000, torch.float32, "split"),
     "margin 256 x 130k bfloat16": lambda bench: margin_case(bench, 256, 130_000, torch.bfloat16, "auto"),
+    **{
+        f"margin {rows} x {columns or rows}, graph": lambda bench, rows=rows, columns=columns: margin_case(
+            bench, rows, columns, torch.float32, "split", graph=True
+        )
+        for rows, columns in ((256, 0), (4096, 0), (16_384, 0), (256, 130_000))
+    },
     "resnet": training_case,
 }
 

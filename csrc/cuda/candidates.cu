@@ -60,7 +60,7 @@ __device__ int distance_of_kth(const Candidates& candidates, int64_t query, int6
   return shared.distance;
 }
 
-__global__ void __launch_bounds__(Tuning::kThreads)
+__global__ void __launch_bounds__(Tuning::kFewThreads)
     tighten_kernel(const Candidates candidates, int64_t k, int bins, bool sample) {
   const int64_t query = blockIdx.x;
   if (candidates.counts[query] >= k) {
@@ -92,7 +92,7 @@ __device__ void sort(uint64_t* keys, int size) {
   __syncthreads();  // the last exchanges are done
 }
 
-__global__ void __launch_bounds__(Tuning::kThreads)
+__global__ void __launch_bounds__(Tuning::kFewThreads)
     select_kernel(const Candidates candidates, int64_t k, int bins, int32_t* __restrict__ distances,
                   int64_t* __restrict__ indices) {
   struct Shared {
@@ -133,6 +133,11 @@ __global__ void __launch_bounds__(Tuning::kThreads)
   }
 }
 
+// A block's threads: the fewer queries, the more.
+int threads_for(const Candidates& candidates) {
+  return candidates.num_queries < tuning::Limits::kFewQueries ? Tuning::kFewThreads : Tuning::kThreads;
+}
+
 }  // namespace
 
 cudaError_t begin(const Candidates& candidates, int bins, void* stream) noexcept {
@@ -141,13 +146,13 @@ cudaError_t begin(const Candidates& candidates, int bins, void* stream) noexcept
 }
 
 cudaError_t tighten(const Candidates& candidates, int64_t k, int bins, bool sample, void* stream) noexcept {
-  return launch(tighten_kernel, dim3(static_cast<unsigned>(candidates.num_queries)), Tuning::kThreads,
+  return launch(tighten_kernel, dim3(static_cast<unsigned>(candidates.num_queries)), threads_for(candidates),
                 bins * sizeof(uint32_t), stream, candidates, k, bins, sample);
 }
 
 cudaError_t select(const Candidates& candidates, int64_t k, int bins, int32_t* distances, int64_t* indices,
                    void* stream) noexcept {
-  return launch(select_kernel, dim3(static_cast<unsigned>(candidates.num_queries)), Tuning::kThreads,
+  return launch(select_kernel, dim3(static_cast<unsigned>(candidates.num_queries)), threads_for(candidates),
                 Tuning::kSelected * sizeof(uint64_t) + bins * sizeof(uint32_t), stream, candidates, k, bins, distances,
                 indices);
 }

@@ -23,19 +23,43 @@ using Counter = unsigned long long;
 
 constexpr int kThreads = Tuning::kThreads;
 
+struct ColumnIds {
+  int64_t ids[kThreads];
+};
+
+// Relevant columns first ... last of this thread's row, by class ids that all threads read from shared memory.
+__device__ uint32_t count_equal_ids(const Pairs& pairs, int64_t row, int64_t first, int64_t last) {
+  ColumnIds& columns = arch::shared_object<ColumnIds>();
+  const int64_t* const column_ids = static_cast<const int64_t*>(pairs.v_labels.data);
+  const int64_t own = static_cast<const int64_t*>(pairs.u_labels.data)[min(row, pairs.u.num_rows - 1)];
+  uint32_t count = 0;
+  for (int64_t start = first; start < last; start += kThreads) {
+    const int size = static_cast<int>(min(int64_t{kThreads}, last - start));
+    __syncthreads();  // the ids before have been read
+    if (static_cast<int>(threadIdx.x) < size) columns.ids[threadIdx.x] = column_ids[start + threadIdx.x];
+    __syncthreads();  // the ids are there
+#pragma unroll 8
+    for (int i = 0; i < size; ++i) count += columns.ids[i] == own ? 1 : 0;
+  }
+  return count - (pairs.itself && row >= first && row < last ? 1 : 0);
+}
+
 __global__ void __launch_bounds__(kThreads, 4)
     count_kernel(const Pairs pairs, int64_t columns_per_block, Counter* __restrict__ positive_pairs) {
   const int64_t row = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   const int64_t first = blockIdx.y * columns_per_block;
   const int64_t last = min(first + columns_per_block, pairs.v.num_rows);
+  const bool exists = row < pairs.u.num_rows;
   uint32_t count = 0;
-  if (row < pairs.u.num_rows) {
+  if (pairs.u_labels.words == 0) {
+    count = count_equal_ids(pairs, row, first, last);
+  } else if (exists) {
     const Relevance is_relevant(pairs.u_labels, row, pairs.v_labels);
     for (int64_t column = first; column < last; ++column) {
       count += is_relevant(column) && !(pairs.itself && column == row) ? 1 : 0;
     }
   }
-  const uint32_t sum = __reduce_add_sync(0xFFFFFFFF, count);
+  const uint32_t sum = __reduce_add_sync(0xFFFFFFFF, exists ? count : 0);
   if (threadIdx.x % 32 == 0 && sum != 0) atomicAdd(positive_pairs, static_cast<Counter>(sum));
 }
 

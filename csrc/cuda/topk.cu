@@ -29,15 +29,20 @@ bool by_limits(int64_t num_database, int num_bytes, int64_t k) {
          selecting + 64 <= kSharedBytes;
 }
 
-int64_t capacity_for(int64_t k) { return std::max(k * Tuning::kCandidatesPerResult, Tuning::kMinCandidates); }
+bool are_few(int64_t num_queries) { return num_queries < Tuning::kFewQueries; }
+
+int64_t capacity_for(int64_t num_queries, int64_t k) {
+  const int64_t least = are_few(num_queries) ? Tuning::kFewCandidates : Tuning::kMinCandidates;
+  return std::max(k * Tuning::kCandidatesPerResult, least);
+}
 
 // keys, counts, limits and failed, each from a whole int64 on.
 int64_t candidate_values(int64_t num_queries, int64_t k) {
-  return num_queries * capacity_for(k) + 2 * divide_up(num_queries, 2) + divide_up(num_queries + 1, 2);
+  return num_queries * capacity_for(num_queries, k) + 2 * divide_up(num_queries, 2) + divide_up(num_queries + 1, 2);
 }
 
 Candidates candidates_in(int64_t* workspace, int64_t num_queries, int64_t k) {
-  const int64_t capacity = capacity_for(k);
+  const int64_t capacity = capacity_for(num_queries, k);
   int64_t* const counts = workspace + num_queries * capacity;
   int64_t* const limits = counts + divide_up(num_queries, 2);
   int64_t* const failed = limits + divide_up(num_queries, 2);
@@ -59,7 +64,7 @@ class Search {
         k_(k),
         bins_(static_cast<int>(num_bins(queries.num_bytes))),
         matrices_(matrices && queries.num_codes >= Tuning::kMinMatrixQueries && queries.num_bytes <= kMaxBinaryBytes),
-        few_(queries.num_codes < Tuning::kFewQueries),
+        few_(are_few(queries.num_codes)),
         found_(candidates_in(workspace, queries.num_codes, k)),
         stream_(stream) {}
 
@@ -72,8 +77,9 @@ class Search {
     while (first_rows < 2 * k_) first_rows *= 2;
     cudaError_t error = begin(found_, bins_, stream_);
     if (error == cudaSuccess) error = filter_all(sample, step, first_rows, first_rows * growth());
-    // As few as cannot overflow however many lie equally near; after them, as many as the sample had.
-    if (error == cudaSuccess) error = filter_all(database_, 1, found_.capacity / 2, sample.num_codes);
+    // As few as cannot overflow however many lie equally near; after them, what the sample speaks for.
+    const int64_t next = sample.num_codes * (few_ ? Tuning::kFewRows : 1);
+    if (error == cudaSuccess) error = filter_all(database_, 1, found_.capacity / 2, next);
     if (error == cudaSuccess) error = select(found_, k_, bins_, distances, indices, stream_);
     return error;
   }

@@ -49,10 +49,15 @@ struct Limits {
   static constexpr int64_t kMinCandidates = 4096;
   static constexpr int64_t kSampleShare = 16;  // of the rows, one is in the sample
   static constexpr int64_t kMaxSample = 1 << 20;
-  static constexpr int64_t kGrowth = 4;                        // of the rows between one tightening and the next
-  static constexpr int64_t kFewQueries = 32, kFewGrowth = 16;  // where launches count for more than candidates
-  static constexpr int64_t kFewSample = 1 << 16;
+  static constexpr int64_t kGrowth = 4;             // of the rows between one tightening and the next
   static constexpr int64_t kMinMatrixQueries = 17;  // fewer leave most of a matrix empty
+
+  // For a few queries launches count for more than candidates.
+  static constexpr int64_t kFewQueries = 32;
+  static constexpr int64_t kFewCandidates = 65536;
+  static constexpr int64_t kFewSample = 1 << 16;
+  static constexpr int64_t kFewGrowth = 32;
+  static constexpr int64_t kFewRows = 64;  // as many as the sample had, before limits are first tightened
 };
 
 // Filters: a block of threads compares tiles of queries with the codes that its threads hold.
@@ -79,6 +84,7 @@ struct BinaryFiltering {
 // Candidates of a query are sorted in shared memory.
 struct Selecting {
   static constexpr int kThreads = 128;
+  static constexpr int kFewThreads = 1024;  // for a few queries
   static constexpr int kSelected = 4096;
 };
 

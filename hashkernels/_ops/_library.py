@@ -46,7 +46,7 @@ def define(
 ) -> Any:
     """Register ``hashkernels::<schema>`` with its implementations and return what calls it.
 
-    Where nothing but the CPU implementation could run, it is called without a walk through the dispatcher, which takes
+    Where nothing but one implementation could run, it is called without a walk through the dispatcher, which takes
     longer than a kernel does on few items.
     """
     name = schema.partition("(")[0]
@@ -57,24 +57,30 @@ def define(
     op = getattr(torch.ops.hashkernels, name).default
 
     def call(*arguments: Any) -> Any:
-        if torch.compiler.is_compiling() or not _are_plain(arguments):
+        if torch.compiler.is_compiling() or not _nobody_watches():
             return op(*arguments)
-        return cpu(*arguments)
+        kinds = {_kind(argument) for argument in arguments if isinstance(argument, torch.Tensor)}
+        if kinds == {"cpu"}:
+            return cpu(*arguments)
+        return cuda(*arguments) if cuda is not None and kinds == {"cuda"} else op(*arguments)
 
     return call
 
 
-def _are_plain(arguments: tuple[Any, ...]) -> bool:
-    """Whether all tensors are ordinary ones in host memory, and nobody is to see the call of an op."""
-    if (
-        torch._C._len_torch_dispatch_stack()
-        or torch._C._functorch.peek_interpreter_stack() is not None
-        or torch._C._get_tracing_state() is not None
-    ):
-        return False
-    return all(
-        argument.is_cpu and type(argument) in _PLAIN for argument in arguments if isinstance(argument, torch.Tensor)
+def _nobody_watches() -> bool:
+    """Whether nobody is to see the call of an op."""
+    return (
+        not torch._C._len_torch_dispatch_stack()
+        and torch._C._functorch.peek_interpreter_stack() is None
+        and torch._C._get_tracing_state() is None
     )
+
+
+def _kind(tensor: Tensor) -> str:
+    """Of an ordinary tensor the kind of memory that it lies in, else "other"."""
+    if type(tensor) not in _PLAIN:
+        return "other"
+    return "cpu" if tensor.is_cpu else "cuda" if tensor.is_cuda else "other"
 
 
 def rows(name: str, tensor: Tensor, *dtypes: torch.dtype) -> Tensor:

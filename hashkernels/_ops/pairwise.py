@@ -243,13 +243,12 @@ def _with_sign_error(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Adds the third term to the two of the pairs, and its gradient."""
     terms, num_pairs, grad = results
-    term = terms.new_zeros(1)
-    if quantization:
-        errors, slopes = reference.sign_error(u if u.dtype in _FLOATS else u.float())
-        term = (quantization * errors).reshape(1)
-        if grad.numel():
-            grad.add_(slopes, alpha=quantization)
-    return torch.cat((terms, term)), num_pairs, grad
+    if not quantization:
+        return torch.nn.functional.pad(terms, (0, 1)), num_pairs, grad
+    errors, slopes = reference.sign_error(u if u.dtype in _FLOATS else u.float())
+    if grad.numel():
+        grad.add_(slopes, alpha=quantization)
+    return torch.cat((terms, (quantization * errors).reshape(1))), num_pairs, grad
 
 
 def _define(name: str, parameters: str, fallback: Callable[..., tuple[Tensor, Tensor, Tensor]]) -> Any:
@@ -301,6 +300,8 @@ def _define(name: str, parameters: str, fallback: Callable[..., tuple[Tensor, Te
         pairs = _pairs(u, bank, labels, bank_labels, _ON_CUDA)
         num_rows, num_columns, bits = u.shape[0], pairs.columns.shape[0], u.shape[1]
         terms, num_pairs, grad = _results(u, with_grad)
+        if not quantization:
+            terms[2:].zero_()
         space = workspace(u, size(num_rows, num_columns, bits, with_grad))
         kernel(
             pairs.u.data_ptr(),
@@ -323,6 +324,8 @@ def _define(name: str, parameters: str, fallback: Callable[..., tuple[Tensor, Te
             space.data_ptr(),
             *cuda_arguments(u),
         )
+        if not quantization:
+            return terms, num_pairs, grad
         return _with_sign_error((terms[:2], num_pairs, grad), pairs.u, quantization)
 
     def fake(u: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:

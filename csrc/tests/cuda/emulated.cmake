@@ -70,6 +70,8 @@ hashkernels_rewrite(${small} tuning.cuh
   "kTargetBlocks = 1056" "kTargetBlocks = 3"
   "kMinRows = 16384" "kMinRows = 256"
   "kMinCandidates = 4096" "kMinCandidates = 512"
+  "kFewCandidates = 65536" "kFewCandidates = 600"
+  "kFewThreads = 1024" "kFewThreads = 256"
   "kSelected = 4096" "kSelected = 1024"
   "kTargetWarps = 132 * 96" "kTargetWarps = 5"
   "kMinRows = 256" "kMinRows = 16"
@@ -157,6 +159,8 @@ hashkernels_mutant(index_order_with_a_late_cutoff index_order EmulatedIndexOrder
                    "rank > cutoffs_.values[cut]" "rank > cutoffs_.values[cut] + 1")
 hashkernels_mutant(pairwise_without_barrier pairwise_float32 EmulatedMarginLoss*
                    "__syncthreads();  // the step is there" "")
+hashkernels_mutant(pairs_counted_without_a_barrier pairwise EmulatedMarginLoss*
+                   "__syncthreads();  // the ids are there" "")
 hashkernels_mutant(pairwise_with_a_divergent_barrier pairwise_float32 EmulatedMarginLoss*
                    "__syncthreads();  // slopes and values are there" "if (threadIdx.x < 128) __syncthreads();")
 hashkernels_mutant(pairwise_with_its_diagonal pairwise_float32 EmulatedMarginLoss*
