@@ -106,8 +106,9 @@ struct StagedTile {
   alignas(16) Tag tags[kRows + kMaxChunks * kTagPadding];
 };
 
-// visit(row, distance, tag) for rows begin .. end of the chunk, in order; begin and end are the same for all threads of
-// the block. tag_of(row) is asked for once a block.
+// visit(row, distances, tags) for rows begin .. end of the chunk, in order, of which it takes as many from `row` on as
+// the arrays have elements: a batch, or one. begin and end are the same for all threads of the block. tag_of(row) is
+// asked for once a block.
 template <class Width, class TagOf, class Visit>
 __device__ __forceinline__ void for_each_staged(const Query<Width>& query, const Codes& database,
                                                 const StagedShare& share, int64_t begin, int64_t end, TagOf&& tag_of,
@@ -148,10 +149,13 @@ __device__ __forceinline__ void for_each_staged(const Query<Width>& query, const
       int distances[kBatch];
 #pragma unroll
       for (int b = 0; b < kBatch; ++b) distances[b] = query.distance_to(codes.values + b * kWords);
-#pragma unroll
-      for (int b = 0; b < kBatch; ++b) visit(first_row + i + b, distances[b], tags.values[b]);
+      visit(first_row + i, distances, tags.values);
     }
-    for (; i < rows; ++i) visit(first_row + i, query.distance_to(own_words + i * kWords), own_tags[i]);
+    for (; i < rows; ++i) {
+      const int distance[1] = {query.distance_to(own_words + i * kWords)};
+      const Tag tag[1] = {own_tags[i]};
+      visit(first_row + i, distance, tag);
+    }
   }
 }
 

@@ -95,9 +95,9 @@ hashkernels_mutant(distance_with_one_tile_for_all distance EmulatedDistance*
 hashkernels_mutant(distance_with_a_longer_tail distance EmulatedDistance*
                    "first + 32 * c < database.num_codes" "first + 32 * c <= database.num_codes")
 hashkernels_mutant(distance_with_a_vector_too_many distance EmulatedDistance*
-                   "if (first < database.num_codes)" "if (first <= database.num_codes)")
+                   "inside && first < database.num_codes" "inside && first <= database.num_codes")
 hashkernels_mutant(distance_with_a_query_too_many distance EmulatedDistance*
-                   "batch + q >= rows" "batch + q > rows")
+                   "batch + q < rows" "batch + q <= rows")
 hashkernels_mutant(distance_with_unaligned_vectors distance EmulatedDistance*
                    "database.num_codes % kCodes == 0 &&" "")
 hashkernels_mutant(counting_without_barrier counting EmulatedCounting*
