@@ -51,6 +51,17 @@ __device__ __forceinline__ float float16_to_float(uint16_t bits) {
 #endif
 }
 
+// 1 / value, for a start: within 2^-18 of its size.
+__device__ __forceinline__ double approximate_reciprocal(double value) {
+#ifdef __CUDACC__
+  double result;
+  asm("rcp.approx.ftz.f64 %0, %1;" : "=d"(result) : "d"(value));
+  return result;
+#else
+  return emulator::approximate_reciprocal(value);
+#endif
+}
+
 // Four matrices of 8 x 8 values of 16 bits from shared memory. Lane l names, at an address aligned to 16 bytes, row
 // l % 8 of matrix l / 8; it receives, of each matrix, the two values from column 2 * (l % 4) on of row l / 4.
 __device__ __forceinline__ void load_matrices(uint32_t (&out)[4], const uint16_t* row) {

@@ -5,6 +5,8 @@
 // each of them. Of codes too wide even for that, the counters lie in global memory.
 #include <cuda_runtime.h>
 
+#include <type_traits>
+
 #include "arch.cuh"
 #include "chunks.cuh"
 #include "hashkernels/cuda.h"
@@ -27,7 +29,7 @@ __global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
   const Query<Width> query(queries, share.query);
   const Relevance is_relevant(query_labels, share.query, database_labels);
   const FirstLabel first_label(database_labels);
-  const StagedCounters column(arch::dynamic_shared<uint32_t>(), share.slot, plan.queries);
+  const StagedColumn<uint32_t> column(arch::dynamic_shared<uint32_t>(), share.slot, plan.queries);
   total += share.query * bins;
   relevant += share.query * bins;
 
@@ -35,10 +37,16 @@ __global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
   const int64_t piece = Tuning::kMaxPackedRows >> share.chunks_log2;
   for (int bin = share.place; bin < bins; bin += chunks) column[bin] = 0;
   for (int64_t begin = 0; begin < share.block_rows; begin += piece) {
-    for_each_staged(query, database, share, begin, begin + piece, first_label,
-                    [&](int64_t row, int distance, uint64_t label) {
-                      atomicAdd(&column[distance], is_relevant(row, label) ? 0x10001u : 1u);
-                    });
+    for_each_staged(
+        query, database, share, begin, begin + piece, first_label,
+        [&](int64_t row, const auto& distances, const auto& labels) {
+          constexpr int kCount = std::extent_v<std::remove_reference_t<decltype(distances)>>;
+          uint32_t additions[kCount];
+          is_relevant.add_up(row, labels, additions);
+#pragma unroll
+          for (int i = 0; i < kCount; ++i) atomicAdd(&column[distances[i]], additions[i]);
+        },
+        [] {});
     __syncthreads();  // the counters of all chunks are there
     for (int bin = share.place; bin < bins; bin += chunks) {
       const uint32_t count = column[bin];
@@ -66,13 +74,6 @@ __global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
   });
 }
 
-// Columns of counters that a block has, a power of two.
-int shared_columns(int bins) {
-  int columns = Tuning::kMaxThreads;
-  while (columns * bins * 4 > Tuning::kSharedBytes) columns /= 2;
-  return columns;
-}
-
 }  // namespace
 
 Status retrieval_counts(const Codes& queries, const Codes& database, Labels query_labels, Labels database_labels,
@@ -98,8 +99,8 @@ Status retrieval_counts(const Codes& queries, const Codes& database, Labels quer
       return launch_with(wide_retrieval_counts_kernel, grid_for(queries.num_codes * chunks.count, Tuning::kMaxThreads),
                          Tuning::kMaxThreads, 0, chunks);
     } else {
-      const StagedPlan plan =
-          plan_staged(queries.num_codes, database.num_codes, Tuning::kMaxThreads, shared_columns(bins));
+      const StagedPlan plan = plan_staged(queries.num_codes, database.num_codes, Tuning::kMaxThreads,
+                                          shared_columns(4 * bins, Tuning::kSharedBytes));
       return launch_with(retrieval_counts_kernel<Words>, plan.grid(), plan.threads,
                          sizeof(uint32_t) * plan.queries * bins, plan);
     }

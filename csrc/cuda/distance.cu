@@ -7,7 +7,6 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
-#include <type_traits>
 
 #include "arch.cuh"
 #include "hashkernels/cuda.h"
@@ -51,9 +50,23 @@ __device__ __forceinline__ void load_slice(const Codes& codes, int64_t index, in
 }
 
 template <class T>
-struct alignas(kCodes * sizeof(T)) Vector {
-  T values[kCodes];
-};
+constexpr size_t kVectorBytes = kCodes * sizeof(T);
+
+template <class T>
+__device__ __forceinline__ void store_vector(T* out, const int (&values)[kCodes]) {
+  uint32_t words[kVectorBytes<T> / 4] = {};
+#pragma unroll
+  for (int c = 0; c < kCodes; ++c) {
+    words[c * sizeof(T) / 4] |= static_cast<uint32_t>(values[c]) << (8 * (c * sizeof(T) % 4));
+  }
+  if constexpr (sizeof(T) == 1) {
+    *reinterpret_cast<uint32_t*>(out) = words[0];
+  } else if constexpr (sizeof(T) == 2) {
+    *reinterpret_cast<uint2*>(out) = {words[0], words[1]};
+  } else {
+    *reinterpret_cast<uint4*>(out) = {words[0], words[1], words[2], words[3]};
+  }
+}
 
 template <class Width, class T>
 __global__ void __launch_bounds__(Tuning::kThreads)
@@ -105,16 +118,13 @@ __global__ void __launch_bounds__(Tuning::kThreads)
       T* row = out + (tile + batch) * database.num_codes + first;
 #pragma unroll
       for (int q = 0; q < Tuning::kBatch; ++q, row += database.num_codes) {
-        if (batch + q >= rows) break;
+        const bool inside = batch + q < rows;
         if (vectors) {
-          Vector<T> vector;
-#pragma unroll
-          for (int c = 0; c < kCodes; ++c) vector.values[c] = static_cast<T>(distances[q][c]);
-          if (first < database.num_codes) *reinterpret_cast<Vector<T>*>(row) = vector;
+          if (inside && first < database.num_codes) store_vector(row, distances[q]);
         } else {
 #pragma unroll
           for (int c = 0; c < kCodes; ++c) {
-            if (first + 32 * c < database.num_codes) row[32 * c] = static_cast<T>(distances[q][c]);
+            if (inside && first + 32 * c < database.num_codes) row[32 * c] = static_cast<T>(distances[q][c]);
           }
         }
       }
@@ -129,7 +139,7 @@ Status hamming_distance(const Codes& queries, const Codes& database, T* out, int
   if (queries.num_codes == 0 || database.num_codes == 0) return Status::kOk;
   const DeviceGuard guard(device);
   if (guard.error() != cudaSuccess) return report("hamming_distance", guard.error());
-  const bool vectors = database.num_codes % kCodes == 0 && reinterpret_cast<uintptr_t>(out) % alignof(Vector<T>) == 0;
+  const bool vectors = database.num_codes % kCodes == 0 && reinterpret_cast<uintptr_t>(out) % kVectorBytes<T> == 0;
   return report("hamming_distance", by_width(queries, database, [&](auto width) {
                   using Words = decltype(width);
                   const int64_t columns = divide_up(database.num_codes, Tuning::kThreads * kCodes);

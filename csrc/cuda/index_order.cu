@@ -7,6 +7,7 @@
 #include <cuda_runtime.h>
 
 #include <cmath>
+#include <type_traits>
 
 #include "arch.cuh"
 #include "chunks.cuh"
@@ -14,14 +15,16 @@
 #include "labels.cuh"
 #include "launch.cuh"
 #include "scan.cuh"
+#include "staged.cuh"
 
 namespace hashkernels::cuda {
 namespace {
 
-using Tuning = tuning::Chunks;
+using Tuning = tuning::Staged;
 using Sum = unsigned long long;
 
-constexpr int kMaxCutoffs = 32;  // in one pass
+constexpr int kMaxCutoffs = 6;  // in one pass
+constexpr int kQueue = 12;      // relevant codes that a thread keeps until its warp looks at them together
 
 struct Cutoffs {
   int64_t values[kMaxCutoffs];
@@ -36,116 +39,179 @@ struct Interval {
 struct Pairs {
   Codes queries, database;
   Labels query_labels, database_labels;
-  int64_t bins;
-  Chunks chunks;
+  int bins;
 };
 
-// Counters of one (query, chunk) in global memory: [bin * chunks.count].
-struct GlobalCounters {
-  int64_t* total;
-  int64_t* relevant;
-  int64_t step;
+// Codes in the low half, relevant ones in the high half: of a (query, distance, chunk), and what comes before it.
+using Ranks = uint64_t;
+constexpr Ranks kHit = Ranks{1} << 32;
 
-  __device__ GlobalCounters(const Pairs& pairs, const Share& share, int64_t* totals, int64_t* relevants)
-      : step(pairs.chunks.count) {
-    const int64_t first = share.query * pairs.bins * step + share.chunk;
-    total = totals + first;
-    relevant = relevants + first;
-  }
-};
+__device__ __forceinline__ Ranks ranks_of(uint32_t packed) { return (packed & 0xFFFF) | (packed >> 16) * kHit; }
+__device__ __forceinline__ uint32_t rank_of(Ranks ranks) { return static_cast<uint32_t>(ranks); }
+__device__ __forceinline__ uint32_t hits_of(Ranks ranks) { return static_cast<uint32_t>(ranks >> 32); }
 
-template <class Width, bool in_shared>
-__global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
-    count_kernel(const Pairs pairs, int64_t* __restrict__ totals, int64_t* __restrict__ relevants) {
-  const Share share(pairs.queries.num_codes, pairs.chunks, pairs.database.num_codes);
-  if (!share.exists(pairs.chunks)) return;
-  const Query<Width> query(pairs.queries, share.query);
-  const Relevance is_relevant(pairs.query_labels, share.query, pairs.database_labels);
-  const GlobalCounters counters(pairs, share, totals, relevants);
-  if constexpr (in_shared) {
-    SharedColumn column(arch::dynamic_shared<uint32_t>(), pairs.bins);
-    for_each_distance(query, pairs.database, share.first, share.last,
-                      [&](int64_t row, int distance) { column[distance] += is_relevant(row) ? 0x10001u : 1u; });
-    for (int64_t bin = 0; bin < pairs.bins; ++bin) {
-      const uint32_t count = column[bin];
-      counters.total[bin * counters.step] = count & 0xFFFF;
-      counters.relevant[bin * counters.step] = count >> 16;
-    }
-  } else {
-    for (int64_t bin = 0; bin < pairs.bins; ++bin) {
-      counters.total[bin * counters.step] = 0;
-      counters.relevant[bin * counters.step] = 0;
-    }
-    for_each_distance(query, pairs.database, share.first, share.last, [&](int64_t row, int distance) {
-      ++counters.total[distance * counters.step];
-      if (is_relevant(row)) ++counters.relevant[distance * counters.step];
-    });
-  }
+// Those of one (query, chunk) in global memory, chunks.count apart.
+template <class T>
+__device__ __forceinline__ T* ranks_at(T* ranks, int64_t query, int64_t chunk, const Chunks& chunks, int bins) {
+  return ranks + query * bins * chunks.count + chunk;
 }
 
-// The interval that this thread is adding to, and what it has added since it came to it.
-class IntervalSum {
- public:
-  __device__ IntervalSum(const Cutoffs& cutoffs, Interval* intervals) : cutoffs_(cutoffs), intervals_(intervals) {}
+template <class Width>
+__global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
+    count_kernel(const Pairs pairs, const StagedPlan plan, Ranks* __restrict__ ranks) {
+  const StagedShare share(plan, pairs.queries.num_codes, pairs.database.num_codes);
+  const Query<Width> query(pairs.queries, share.query);
+  const Relevance is_relevant(pairs.query_labels, share.query, pairs.database_labels);
+  const StagedColumn<uint32_t> column(arch::dynamic_shared<uint32_t>(), threadIdx.x, plan.threads);
+  for (int bin = 0; bin < pairs.bins; ++bin) column[bin] = 0;
+  for_each_staged(
+      query, pairs.database, share, 0, share.block_rows, FirstLabel(pairs.database_labels),
+      [&](int64_t row, const auto& distances, const auto& labels) {
+        constexpr int kCount = std::extent_v<std::remove_reference_t<decltype(distances)>>;
+        uint32_t additions[kCount];
+        is_relevant.add_up(row, labels, additions);
+#pragma unroll
+        for (int i = 0; i < kCount; ++i) atomicAdd(&column[distances[i]], additions[i]);
+      },
+      [] {});
+  if (!share.query_exists || !share.chunk_exists) return;
+  ranks = ranks_at(ranks, share.query, share.chunk, plan.chunks, pairs.bins);
+  for (int bin = 0; bin < pairs.bins; ++bin) ranks[bin * plan.chunks.count] = ranks_of(column[bin]);
+}
 
-  __device__ void add(int64_t hits, int64_t rank) {
-    int cut = 0;
-    while (cut < cutoffs_.count && rank > cutoffs_.values[cut]) ++cut;
-    if (cut == cutoffs_.count) return;
-    if (cut != cut_) {
-      flush();
-      cut_ = cut;
-    }
-    const double precision = static_cast<double>(hits) / static_cast<double>(rank);
-    sum_ += static_cast<Sum>(llrint(precision * 0x1p40));  // a chunk has too few codes for an overflow
-    ++hits_;
+__global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
+    wide_count_kernel(const Pairs pairs, const Chunks chunks, Ranks* __restrict__ ranks) {
+  const Share share(pairs.queries.num_codes, chunks, pairs.database.num_codes);
+  if (!share.exists(chunks)) return;
+  const Query<Width<0, false>> query(pairs.queries, share.query);
+  const Relevance is_relevant(pairs.query_labels, share.query, pairs.database_labels);
+  ranks = ranks_at(ranks, share.query, share.chunk, chunks, pairs.bins);
+  for (int bin = 0; bin < pairs.bins; ++bin) ranks[bin * chunks.count] = 0;
+  for_each_distance(query, pairs.database, share.first, share.last, [&](int64_t row, int distance) {
+    ranks[distance * chunks.count] += is_relevant(row) ? kHit + 1 : 1;
+  });
+}
+
+__device__ __forceinline__ double to_double(uint32_t value) { return __hiloint2double(0x43300000, value) - 0x1p52; }
+
+// hits / rank, correctly rounded. The inverse is within 2^-51 of its size, so the remainder of the guess is exact, and
+// the sum before its rounding within 2^-102 of the quotient. That lies at least 2^-86 of its size away from everything
+// halfway between two doubles: the difference is a multiple of 2^-54 / rank that is not zero, for a number halfway has
+// more bits than hits.
+__device__ __forceinline__ double quotient(uint32_t hits, uint32_t rank) {
+  const double a = to_double(hits);
+  const double b = to_double(rank);
+  const double seed = arch::approximate_reciprocal(b);
+  const double error = __fma_rn(-b, seed, 1.0);
+  const double inverse = __fma_rn(seed, __fma_rn(error, error, error), seed);
+  const double guess = a * inverse;
+  return __fma_rn(__fma_rn(-b, guess, a), inverse, guess);
+}
+
+// Added to a precision, it leaves the multiple of 2^-40 that is nearest, half to even, in the low bits.
+constexpr double kRounder = 0x1.8p12;
+
+// What a thread adds up for every interval, in its columns of the shared memory of the block.
+class IntervalSums {
+ public:
+  static constexpr int kBytes = sizeof(Sum) + sizeof(uint32_t);  // a cutoff and thread
+
+  __device__ IntervalSums(const Cutoffs& cutoffs, Sum* shared)
+      : cutoffs_(cutoffs),
+        sums_(shared, threadIdx.x, blockDim.x),
+        hits_(reinterpret_cast<uint32_t*>(shared + cutoffs.count * blockDim.x), threadIdx.x, blockDim.x) {
+    for (int cut = 0; cut < cutoffs.count; ++cut) sums_[cut] = hits_[cut] = 0;
   }
 
-  __device__ void flush() {
-    if (hits_ == 0) return;
-    atomicAdd(&intervals_[cut_].hits, hits_);
-    atomicAdd(&intervals_[cut_].low, sum_ & 0xFFFFFFFF);
-    atomicAdd(&intervals_[cut_].high, sum_ >> 32);
-    hits_ = sum_ = 0;
+  __device__ void add(Ranks ranks) const {
+    int cut = 0;
+    while (rank_of(ranks) > cutoffs_.values[cut]) {
+      if (++cut == cutoffs_.count) return;
+    }
+    sums_[cut] += static_cast<Sum>(__double_as_longlong(quotient(hits_of(ranks), rank_of(ranks)) + kRounder));
+    ++hits_[cut];
+  }
+
+  __device__ void add_to(Interval* intervals) const {
+    for (int cut = 0; cut < cutoffs_.count; ++cut) {
+      const uint32_t hits = hits_[cut];
+      if (hits == 0) continue;
+      // A chunk has too few codes for an overflow.
+      const Sum sum = sums_[cut] - hits * static_cast<Sum>(__double_as_longlong(kRounder));
+      atomicAdd(&intervals[cut].hits, static_cast<Sum>(hits));
+      atomicAdd(&intervals[cut].low, sum & 0xFFFFFFFF);
+      atomicAdd(&intervals[cut].high, sum >> 32);
+    }
   }
 
  private:
   const Cutoffs& cutoffs_;
-  Interval* intervals_;
-  int cut_ = 0;
-  Sum hits_ = 0, sum_ = 0;
+  StagedColumn<Sum> sums_;
+  StagedColumn<uint32_t> hits_;
 };
 
-// totals and relevants, scanned. intervals[query * cutoffs.count + cut] start from zero.
-template <class Width, bool in_shared>
-__global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
-    replay_kernel(const Pairs pairs, int64_t* __restrict__ totals, int64_t* __restrict__ relevants,
-                  const Cutoffs cutoffs, Interval* __restrict__ intervals) {
-  const Share share(pairs.queries.num_codes, pairs.chunks, pairs.database.num_codes);
-  if (!share.exists(pairs.chunks)) return;
+// `ranks`, scanned. intervals[query * cutoffs.count + cut] start from zero. A quotient costs as much as several pairs,
+// and where one lane of a warp has a relevant code the others mostly have none: a lane puts its own in a queue, and all
+// work theirs off when one of them may have no place left.
+template <class Width>
+__global__ void __launch_bounds__(Tuning::kMaxReplayThreads, 8)
+    replay_kernel(const Pairs pairs, const StagedPlan plan, const Ranks* __restrict__ ranks,
+                  const __grid_constant__ Cutoffs cutoffs, Interval* __restrict__ intervals) {
+  const StagedShare share(plan, pairs.queries.num_codes, pairs.database.num_codes);
   const Query<Width> query(pairs.queries, share.query);
   const Relevance is_relevant(pairs.query_labels, share.query, pairs.database_labels);
-  const GlobalCounters counters(pairs, share, totals, relevants);
-  IntervalSum sum(cutoffs, intervals + share.query * cutoffs.count);
-  if constexpr (in_shared) {
-    SharedColumn column(arch::dynamic_shared<uint32_t>(), pairs.bins);
-    for_each_distance(query, pairs.database, share.first, share.last, [&](int64_t row, int distance) {
-      const bool relevant = is_relevant(row);
-      const uint32_t count = column[distance] + (relevant ? 0x10001u : 1u);
-      column[distance] = count;
-      if (relevant) {
-        const int64_t at = distance * counters.step;
-        sum.add(counters.relevant[at] + (count >> 16), counters.total[at] + (count & 0xFFFF));
-      }
-    });
-  } else {
-    for_each_distance(query, pairs.database, share.first, share.last, [&](int64_t row, int distance) {
-      const int64_t at = distance * counters.step;
-      const int64_t rank = ++counters.total[at];
-      if (is_relevant(row)) sum.add(++counters.relevant[at], rank);
-    });
+  Ranks* const shared = arch::dynamic_shared<Ranks>();
+  const StagedColumn<Ranks> column(shared, threadIdx.x, plan.threads);
+  const StagedColumn<Ranks> queue(shared + pairs.bins * plan.threads, threadIdx.x, plan.threads);
+  const IntervalSums sums(cutoffs, reinterpret_cast<Sum*>(shared + (pairs.bins + kQueue) * plan.threads));
+  for (int bin = 0; bin < pairs.bins; ++bin) {
+    column[bin] = share.chunk_exists
+                      ? ranks_at(ranks, share.query, share.chunk, plan.chunks, pairs.bins)[bin * plan.chunks.count]
+                      : 0;
   }
-  sum.flush();
+  const auto greatest_rank = static_cast<uint32_t>(min(cutoffs.values[cutoffs.count - 1], pairs.database.num_codes));
+  const uint32_t warp = plan.threads < 32 ? (1u << plan.threads) - 1 : 0xFFFFFFFF;
+  int queued = 0;
+  const auto work_off = [&] {
+    for (int i = 0; i < queued; ++i) sums.add(queue[i]);
+    queued = 0;
+  };
+  for_each_staged(
+      query, pairs.database, share, 0, share.block_rows, FirstLabel(pairs.database_labels),
+      [&](int64_t row, const auto& distances, const auto& labels) {
+        constexpr int kCount = std::extent_v<std::remove_reference_t<decltype(distances)>>;
+        uint32_t additions[kCount];
+        is_relevant.add_up(row, labels, additions);
+#pragma unroll
+        for (int i = 0; i < kCount; ++i) {
+          const Ranks now = column[distances[i]] + ranks_of(additions[i]);
+          column[distances[i]] = now;
+          if (additions[i] != 1 && rank_of(now) <= greatest_rank) queue[queued++] = now;
+        }
+      },
+      [&] {
+        if (__any_sync(warp, queued > kQueue - Tuning::kMaxBatch)) work_off();
+      });
+  work_off();
+  if (share.query_exists) sums.add_to(intervals + share.query * cutoffs.count);
+}
+
+__global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
+    wide_replay_kernel(const Pairs pairs, const Chunks chunks, Ranks* __restrict__ ranks,
+                       const __grid_constant__ Cutoffs cutoffs, Interval* __restrict__ intervals) {
+  const Share share(pairs.queries.num_codes, chunks, pairs.database.num_codes);
+  if (!share.exists(chunks)) return;
+  const Query<Width<0, false>> query(pairs.queries, share.query);
+  const Relevance is_relevant(pairs.query_labels, share.query, pairs.database_labels);
+  const IntervalSums sums(cutoffs, arch::dynamic_shared<Sum>());
+  ranks = ranks_at(ranks, share.query, share.chunk, chunks, pairs.bins);
+  for_each_distance(query, pairs.database, share.first, share.last, [&](int64_t row, int distance) {
+    const bool relevant = is_relevant(row);
+    const Ranks now = ranks[distance * chunks.count] + (relevant ? kHit + 1 : 1);
+    ranks[distance * chunks.count] = now;
+    if (relevant) sums.add(now);
+  });
+  sums.add_to(intervals + share.query * cutoffs.count);
 }
 
 // high * 2^64 + low, correctly rounded.
@@ -158,7 +224,7 @@ __device__ double to_double(uint64_t high, uint64_t low) {
 }
 
 // Running sums over the intervals of each query, at columns first_cutoff .. of results with num_cutoffs columns.
-__global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
+__global__ void __launch_bounds__(Tuning::kMaxThreads)
     finish_kernel(int64_t num_queries, int count, const Interval* __restrict__ intervals, int64_t num_cutoffs,
                   int64_t first_cutoff, int64_t* __restrict__ hits, double* __restrict__ precision_sum) {
   const int64_t query = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
@@ -177,17 +243,39 @@ __global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
   }
 }
 
-Chunks plan(int64_t num_queries, int64_t num_database, int64_t bins) {
-  return plan_chunks(num_queries, num_database, 2 * bins, Tuning::kMaxPackedRows);
+bool is_wide(int num_bytes) { return num_bytes > kMaxWholeBytes; }
+
+int replay_bytes(int bins) { return sizeof(Ranks) * (bins + kQueue) + IntervalSums::kBytes * kMaxCutoffs; }
+
+// Chunks that a counter of 16 bits holds.
+StagedPlan plan_passes(int64_t num_queries, int64_t num_database, int bins) {
+  const int threads =
+      std::min(shared_columns(replay_bytes(bins), Tuning::kReplaySharedBytes), Tuning::kMaxReplayThreads);
+  return plan_staged(num_queries, num_database, threads, threads, Tuning::kMaxCounters / bins, Tuning::kMaxPackedRows);
 }
+
+Chunks plan_wide(int64_t num_queries, int64_t num_database, int bins) {
+  return plan_chunks(num_queries, num_database, bins, Tuning::kMaxPackedRows);
+}
+
+struct Workspace {
+  Workspace(int64_t num_queries, int64_t num_database, int num_bytes) {
+    const int bins = 8 * num_bytes + 1;
+    const Chunks chunks = is_wide(num_bytes) ? plan_wide(num_queries, num_database, bins)
+                                             : plan_passes(num_queries, num_database, bins).chunks;
+    row_length = bins * chunks.count;
+    ranks = num_queries * row_length;
+    scan = scan_workspace(num_queries, row_length);
+    intervals = num_queries * kMaxCutoffs * static_cast<int64_t>(sizeof(Interval) / sizeof(int64_t));
+  }
+  int64_t row_length, ranks, scan, intervals;  // values
+};
 
 }  // namespace
 
 int64_t index_order_workspace(int64_t num_queries, int64_t num_database, int num_bytes) noexcept {
-  const int64_t bins = 8 * int64_t{num_bytes} + 1;
-  const int64_t row_length = bins * plan(num_queries, num_database, bins).count;
-  return 2 * num_queries * row_length + scan_workspace(2 * num_queries, row_length) +
-         num_queries * kMaxCutoffs * static_cast<int64_t>(sizeof(Interval) / sizeof(int64_t));
+  const Workspace workspace(num_queries, num_database, num_bytes);
+  return workspace.ranks + workspace.scan + workspace.intervals;
 }
 
 Status index_order_precision(const Codes& queries, const Codes& database, Labels query_labels, Labels database_labels,
@@ -195,23 +283,44 @@ Status index_order_precision(const Codes& queries, const Codes& database, Labels
                              int64_t* workspace, int device, void* stream) noexcept {
   constexpr const char* kName = "index_order_precision";
   if (queries.num_codes == 0 || num_cutoffs == 0) return Status::kOk;
+  if (database.num_codes > INT32_MAX) return Status::kUnsupported;
   const DeviceGuard guard(device);
   if (guard.error() != cudaSuccess) return report(kName, guard.error());
-  const int64_t bins = 8 * int64_t{queries.num_bytes} + 1;
-  const Pairs pairs{queries,         database, query_labels,
-                    database_labels, bins,     plan(queries.num_codes, database.num_codes, bins)};
-  const int64_t row_length = bins * pairs.chunks.count;
-  int64_t* const relevants = workspace + queries.num_codes * row_length;  // right behind the totals: one scan for both
-  int64_t* const scan_space = relevants + queries.num_codes * row_length;
-  Interval* const intervals =
-      reinterpret_cast<Interval*>(scan_space + scan_workspace(2 * queries.num_codes, row_length));
+  const int64_t num_queries = queries.num_codes, num_database = database.num_codes;
+  const Pairs pairs{queries, database, query_labels, database_labels, 8 * queries.num_bytes + 1};
+  const Workspace sizes(num_queries, num_database, queries.num_bytes);
+  Ranks* const ranks = reinterpret_cast<Ranks*>(workspace);
+  int64_t* const scan_space = workspace + sizes.ranks;
+  Interval* const intervals = reinterpret_cast<Interval*>(scan_space + sizes.scan);
 
-  const int threads = counting_threads(bins);
-  const int block = threads == 0 ? Tuning::kMaxThreads : threads;
-  const dim3 grid = grid_for(queries.num_codes * pairs.chunks.count, block);
-  const size_t shared_bytes = threads * bins * sizeof(uint32_t);
-  const auto launch_pass = [&](auto kernel, auto... arguments) {
-    return launch(kernel, grid, block, shared_bytes, stream, pairs, workspace, relevants, arguments...);
+  // Both passes, the first one unless `ranks` still is what it left.
+  const auto pass = [&](const Cutoffs& group, bool counted) {
+    return by_width(queries, database, [&](auto width) {
+      using Words = decltype(width);
+      const auto scanned = [&](cudaError_t error) {
+        if (error != cudaSuccess) return error;
+        return exclusive_scan(workspace, num_queries, sizes.row_length, nullptr, scan_space, stream);
+      };
+      cudaError_t error = cudaSuccess;
+      if constexpr (Words::words == 0) {
+        const Chunks chunks = plan_wide(num_queries, num_database, pairs.bins);
+        const dim3 grid = grid_for(num_queries * chunks.count, Tuning::kMaxThreads);
+        error = scanned(launch(wide_count_kernel, grid, Tuning::kMaxThreads, 0, stream, pairs, chunks, ranks));
+        if (error != cudaSuccess) return error;
+        return launch(wide_replay_kernel, grid, Tuning::kMaxThreads,
+                      IntervalSums::kBytes * group.count * Tuning::kMaxThreads, stream, pairs, chunks, ranks, group,
+                      intervals);
+      } else {
+        const StagedPlan plan = plan_passes(num_queries, num_database, pairs.bins);
+        if (!counted) {
+          error = scanned(launch(count_kernel<Words>, plan.grid(), plan.threads,
+                                 sizeof(uint32_t) * pairs.bins * plan.threads, stream, pairs, plan, ranks));
+        }
+        if (error != cudaSuccess) return error;
+        return launch(replay_kernel<Words>, plan.grid(), plan.threads, replay_bytes(pairs.bins) * plan.threads, stream,
+                      pairs, plan, ranks, group, intervals);
+      }
+    });
   };
   cudaError_t error = cudaSuccess;
   for (int first = 0; first < num_cutoffs && error == cudaSuccess; first += kMaxCutoffs) {
@@ -219,22 +328,12 @@ Status index_order_precision(const Codes& queries, const Codes& database, Labels
     for (; group.count < kMaxCutoffs && first + group.count < num_cutoffs; ++group.count) {
       group.values[group.count] = cutoffs[first + group.count];
     }
-    error = cudaMemsetAsync(intervals, 0, sizeof(Interval) * queries.num_codes * group.count,
-                            static_cast<cudaStream_t>(stream));
+    error =
+        cudaMemsetAsync(intervals, 0, sizeof(Interval) * num_queries * group.count, static_cast<cudaStream_t>(stream));
+    if (error == cudaSuccess) error = pass(group, first > 0);
     if (error != cudaSuccess) break;
-    error = threads == 0 ? launch_pass(count_kernel<Width<0, false>, false>)
-                         : by_width(queries, database,
-                                    [&](auto width) { return launch_pass(count_kernel<decltype(width), true>); });
-    if (error != cudaSuccess) break;
-    error = exclusive_scan(workspace, 2 * queries.num_codes, row_length, nullptr, scan_space, stream);
-    if (error != cudaSuccess) break;
-    error = threads == 0 ? launch_pass(replay_kernel<Width<0, false>, false>, group, intervals)
-                         : by_width(queries, database, [&](auto width) {
-                             return launch_pass(replay_kernel<decltype(width), true>, group, intervals);
-                           });
-    if (error != cudaSuccess) break;
-    error = launch(finish_kernel, grid_for(queries.num_codes, Tuning::kMaxThreads), Tuning::kMaxThreads, 0, stream,
-                   queries.num_codes, group.count, intervals, num_cutoffs, first, hits, precision_sum);
+    error = launch(finish_kernel, grid_for(num_queries, Tuning::kMaxThreads), Tuning::kMaxThreads, 0, stream,
+                   num_queries, group.count, intervals, num_cutoffs, first, hits, precision_sum);
   }
   return report(kName, error);
 }

@@ -28,16 +28,29 @@ class Relevance {
         own_(static_cast<const uint64_t*>(labels.data) + item * max(labels.words, 1)),
         others_(static_cast<const uint64_t*>(others.data)),
         first_(__ldg(own_)),
-        ids_(labels.words == 0 ? ~uint64_t{0} : 0) {}
+        ids_(labels.words == 0 ? ~uint64_t{0} : 0),
+        some_(labels.words == 0 ? kOne : kRelevant),
+        none_(labels.words == 0 ? kRelevant : kOne) {}
 
-  // `first`: the FirstLabel of `other`. One expression for both kinds of labels, which is one instruction for 32 bits:
-  // ids are relevant where no bit differs, words where one is in both.
-  __device__ __forceinline__ bool operator()(int64_t other, uint64_t first) const {
-    uint64_t bits = (first & first_) ^ ((first | first_) & ids_);
-    if (words_ > 1) {
-      for (int w = 1; w < words_; ++w) bits |= __ldg(own_ + w) & __ldg(others_ + other * words_ + w);
+  // What items other, other + 1 ... add to a counter whose low half counts items, and whose high half relevant ones.
+  static constexpr uint32_t kOne = 1, kRelevant = 0x10001;
+
+  // `firsts`: the FirstLabel of each. One expression for both kinds of labels, which is one instruction for 32 bits:
+  // ids are relevant where no bit is left, words where one is.
+  template <int count>
+  __device__ __forceinline__ void add_up(int64_t other, const uint64_t (&firsts)[count],
+                                         uint32_t (&additions)[count]) const {
+    uint32_t bits[count];
+#pragma unroll
+    for (int i = 0; i < count; ++i) bits[i] = either_half((firsts[i] & first_) ^ ((firsts[i] | first_) & ids_));
+#pragma unroll 1
+    for (int w = 1; w < words_; ++w) {
+      const uint64_t own = __ldg(own_ + w);
+#pragma unroll
+      for (int i = 0; i < count; ++i) bits[i] |= either_half(own & __ldg(others_ + (other + i) * words_ + w));
     }
-    return (bits != 0) != (ids_ != 0);
+#pragma unroll
+    for (int i = 0; i < count; ++i) additions[i] = bits[i] != 0 ? some_ : none_;
   }
 
   __device__ __forceinline__ bool operator()(int64_t other) const {
@@ -48,10 +61,15 @@ class Relevance {
   }
 
  private:
+  __device__ static uint32_t either_half(uint64_t bits) {
+    return static_cast<uint32_t>(bits) | static_cast<uint32_t>(bits >> 32);
+  }
+
   int words_;
   const uint64_t* own_;
   const uint64_t* others_;
   uint64_t first_, ids_;
+  uint32_t some_, none_;
 };
 
 }  // namespace hashkernels::cuda

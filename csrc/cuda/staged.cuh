@@ -96,7 +96,7 @@ struct StagedTile {
   using Tuning = tuning::Staged;
   static constexpr int kRows = std::min(Tuning::kMaxTileRows, Tuning::kTileWords / Width::words);
   static constexpr int kRowsLog2 = log2_of(kRows);
-  static constexpr int kBatch = std::min(8, Tuning::kBatchWords / Width::words);
+  static constexpr int kBatch = std::min(Tuning::kMaxBatch, Tuning::kBatchWords / Width::words);
   static constexpr int kCodePadding = std::max(4 / Width::words, 1);
   static constexpr int kTagPadding = std::max(16 / static_cast<int>(sizeof(Tag)), 1);
   static constexpr int kMaxChunks = Tuning::kMaxThreads / Tuning::kMinQueries;
@@ -106,12 +106,13 @@ struct StagedTile {
   alignas(16) Tag tags[kRows + kMaxChunks * kTagPadding];
 };
 
-// visit(row, distance, tag) for rows begin .. end of the chunk, in order; begin and end are the same for all threads of
-// the block. tag_of(row) is asked for once a block.
-template <class Width, class TagOf, class Visit>
+// visit(row, distances, tags) for rows begin .. end of the chunk, in order, of which it takes as many from `row` on as
+// the arrays have elements: a batch, or one. begin and end are the same for all threads of the block, which all call
+// after_batch() after at most kMaxBatch rows. tag_of(row) is asked for once a block.
+template <class Width, class TagOf, class Visit, class AfterBatch>
 __device__ __forceinline__ void for_each_staged(const Query<Width>& query, const Codes& database,
                                                 const StagedShare& share, int64_t begin, int64_t end, TagOf&& tag_of,
-                                                Visit&& visit) {
+                                                Visit&& visit, AfterBatch&& after_batch) {
   using Tag = decltype(tag_of(int64_t{0}));
   using Tile = StagedTile<Width, Tag>;
   constexpr int kBatch = Tile::kBatch;
@@ -139,35 +140,49 @@ __device__ __forceinline__ void for_each_staged(const Query<Width>& query, const
       tile.tags[place * (step + Tile::kTagPadding) + in_step] = tag_of(row);
     }
     __syncthreads();  // the tile is there
-    const int rows = static_cast<int>(max(min(min(end, share.rows) - at, static_cast<int64_t>(step)), int64_t{0}));
+    const int tile_rows = static_cast<int>(min(end - at, static_cast<int64_t>(step)));
+    const int rows = static_cast<int>(max(min(share.rows - at, static_cast<int64_t>(tile_rows)), int64_t{0}));
     const int64_t first_row = share.first + at;
-    int i = 0;
-    for (; i + kBatch <= rows; i += kBatch) {
-      const auto codes = *reinterpret_cast<const Batch<uint32_t, kBatch * kWords>*>(own_words + i * kWords);
-      const auto tags = *reinterpret_cast<const Batch<Tag, kBatch>*>(own_tags + i);
-      int distances[kBatch];
+    for (int i = 0; i < tile_rows; i += kBatch) {
+      if (i + kBatch <= rows) {
+        const auto codes = *reinterpret_cast<const Batch<uint32_t, kBatch * kWords>*>(own_words + i * kWords);
+        const auto tags = *reinterpret_cast<const Batch<Tag, kBatch>*>(own_tags + i);
+        int distances[kBatch];
 #pragma unroll
-      for (int b = 0; b < kBatch; ++b) distances[b] = query.distance_to(codes.values + b * kWords);
-#pragma unroll
-      for (int b = 0; b < kBatch; ++b) visit(first_row + i + b, distances[b], tags.values[b]);
+        for (int b = 0; b < kBatch; ++b) distances[b] = query.distance_to(codes.values + b * kWords);
+        visit(first_row + i, distances, tags.values);
+      } else {
+#pragma unroll 1
+        for (int j = i; j < rows; ++j) {
+          const int distance[1] = {query.distance_to(own_words + j * kWords)};
+          const Tag tag[1] = {own_tags[j]};
+          visit(first_row + j, distance, tag);
+        }
+      }
+      after_batch();
     }
-    for (; i < rows; ++i) visit(first_row + i, query.distance_to(own_words + i * kWords), own_tags[i]);
   }
 }
 
-// A column of 32-bit counters in shared memory: neighbouring columns lie in neighbouring banks.
-class StagedCounters {
+// A column of a matrix in shared memory: neighbouring columns lie in neighbouring banks.
+template <class T>
+class StagedColumn {
  public:
-  __device__ StagedCounters(uint32_t* shared, int column, int num_columns)
-      : first_(reinterpret_cast<char*>(shared + column)), step_(4 * num_columns) {}
+  __device__ StagedColumn(T* matrix, int column, int num_columns)
+      : first_(reinterpret_cast<char*>(matrix + column)), step_(static_cast<int>(sizeof(T)) * num_columns) {}
 
-  __device__ __forceinline__ uint32_t& operator[](int bin) const {
-    return *reinterpret_cast<uint32_t*>(first_ + bin * step_);
-  }
+  __device__ __forceinline__ T& operator[](int row) const { return *reinterpret_cast<T*>(first_ + row * step_); }
 
  private:
   char* first_;
   int step_;  // bytes
 };
+
+// Columns of `bytes` each that fit in the shared memory of a block: a power of two.
+inline int shared_columns(int bytes, int shared_bytes) {
+  int columns = tuning::Staged::kMaxThreads;
+  while (columns * bytes > shared_bytes) columns /= 2;
+  return columns;
+}
 
 }  // namespace hashkernels::cuda

@@ -25,7 +25,6 @@ struct Packing {
 struct Chunks {
   static constexpr int64_t kTargetThreads = 1 << 17;  // 768 on each of 132 SMs, and some
   static constexpr int64_t kMinRows = 512;            // below that, writing the counters costs more than counting
-  static constexpr int64_t kMaxPackedRows = 16384;    // a counter of 16 bits holds 65535
   static constexpr int64_t kMaxCounters = int64_t{1} << 23;  // 64 MB of workspace, where one chunk a query fits into it
   static constexpr int kSharedBytes = 34 << 10;              // counters of a block; kBlocks share an SM
   static constexpr int kMaxThreads = 128;
@@ -94,12 +93,16 @@ struct Staged {
   static constexpr int kBlocks = 6;      // an SM: 80 registers a thread
   static constexpr int kMinQueries = 8;  // of a block
   static constexpr int kMaxTileRows = 256;
-  static constexpr int kTileWords = 512;             // 2 KB of codes
-  static constexpr int kBatchWords = 16;             // of codes in registers
-  static constexpr int kSharedBytes = 34 << 10;      // counters of a block; kBlocks share an SM
+  static constexpr int kTileWords = 512;  // 2 KB of codes
+  static constexpr int kMaxBatch = 8;
+  static constexpr int kBatchWords = 16;               // of codes in registers
+  static constexpr int kSharedBytes = 34 << 10;        // counters of a block; kBlocks share an SM
+  static constexpr int kReplaySharedBytes = 43 << 10;  // the same with running ranks, next to a tile
+  static constexpr int kMaxReplayThreads = 64;
   static constexpr int64_t kTargetBlocks = 1 << 12;  // five for each place on 132 SMs
   static constexpr int64_t kMinRows = 512;           // below that, writing the counters costs more than counting
-  static constexpr int64_t kMaxPackedRows = 16384;   // a counter of 16 bits holds 65535
+  static constexpr int64_t kMaxCounters = int64_t{1} << 23;  // 64 MB of workspace, where one chunk a query fits into it
+  static constexpr int64_t kMaxPackedRows = 32768;           // a counter of 16 bits holds 65535
 };
 
 // Exclusive prefix sums: a block scans segments of kSegment values, kThreads * kPerThread at a time.

@@ -120,13 +120,15 @@ cudaError_t by_alignment(const Codes& queries, const Codes& database, Launch&& l
   return launch(Width<words, false>{});
 }
 
+constexpr int kMaxWholeBytes = 32;  // wider codes do not go into registers
+
 // launch(Width) with the width that fits the codes.
 template <class Launch>
 cudaError_t by_width(const Codes& queries, const Codes& database, Launch&& launch) {
   if (queries.num_bytes <= 4) return by_alignment<1>(queries, database, launch);
   if (queries.num_bytes <= 8) return by_alignment<2>(queries, database, launch);
   if (queries.num_bytes <= 16) return by_alignment<4>(queries, database, launch);
-  if (queries.num_bytes <= 32) return by_alignment<8>(queries, database, launch);
+  if (queries.num_bytes <= kMaxWholeBytes) return by_alignment<8>(queries, database, launch);
   return launch(Width<0, false>{});
 }
 

@@ -62,7 +62,7 @@ set(small ${CMAKE_CURRENT_BINARY_DIR}/small_tuning)
 hashkernels_rewrite(${small} tuning.cuh
   "kTargetThreads = 1 << 17" "kTargetThreads = 1 << 9"
   "kMinRows = 512" "kMinRows = 64"
-  "kMaxPackedRows = 16384" "kMaxPackedRows = 512"
+  "kMaxPackedRows = 32768" "kMaxPackedRows = 512"
   "kTargetBlocks = 1 << 12" "kTargetBlocks = 1"
   "kTargetWarps = 1 << 12" "kTargetWarps = 24"
   "kMinWarpRows = 2048" "kMinWarpRows = 128"
@@ -106,9 +106,9 @@ hashkernels_mutant(distance_with_one_tile_for_all distance EmulatedDistance*
 hashkernels_mutant(distance_with_a_longer_tail distance EmulatedDistance*
                    "first + 32 * c < database.num_codes" "first + 32 * c <= database.num_codes")
 hashkernels_mutant(distance_with_a_vector_too_many distance EmulatedDistance*
-                   "if (first < database.num_codes)" "if (first <= database.num_codes)")
+                   "inside && first < database.num_codes" "inside && first <= database.num_codes")
 hashkernels_mutant(distance_with_a_query_too_many distance EmulatedDistance*
-                   "batch + q >= rows" "batch + q > rows")
+                   "batch + q < rows" "batch + q <= rows")
 hashkernels_mutant(distance_with_unaligned_vectors distance EmulatedDistance*
                    "database.num_codes % kCodes == 0 &&" "")
 hashkernels_mutant(counting_without_barrier counting EmulatedCounting*
@@ -118,9 +118,9 @@ hashkernels_mutant(counting_with_one_tile_for_all counting EmulatedCounting*
 hashkernels_mutant(counting_without_all_chunks counting EmulatedCounting*
                    "__syncthreads();  // the counters of all chunks are there" "")
 hashkernels_mutant(counting_with_a_longer_tail counting EmulatedCounting*
-                   "min(end, share.rows) - at" "min(end, share.rows + 1) - at" staged.cuh)
+                   "min(share.rows - at" "min(share.rows + 1 - at" staged.cuh)
 hashkernels_mutant(counting_with_a_batch_too_few counting EmulatedCounting*
-                   "i < rows; ++i" "i < rows - 1; ++i" staged.cuh)
+                   "j < rows; ++j" "j < rows - 1; ++j" staged.cuh)
 hashkernels_mutant(counting_with_queries_past_the_end counting EmulatedCounting*
                    "!share.query_exists" "!share.chunk_exists")
 hashkernels_mutant(pack_with_a_narrower_mask pack EmulatedPackCodes*
@@ -156,7 +156,7 @@ hashkernels_mutant(matrices_with_a_wrong_column filter_binary EmulatedTopKByLimi
 hashkernels_mutant(candidates_lost_unnoticed candidates EmulatedTopKByLimits.ManyEqualCodes
                    "count > candidates.capacity || size" "size")
 hashkernels_mutant(index_order_with_a_late_cutoff index_order EmulatedIndexOrder*
-                   "rank > cutoffs_.values[cut]" "rank > cutoffs_.values[cut] + 1")
+                   "rank_of(ranks) > cutoffs_.values[cut]" "rank_of(ranks) > cutoffs_.values[cut] + 1")
 hashkernels_mutant(pairwise_without_barrier pairwise_float32 EmulatedMarginLoss*
                    "__syncthreads();  // the step is there" "")
 hashkernels_mutant(pairs_counted_without_a_barrier pairwise EmulatedMarginLoss*

@@ -1,4 +1,5 @@
-// Instructions of the tensor cores, emulated: every lane brings what it holds, and takes its part of the result.
+// Instructions without a name in CUDA C++, emulated. On tensor cores every lane brings what it holds, and takes its
+// part of the result.
 #pragma once
 
 #include <cmath>
@@ -30,6 +31,11 @@ inline float float16_to_float(uint16_t bits) {
 // The bfloat16 of a pair in a register, the low one first.
 inline float half_of(uint32_t pair, int which) {
   return bfloat16_to_float(static_cast<uint16_t>(pair >> (16 * which)));
+}
+
+// No better than a device has to be.
+inline double approximate_reciprocal(double value) {
+  return std::bit_cast<double>(std::bit_cast<uint64_t>(1 / value) & ~uint64_t{0} << 34);
 }
 
 template <bool transposed>

@@ -15,6 +15,7 @@
 #define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+#define __grid_constant__
 
 using std::max;
 using std::min;
@@ -60,6 +61,11 @@ struct alignas(16) float4 {
 
 inline float __fdividef(float x, float y) { return x / y; }
 inline float __uint_as_float(uint32_t x) { return std::bit_cast<float>(x); }
+inline double __fma_rn(double x, double y, double z) { return std::fma(x, y, z); }
+inline long long __double_as_longlong(double x) { return std::bit_cast<long long>(x); }
+inline double __hiloint2double(uint32_t high, uint32_t low) {
+  return std::bit_cast<double>(static_cast<uint64_t>(high) << 32 | low);
+}
 inline int __popc(uint32_t x) { return std::popcount(x); }
 inline uint32_t __brev(uint32_t x) {
   uint32_t reversed = 0;
