@@ -51,6 +51,15 @@ __device__ __forceinline__ float float16_to_float(uint16_t bits) {
 #endif
 }
 
+// The value, of which the compiler knows nothing: it keeps it in a register instead of working it out again from its
+// factors wherever it is used.
+__device__ __forceinline__ int kept(int value) {
+#ifdef __CUDACC__
+  asm("" : "+r"(value));
+#endif
+  return value;
+}
+
 // 1 / value, for a start: within 2^-18 of its size.
 __device__ __forceinline__ double approximate_reciprocal(double value) {
 #ifdef __CUDACC__

@@ -69,7 +69,7 @@ __device__ __forceinline__ void store_vector(T* out, const int (&values)[kCodes]
 }
 
 template <class Width, class T>
-__global__ void __launch_bounds__(Tuning::kThreads)
+__global__ void __launch_bounds__(Tuning::kThreads, Tuning::kBlocks)
     hamming_distance_kernel(const Codes queries, const Codes database, bool vectors, T* __restrict__ out) {
   constexpr int kW = kWords<Width>;
   Shared<Width>& shared = arch::shared_object<Shared<Width>>();
@@ -143,7 +143,7 @@ Status hamming_distance(const Codes& queries, const Codes& database, T* out, int
   return report("hamming_distance", by_width(queries, database, [&](auto width) {
                   using Words = decltype(width);
                   const int64_t columns = divide_up(database.num_codes, Tuning::kThreads * kCodes);
-                  const int64_t rows = std::min(divide_up(queries.num_codes, kTile<Words>), kMaxGridY);
+                  const int64_t rows = std::min(divide_up(queries.num_codes, kTile<Words>), Tuning::kMaxTiles);
                   const dim3 grid(static_cast<unsigned>(columns), static_cast<unsigned>(rows));
                   return launch(hamming_distance_kernel<Words, T>, grid, Tuning::kThreads, 0, stream, queries, database,
                                 vectors, out);

@@ -47,6 +47,10 @@ using Ranks = uint64_t;
 constexpr Ranks kHit = Ranks{1} << 32;
 
 __device__ __forceinline__ Ranks ranks_of(uint32_t packed) { return (packed & 0xFFFF) | (packed >> 16) * kHit; }
+// Neither half overflows.
+__device__ __forceinline__ Ranks with_one_more(Ranks ranks, uint32_t hits) {
+  return (static_cast<uint32_t>(ranks) + 1u) | Ranks{static_cast<uint32_t>(ranks >> 32) + hits} << 32;
+}
 __device__ __forceinline__ uint32_t rank_of(Ranks ranks) { return static_cast<uint32_t>(ranks); }
 __device__ __forceinline__ uint32_t hits_of(Ranks ranks) { return static_cast<uint32_t>(ranks >> 32); }
 
@@ -184,9 +188,9 @@ __global__ void __launch_bounds__(Tuning::kMaxReplayThreads, 8)
         is_relevant.add_up(row, labels, additions);
 #pragma unroll
         for (int i = 0; i < kCount; ++i) {
-          const Ranks now = column[distances[i]] + ranks_of(additions[i]);
+          const Ranks now = with_one_more(column[distances[i]], additions[i] >> 16);
           column[distances[i]] = now;
-          if (additions[i] != 1 && rank_of(now) <= greatest_rank) queue[queued++] = now;
+          if (additions[i] != Relevance::kOne && rank_of(now) <= greatest_rank) queue[queued++] = now;
         }
       },
       [&] {

@@ -169,7 +169,8 @@ template <class T>
 class StagedColumn {
  public:
   __device__ StagedColumn(T* matrix, int column, int num_columns)
-      : first_(reinterpret_cast<char*>(matrix + column)), step_(static_cast<int>(sizeof(T)) * num_columns) {}
+      : first_(reinterpret_cast<char*>(matrix + column)),
+        step_(arch::kept(static_cast<int>(sizeof(T)) * num_columns)) {}
 
   __device__ __forceinline__ T& operator[](int row) const { return *reinterpret_cast<T*>(first_ + row * step_); }
 

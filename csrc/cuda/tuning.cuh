@@ -9,8 +9,10 @@ namespace hashkernels::cuda::tuning {
 // queries and kSliceWords 32-bit words at a time.
 struct Distance {
   static constexpr int kThreads = 256;
+  static constexpr int kBlocks = 2;  // an SM: 128 registers a thread
   static constexpr int kCodesPerThread = 4;
   static constexpr int kQueryTile = 64;
+  static constexpr int64_t kMaxTiles = 1 << 15;  // at once: a block takes further ones after its first
   static constexpr int kBatch = 4;
   static constexpr int kSliceWords = 8;
 };

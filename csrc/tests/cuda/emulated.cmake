@@ -60,6 +60,7 @@ endfunction()
 # The same tests with chunks, pieces and segments so small that every case has several of each.
 set(small ${CMAKE_CURRENT_BINARY_DIR}/small_tuning)
 hashkernels_rewrite(${small} tuning.cuh
+  "kMaxTiles = 1 << 15" "kMaxTiles = 1"
   "kTargetThreads = 1 << 17" "kTargetThreads = 1 << 9"
   "kMinRows = 512" "kMinRows = 64"
   "kMaxPackedRows = 32768" "kMaxPackedRows = 512"
@@ -82,7 +83,7 @@ add_executable(hashkernels_cuda_emulated_small_tests
   $<TARGET_OBJECTS:hashkernels_small_kernels> $<TARGET_OBJECTS:hashkernels_emulated_cases>)
 hashkernels_emulated(hashkernels_cuda_emulated_small_tests ${small})
 add_test(NAME small_tuning COMMAND hashkernels_cuda_emulated_small_tests
-         --gtest_filter=EmulatedCounting*:EmulatedIndexOrder*:EmulatedMarginLoss*:EmulatedTopK*-*AtEveryWidth*)
+         --gtest_filter=EmulatedCounting*:EmulatedDistance*:EmulatedIndexOrder*:EmulatedMarginLoss*:EmulatedTopK*-*AtEveryWidth*)
 
 # Mutants: one kernel with one text replaced, in its own file or in the header named last, which the tests named by
 # `filter` must notice.
@@ -101,16 +102,12 @@ endfunction()
 
 hashkernels_mutant(distance_without_barrier distance EmulatedDistance*
                    "__syncthreads();  // the tile is there" "")
-hashkernels_mutant(distance_with_one_tile_for_all distance EmulatedDistance*
-                   "__syncthreads();  // the tile before has been read" "")
 hashkernels_mutant(distance_with_a_longer_tail distance EmulatedDistance*
                    "first + 32 * c < database.num_codes" "first + 32 * c <= database.num_codes")
 hashkernels_mutant(distance_with_a_vector_too_many distance EmulatedDistance*
                    "inside && first < database.num_codes" "inside && first <= database.num_codes")
 hashkernels_mutant(distance_with_a_query_too_many distance EmulatedDistance*
                    "batch + q < rows" "batch + q <= rows")
-hashkernels_mutant(distance_with_unaligned_vectors distance EmulatedDistance*
-                   "database.num_codes % kCodes == 0 &&" "")
 hashkernels_mutant(counting_without_barrier counting EmulatedCounting*
                    "__syncthreads();  // the tile is there" "" staged.cuh)
 hashkernels_mutant(counting_with_one_tile_for_all counting EmulatedCounting*
@@ -157,6 +154,16 @@ hashkernels_mutant(candidates_lost_unnoticed candidates EmulatedTopKByLimits.Man
                    "count > candidates.capacity || size" "size")
 hashkernels_mutant(index_order_with_a_late_cutoff index_order EmulatedIndexOrder*
                    "rank_of(ranks) > cutoffs_.values[cut]" "rank_of(ranks) > cutoffs_.values[cut] + 1")
+hashkernels_mutant(index_order_without_barrier index_order EmulatedIndexOrder*
+                   "__syncthreads();  // the tile is there" "" staged.cuh)
+hashkernels_mutant(index_order_with_a_full_queue index_order EmulatedIndexOrder*
+                   "queued > kQueue - Tuning::kMaxBatch" "queued > kQueue")
+hashkernels_mutant(index_order_without_the_last_codes index_order EmulatedIndexOrder*
+                   "  work_off();\n  if" "  if")
+hashkernels_mutant(index_order_with_a_rough_quotient index_order EmulatedIndexOrder*
+                   "return __fma_rn(__fma_rn(-b, guess, a), inverse, guess);" "return guess;")
+hashkernels_mutant(index_order_with_chunks_past_the_end index_order EmulatedIndexOrder*
+                   "!share.query_exists || !share.chunk_exists" "!share.query_exists")
 hashkernels_mutant(pairwise_without_barrier pairwise_float32 EmulatedMarginLoss*
                    "__syncthreads();  // the step is there" "")
 hashkernels_mutant(pairs_counted_without_a_barrier pairwise EmulatedMarginLoss*
