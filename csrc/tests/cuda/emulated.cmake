@@ -139,13 +139,13 @@ hashkernels_mutant(search_without_its_last_distance search EmulatedTopK* "distan
 hashkernels_mutant(limits_without_the_last_distance_of_a_sample candidates EmulatedTopKByLimits*
                    "sample ? distance + 1 : distance" "distance")
 hashkernels_mutant(candidates_without_barrier candidates EmulatedTopKByLimits*
-                   "__syncthreads();  // all are counted" "")
+                   "__syncthreads();  // the distance is there" "")
 hashkernels_mutant(candidates_unsorted_at_the_end candidates EmulatedTopKByLimits*
                    "run <= size; run" "run < size; run")
 hashkernels_mutant(filter_without_barrier filter EmulatedTopKByLimits*
                    "__syncthreads();  // the tile is there" "")
-hashkernels_mutant(filter_with_a_longer_tail filter EmulatedTopKByLimits*
-                   "row < block_last && filter.finds(row)" "row <= block_last && filter.finds(row)")
+hashkernels_mutant(filter_with_a_gap filter EmulatedTopKByLimits*
+                   "first += kCodes * kThreads" "first += (kCodes + 1) * kThreads")
 hashkernels_mutant(matrices_without_a_barrier filter_binary EmulatedTopKByLimits*
                    "__syncwarp();  // all have read what was found" "")
 hashkernels_mutant(matrices_with_a_wrong_column filter_binary EmulatedTopKByLimits*
