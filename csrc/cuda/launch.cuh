@@ -14,8 +14,8 @@ namespace hashkernels::cuda {
 // Remembers `error` as this thread's last device error and returns the matching Status.
 Status report(const char* kernel, cudaError_t error) noexcept;
 
-// 10 * major + minor of a device; asked for once. Here a launcher learns whether an architecture's own kernels, in
-// files named after it (<family>_sm90a.cu, say), can take the place of those that all of them share.
+// 10 * major + minor of a device; asked for once. Here a launcher learns whether kernels that some
+// architectures alone can run, in files of their own, take the place of those that all of them share.
 cudaError_t compute_capability(int device, int* capability) noexcept;
 
 constexpr int kLeastCapability = 80;
