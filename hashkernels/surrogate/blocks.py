@@ -128,16 +128,13 @@ class _SplitNLL(torch.autograd.Function):
         slope = gate.clone() if scale is None else scale.mul_(gate)
         hidden = before.mul_(slope)
         slope.addcmul_(hidden, gate, value=-1).add_(hidden)  # silu' = gate + silu - silu gate, each times the scale
-        logits = torch.baddbmm(bias_out.unsqueeze(1), hidden, weight_out.mT)
-        logits.sub_(logits.amax(2, keepdim=True))
-        picked = logits.gather(2, torch.stack((own, target), 2))  # [count, N, 2]
-        probs = logits.exp_()
-        total = probs.sum(2, keepdim=True)
-        probs.div_(total)
-        log_probs = picked - total.log()
+        log_probs = F.log_softmax(torch.baddbmm(bias_out.unsqueeze(1), hidden, weight_out.mT), dim=2)
+        own_log_prob, target_log_prob = log_probs.gather(2, torch.stack((own, target), 2)).unbind(2)
+        probs = log_probs.exp_()
         ctx.save_for_backward(x, weight_in, weight_out, own, target, weight, slope, hidden, probs)
-        target_nll = log_probs[..., 1] if weight is None else log_probs[..., 1] * weight
-        return -log_probs[..., 0].sum(), -target_nll.sum()
+        if weight is not None:
+            target_log_prob = target_log_prob * weight
+        return -own_log_prob.sum(), -target_log_prob.sum()
 
     @staticmethod
     @once_differentiable
