@@ -63,5 +63,5 @@ if(HASHKERNELS_WERROR)
 endif()
 target_sources(hashkernels_core PRIVATE $<TARGET_OBJECTS:hashkernels_cuda>)
 # That target is older than the language, and links its objects.
-set_target_properties(hashkernels_core PROPERTIES CUDA_ARCHITECTURES "${CMAKE_CUDA_ARCHITECTURES}")
+set_target_properties(hashkernels_core PROPERTIES CUDA_ARCHITECTURES "${CMAKE_CUDA_ARCHITECTURES}" CUDA_STANDARD 17)
 target_link_libraries(hashkernels_core PUBLIC CUDA::cudart_static)

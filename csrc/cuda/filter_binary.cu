@@ -188,7 +188,7 @@ __device__ __forceinline__ void walk(const Filter& filter, int64_t query_tiles, 
 template <int slices, bool whole>
 __global__ void __launch_bounds__(kThreads, slices == 1 && whole ? Tuning::kBlocks : Tuning::kWideBlocks)
     binary_filter_kernel(const Filter filter, int64_t query_tiles, int64_t rows_per_warp) {
-  if constexpr (arch::kBinaryProducts) walk<slices, whole>(filter, query_tiles, rows_per_warp);
+  if (arch::kBinaryProducts) walk<slices, whole>(filter, query_tiles, rows_per_warp);
 }
 
 template <int slices>

@@ -61,7 +61,7 @@ __device__ __forceinline__ T* ranks_at(T* ranks, int64_t query, int64_t chunk, c
 }
 
 template <class Width>
-__global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
+__global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks - 1)
     count_kernel(const Pairs pairs, const StagedPlan plan, Ranks* __restrict__ ranks) {
   const StagedShare share(plan, pairs.queries.num_codes, pairs.database.num_codes);
   const Query<Width> query(pairs.queries, share.query);
