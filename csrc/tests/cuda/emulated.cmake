@@ -144,14 +144,10 @@ hashkernels_mutant(candidates_unsorted_at_the_end candidates EmulatedTopKByLimit
                    "run <= size; run" "run < size; run")
 hashkernels_mutant(filter_without_barrier filter EmulatedTopKByLimits*
                    "__syncthreads();  // the tile is there" "")
-hashkernels_mutant(filter_with_a_gap filter EmulatedTopKByLimits*
-                   "first += kCodes * kThreads" "first += (kCodes + 1) * kThreads")
 hashkernels_mutant(matrices_without_a_barrier filter_binary EmulatedTopKByLimits*
                    "__syncwarp();  // all have read what was found" "")
 hashkernels_mutant(matrices_with_a_wrong_column filter_binary EmulatedTopKByLimits*
                    "lane % 4 * 2 + sum % 2" "lane % 4 * 2 + sum / 2 % 2")
-hashkernels_mutant(candidates_lost_unnoticed candidates EmulatedTopKByLimits.ManyEqualCodes
-                   "count > candidates.capacity || size" "size")
 hashkernels_mutant(index_order_with_a_late_cutoff index_order EmulatedIndexOrder*
                    "rank_of(ranks) > cutoffs_.values[cut]" "rank_of(ranks) > cutoffs_.values[cut] + 1")
 hashkernels_mutant(index_order_without_barrier index_order EmulatedIndexOrder*
@@ -160,8 +156,6 @@ hashkernels_mutant(index_order_with_a_full_queue index_order EmulatedIndexOrder*
                    "queued > kQueue - Tuning::kMaxBatch" "queued > kQueue")
 hashkernels_mutant(index_order_without_the_last_codes index_order EmulatedIndexOrder*
                    "  work_off();\n  if" "  if")
-hashkernels_mutant(index_order_with_a_rough_quotient index_order EmulatedIndexOrder*
-                   "return __fma_rn(__fma_rn(-b, guess, a), inverse, guess);" "return guess;")
 hashkernels_mutant(index_order_with_chunks_past_the_end index_order EmulatedIndexOrder*
                    "!share.query_exists || !share.chunk_exists" "!share.query_exists")
 hashkernels_mutant(pairwise_without_barrier pairwise_float32 EmulatedMarginLoss*
