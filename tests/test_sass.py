@@ -22,7 +22,8 @@ pytestmark = pytest.mark.skipif(
     not _loader.build_info().get("cuda"), reason="this build has no CUDA kernels, whose machine code could be read"
 )
 
-INSTRUCTION = re.compile(r"^\s*/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\d+)?\s*([A-Z][A-Z0-9_.]*)[^;]*;")
+INSTRUCTION = re.compile(r"^\s*/\*([0-9a-f]{4,})\*/\s+(?:@!?U?P\d+)?\s*([A-Z][A-Z0-9_.]*)([^;]*);")
+TARGET = re.compile(r"0x([0-9a-f]+)\s*$")
 NAMES = (
     "hamming_distance_kernel",
     "place_kernel",
@@ -41,8 +42,10 @@ def tool(name: str) -> Path:
 
 
 class Instruction(NamedTuple):
+    address: int
     opcode: str  # without its modifiers
     modifiers: str
+    operands: str
 
 
 @lru_cache
@@ -59,8 +62,8 @@ def kernels() -> dict[str, list[Instruction]]:
         if line.lstrip().startswith("Function : "):
             found[line.partition(" : ")[2].strip()] = code = []
         elif match := INSTRUCTION.match(line):
-            opcode, _, modifiers = match[1].partition(".")
-            code.append(Instruction(opcode, modifiers))
+            opcode, _, modifiers = match[2].partition(".")
+            code.append(Instruction(int(match[1], 16), opcode, modifiers, match[3]))
     return found
 
 
@@ -73,6 +76,43 @@ def test_every_kernel_is_there() -> None:
 def test_nothing_lies_in_local_memory() -> None:
     for name, code in kernels().items():
         assert not [here for here in code if here.opcode in ("LDL", "STL")], name
+
+
+def loops(code: list[Instruction]) -> list[tuple[int, int]]:
+    """From where to where each branch goes back."""
+    targets = [(here.address, TARGET.search(here.operands)) for here in code if here.opcode == "BRA"]
+    return [(int(to[1], 16), address) for address, to in targets if to and int(to[1], 16) < address]
+
+
+def test_no_loop_calls_a_function() -> None:
+    # Divisions of 64-bit integers and of doubles do.
+    for name, code in kernels().items():
+        calls = [here.address for here in code if here.opcode == "CALL"]
+        assert not [(first, last) for first, last in loops(code) if any(first <= call <= last for call in calls)], name
+
+
+def test_loops_are_found() -> None:
+    assert all(loops(code) for name, code in kernels().items() if "retrieval_counts_kernel" in name)
+
+
+def of_64_bits(kernel: str) -> list[list[Instruction]]:
+    found = [code for name, code in kernels().items() if f"{kernel}INS0_5WidthILi2ELb1E" in name]
+    assert found
+    return found
+
+
+def test_counting_waits_for_no_counter() -> None:
+    for code in of_64_bits("retrieval_counts_kernel"):
+        additions = [here for here in code if here.opcode == "ATOMS"]
+        assert additions
+        assert all(here.operands.strip().startswith("RZ,") for here in additions)
+        assert any(here.opcode == "LDS" and "128" in here.modifiers for here in code)
+
+
+def test_distances_are_written_as_vectors() -> None:
+    widths = {here.modifiers for code in of_64_bits("hamming_distance_kernel") for here in code if here.opcode == "STG"}
+    assert any("128" in width for width in widths)
+    assert any("64" in width for width in widths)
 
 
 def test_the_tensor_core_path_multiplies_matrices() -> None:

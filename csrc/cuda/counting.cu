@@ -29,6 +29,7 @@ __global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
   const Query<Width> query(queries, share.query);
   const Relevance is_relevant(query_labels, share.query, database_labels);
   const FirstLabel first_label(database_labels);
+  static_assert(sizeof(StagedTile<Width, uint64_t>) + Tuning::kSharedBytes <= kSharedBytes);
   const StagedColumn<uint32_t> column(arch::dynamic_shared<uint32_t>(), share.slot, plan.queries);
   total += share.query * bins;
   relevant += share.query * bins;

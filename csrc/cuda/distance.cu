@@ -59,12 +59,13 @@ __device__ __forceinline__ void store_vector(T* out, const int (&values)[kCodes]
   for (int c = 0; c < kCodes; ++c) {
     words[c * sizeof(T) / 4] |= static_cast<uint32_t>(values[c]) << (8 * (c * sizeof(T) % 4));
   }
+  // By name, for the compiler takes an assignment apart; and what is written is not read again here.
   if constexpr (sizeof(T) == 1) {
-    *reinterpret_cast<uint32_t*>(out) = words[0];
+    __stcs(reinterpret_cast<uint32_t*>(out), words[0]);
   } else if constexpr (sizeof(T) == 2) {
-    *reinterpret_cast<uint2*>(out) = {words[0], words[1]};
+    __stcs(reinterpret_cast<uint2*>(out), uint2{words[0], words[1]});
   } else {
-    *reinterpret_cast<uint4*>(out) = {words[0], words[1], words[2], words[3]};
+    __stcs(reinterpret_cast<uint4*>(out), uint4{words[0], words[1], words[2], words[3]});
   }
 }
 

@@ -14,6 +14,7 @@
 #include "hashkernels/cuda.h"
 #include "labels.cuh"
 #include "launch.cuh"
+#include "quotient.cuh"
 #include "scan.cuh"
 #include "staged.cuh"
 
@@ -96,22 +97,6 @@ __global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
   });
 }
 
-__device__ __forceinline__ double to_double(uint32_t value) { return __hiloint2double(0x43300000, value) - 0x1p52; }
-
-// hits / rank, correctly rounded. The inverse is within 2^-51 of its size, so the remainder of the guess is exact, and
-// the sum before its rounding within 2^-102 of the quotient. That lies at least 2^-86 of its size away from everything
-// halfway between two doubles: the difference is a multiple of 2^-54 / rank that is not zero, for a number halfway has
-// more bits than hits.
-__device__ __forceinline__ double quotient(uint32_t hits, uint32_t rank) {
-  const double a = to_double(hits);
-  const double b = to_double(rank);
-  const double seed = arch::approximate_reciprocal(b);
-  const double error = __fma_rn(-b, seed, 1.0);
-  const double inverse = __fma_rn(seed, __fma_rn(error, error, error), seed);
-  const double guess = a * inverse;
-  return __fma_rn(__fma_rn(-b, guess, a), inverse, guess);
-}
-
 // Added to a precision, it leaves the multiple of 2^-40 that is nearest, half to even, in the low bits.
 constexpr double kRounder = 0x1.8p12;
 
@@ -164,6 +149,7 @@ __global__ void __launch_bounds__(Tuning::kMaxReplayThreads, 8)
   const StagedShare share(plan, pairs.queries.num_codes, pairs.database.num_codes);
   const Query<Width> query(pairs.queries, share.query);
   const Relevance is_relevant(pairs.query_labels, share.query, pairs.database_labels);
+  static_assert(sizeof(StagedTile<Width, uint64_t>) + Tuning::kReplaySharedBytes <= kSharedBytes);
   Ranks* const shared = arch::dynamic_shared<Ranks>();
   const StagedColumn<Ranks> column(shared, threadIdx.x, plan.threads);
   const StagedColumn<Ranks> queue(shared + pairs.bins * plan.threads, threadIdx.x, plan.threads);

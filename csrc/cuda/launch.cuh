@@ -53,6 +53,9 @@ cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, int block, size_t s
   return cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
 }
 
+// Shared memory that a block has without asking for more.
+constexpr int kSharedBytes = 48 << 10;
+
 // The second and third dimension of a grid end here; kernels loop over what is beyond.
 constexpr int64_t kMaxGridY = 65535;
 

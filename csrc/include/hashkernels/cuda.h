@@ -41,7 +41,7 @@ Status unpack_codes(const Codes& codes, int bits, int8_t* out, int64_t out_strid
 Status retrieval_counts(const Codes& queries, const Codes& database, Labels query_labels, Labels database_labels,
                         int64_t* total, int64_t* relevant, int device, void* stream) noexcept;
 
-// `cutoffs` is host memory.
+// `cutoffs` is host memory. kUnsupported from 2^31 codes in the database on.
 int64_t index_order_workspace(int64_t num_queries, int64_t num_database, int num_bytes) noexcept;
 Status index_order_precision(const Codes& queries, const Codes& database, Labels query_labels, Labels database_labels,
                              const int64_t* cutoffs, int num_cutoffs, int64_t* hits, double* precision_sum,

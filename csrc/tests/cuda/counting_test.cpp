@@ -1,8 +1,10 @@
 #include "hashkernels/counting.h"
 
 #include <algorithm>
+#include <random>
 
 #include "emulated.hpp"
+#include "quotient.cuh"
 
 namespace hashkernels {
 namespace {
@@ -110,6 +112,23 @@ TEST(EmulatedIndexOrder, PrecisionIsThatOfTheCpuBitForBit) {
     std::vector<int64_t> cutoffs{1, std::max<int64_t>(1, c.num_database / 3), c.num_database};
     cutoffs.erase(std::unique(cutoffs.begin(), cutoffs.end()), cutoffs.end());
     expect_same_precision(c, cutoffs);
+  }
+}
+
+// Also where doubles lie thickest around the quotient, and next to powers of two.
+TEST(EmulatedIndexOrder, QuotientsAreCorrectlyRounded) {
+  std::mt19937_64 random(1);
+  const auto expect_rounded = [](uint32_t a, uint32_t b) {
+    ASSERT_EQ(cuda::quotient(a, b), static_cast<double>(a) / static_cast<double>(b)) << a << " / " << b;
+  };
+  for (int i = 0; i < 2000000; ++i) {
+    const uint32_t b = (static_cast<uint32_t>(random()) >> random() % 31) | 1u;
+    expect_rounded(1 + static_cast<uint32_t>(random() % b), b);
+    expect_rounded(b - static_cast<uint32_t>(random() % std::min<uint32_t>(b, 4)), b);
+    expect_rounded(1 + b / 2, b);
+  }
+  for (uint32_t b = 1; b <= 1500; ++b) {
+    for (uint32_t a = 1; a <= b; ++a) expect_rounded(a, b);
   }
 }
 

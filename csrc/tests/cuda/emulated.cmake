@@ -108,6 +108,8 @@ hashkernels_mutant(distance_with_a_vector_too_many distance EmulatedDistance*
                    "inside && first < database.num_codes" "inside && first <= database.num_codes")
 hashkernels_mutant(distance_with_a_query_too_many distance EmulatedDistance*
                    "batch + q < rows" "batch + q <= rows")
+hashkernels_mutant(distance_with_unaligned_vectors distance EmulatedDistance*
+                   "database.num_codes % kCodes == 0 &&" "")
 hashkernels_mutant(counting_without_barrier counting EmulatedCounting*
                    "__syncthreads();  // the tile is there" "" staged.cuh)
 hashkernels_mutant(counting_with_one_tile_for_all counting EmulatedCounting*

@@ -79,6 +79,12 @@ T __ldg(const T* address) {
   return *address;
 }
 
+template <class T>
+void __stcs(T* address, T value) {
+  if (reinterpret_cast<uintptr_t>(address) % sizeof(T) != 0) emulator::fail("a store that is not aligned to its size");
+  *address = value;
+}
+
 #define EMULATOR_SITE const char *file = __builtin_FILE(), int line = __builtin_LINE()
 
 inline void __syncthreads(EMULATOR_SITE) { emulator::block.barrier(file, line); }
