@@ -30,8 +30,13 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     target = Path(path)
     partial = partial_name(target)
-    # "xb" (not mkstemp) so that the file gets the permissions that the umask asks for.
-    with open(partial, "xb") as file:
+    try:
+        # "xb" (not mkstemp) so that the file gets the permissions that the umask asks for.
+        file = open(partial, "xb")  # noqa: SIM115  # closed below, also where that fails
+    except OSError as error:
+        name_file(error, target, instead_of=partial)
+        raise
+    with file:
         try:
             yield file
             file.flush()
@@ -41,15 +46,20 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             with suppress(OSError):  # what could not be written cannot be on closing either
                 file.close()
             partial.unlink(missing_ok=True)
-            name_file(error, target)
+            name_file(error, target, instead_of=partial)
             raise
     _sync_folder(target.parent)
 
 
-def name_file(error: BaseException, path: str | os.PathLike[str]) -> None:
-    """Let an error of writing to an open file, which only has a number, say which file it was."""
-    if isinstance(error, OSError) and error.filename is None:
-        error.filename = os.fspath(path)
+def name_file(
+    error: BaseException, path: str | os.PathLike[str], instead_of: str | os.PathLike[str] | None = None
+) -> None:
+    """Let an error of writing say which file it was: one to an open file only has a number, one to a file that is still
+    to be renamed the name before."""
+    if not isinstance(error, OSError):
+        return
+    if error.filename is None or (instead_of is not None and str(error.filename) == str(instead_of)):
+        error.filename, error.filename2 = os.fspath(path), None
 
 
 def map_file(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 import hashkernels as hk
-from hashkernels import _loader, _ops, _validation
-from hashkernels._ops import _library
+from hashkernels import _loader, _ops, _validation, reference
+from hashkernels._ops import _library, binary_products
 from hashkernels._ops.codes import PACKABLE
 from hashkernels._ops.search import DISTANCE_DTYPES
 
@@ -309,3 +309,23 @@ def test_tensors_on_two_devices_are_refused() -> None:
     queries, database = random_codes(3, 4, 1), random_codes(5, 4, 2)
     with pytest.raises(ValueError, match="must be on"):
         hk.topk(queries, database.to("meta"), 1)
+
+
+def test_binary_products_are_trusted_where_they_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_loader, "cuda_kernel", lambda name: lambda device: True)
+    monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", lambda mode: None)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, device: self)
+
+    def search(wrong_width: int) -> binary_products.Search:
+        def results(queries: Tensor, database: Tensor, k: int, portable: bool) -> tuple[Tensor, Tensor]:
+            distances, indices = reference.topk(queries, database, k, None)
+            return distances, indices + (not portable and queries.shape[1] == wrong_width)
+
+        return results
+
+    device = torch.device("cuda", 0)
+    assert binary_products._compare(device, search(0))
+    with pytest.warns(hk.HashkernelsWarning, match="differ from population counts on codes of 256 bits"):
+        assert not binary_products._compare(device, search(32))

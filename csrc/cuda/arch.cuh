@@ -118,40 +118,28 @@ constexpr bool kBinaryProducts = false;
 constexpr bool kBinaryProducts = true;
 #endif
 
-// `value` in a register of its own: four that begin a product lie side by side, and are not copied there each time.
-__device__ __forceinline__ int copy(int value) {
-#ifdef __CUDACC__
-  int other;
-  asm volatile("mov.b32 %0, %1;" : "=r"(other) : "r"(value));
-  return other;
-#else
-  return value;
-#endif
-}
-
-// sums = starts + the bits that rows of a and columns of b have in common, by a warp, over slices of 128 bits. Lane l
+// sums = starts of the rows + the bits that rows and columns have in common, by a warp, over slices of 128 bits. Lane l
 // brings word l % 4 of row l / 4 (upper) and of row 8 + l / 4 (lower), and of column l / 4, in each slice; its sums are
-// those of row l / 4 in columns 2 * (l % 4) and the next, and of row 8 + l / 4 in the same.
+// those of row l / 4 in columns 2 * (l % 4) and the next, and of row 8 + l / 4 in the same. starts: of these two rows.
 template <int slices>
 __device__ __forceinline__ void common_bits(int (&sums)[4], const uint32_t (&upper)[slices],
                                             const uint32_t (&lower)[slices], const uint32_t (&columns)[slices],
-                                            const int (&starts)[4]) {
+                                            const int (&starts)[2]) {
   static_assert(slices == 1 || slices % 2 == 0);
 #ifdef __CUDACC__
   if constexpr (slices == 1) {
     asm volatile(
         "mma.sync.aligned.m16n8k128.row.col.s32.b1.b1.s32.and.popc {%0, %1, %2, %3}, {%4, %5}, {%6}, "
-        "{%7, %8, %9, %10};"
+        "{%7, %7, %8, %8};"
         : "=r"(sums[0]), "=r"(sums[1]), "=r"(sums[2]), "=r"(sums[3])
-        : "r"(upper[0]), "r"(lower[0]), "r"(columns[0]), "r"(starts[0]), "r"(starts[1]), "r"(starts[2]),
-          "r"(starts[3]));
+        : "r"(upper[0]), "r"(lower[0]), "r"(columns[0]), "r"(starts[0]), "r"(starts[1]));
   } else {
     asm volatile(
         "mma.sync.aligned.m16n8k256.row.col.s32.b1.b1.s32.and.popc {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-        "{%10, %11, %12, %13};"
+        "{%10, %10, %11, %11};"
         : "=r"(sums[0]), "=r"(sums[1]), "=r"(sums[2]), "=r"(sums[3])
         : "r"(upper[0]), "r"(lower[0]), "r"(upper[1]), "r"(lower[1]), "r"(columns[0]), "r"(columns[1]), "r"(starts[0]),
-          "r"(starts[1]), "r"(starts[2]), "r"(starts[3]));
+          "r"(starts[1]));
 #pragma unroll
     for (int s = 2; s < slices; s += 2) {
       asm volatile(
@@ -162,7 +150,7 @@ __device__ __forceinline__ void common_bits(int (&sums)[4], const uint32_t (&upp
     }
   }
 #else
-  std::copy_n(starts, 4, sums);
+  for (int e = 0; e < 4; ++e) sums[e] = starts[e / 2];
   for (int s = 0; s < slices; ++s) emulator::add_common_bits(sums, upper[s], lower[s], columns[s]);
 #endif
 }

@@ -6,6 +6,7 @@
 
 #include "arch.cuh"
 #include "candidates.cuh"
+#include "scan.cuh"
 #include "tuning.cuh"
 
 namespace hashkernels::cuda {
@@ -41,12 +42,7 @@ __device__ int distance_of_kth(const Candidates& candidates, int64_t query, int6
     int distance = bins - 1;
     int64_t before = 0;
     for (int first = 0; first < bins; first += 32) {
-      uint32_t sum = first + lane < bins ? histogram[first + lane] : 0;
-#pragma unroll
-      for (int delta = 1; delta < 32; delta *= 2) {
-        const uint32_t other = __shfl_up_sync(kAllLanes, sum, delta);
-        if (lane >= delta) sum += other;
-      }
+      const uint32_t sum = sum_up_to_lane(first + lane < bins ? histogram[first + lane] : 0);
       const uint32_t reached = __ballot_sync(kAllLanes, before + sum >= k);
       if (reached != 0) {
         distance = min(distance, first + __ffs(reached) - 1);

@@ -5,8 +5,6 @@
 // each of them. Of codes too wide even for that, the counters lie in global memory.
 #include <cuda_runtime.h>
 
-#include <type_traits>
-
 #include "arch.cuh"
 #include "chunks.cuh"
 #include "hashkernels/cuda.h"
@@ -38,16 +36,7 @@ __global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
   const int64_t piece = Tuning::kMaxPackedRows >> share.chunks_log2;
   for (int bin = share.place; bin < bins; bin += chunks) column[bin] = 0;
   for (int64_t begin = 0; begin < share.block_rows; begin += piece) {
-    for_each_staged(
-        query, database, share, begin, begin + piece, first_label,
-        [&](int64_t row, const auto& distances, const auto& labels) {
-          constexpr int kCount = std::extent_v<std::remove_reference_t<decltype(distances)>>;
-          uint32_t additions[kCount];
-          is_relevant.add_up(row, labels, additions);
-#pragma unroll
-          for (int i = 0; i < kCount; ++i) atomicAdd(&column[distances[i]], additions[i]);
-        },
-        [] {});
+    for_each_staged(query, database, share, begin, begin + piece, first_label, CountPairs{is_relevant, column}, [] {});
     __syncthreads();  // the counters of all chunks are there
     for (int bin = share.place; bin < bins; bin += chunks) {
       const uint32_t count = column[bin];

@@ -118,7 +118,7 @@ __device__ __forceinline__ void walk(const Filter& filter, int64_t query_tiles, 
 
   constexpr int kTiles = kQueryTiles<slices>;
   uint32_t queries[kTiles][2][slices];
-  int starts[kTiles][4];
+  int starts[kTiles][2];
 #pragma unroll
   for (int t = 0; t < kTiles; ++t) {
 #pragma unroll
@@ -126,9 +126,7 @@ __device__ __forceinline__ void walk(const Filter& filter, int64_t query_tiles, 
       const int64_t query = first_query + 16 * t + 8 * i + lane / 4;
       const bool exists = query < filter.queries.num_codes;
       load_slices<slices, whole>(filter.queries, query, exists, word, inverse, queries[t][i]);
-      const int start = exists ? -filter.found.limits[query] : 0;  // no sum is less than that
-      starts[t][2 * i] = arch::copy(start);
-      starts[t][2 * i + 1] = arch::copy(start);
+      starts[t][i] = exists ? -filter.found.limits[query] : 0;  // no sum is less than that
     }
   }
   Buffer buffer(shared.found[threadIdx.x / 32], filter, first_query, lane);

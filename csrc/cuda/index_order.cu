@@ -69,16 +69,8 @@ __global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks - 1)
   const Relevance is_relevant(pairs.query_labels, share.query, pairs.database_labels);
   const StagedColumn<uint32_t> column(arch::dynamic_shared<uint32_t>(), threadIdx.x, plan.threads);
   for (int bin = 0; bin < pairs.bins; ++bin) column[bin] = 0;
-  for_each_staged(
-      query, pairs.database, share, 0, share.block_rows, FirstLabel(pairs.database_labels),
-      [&](int64_t row, const auto& distances, const auto& labels) {
-        constexpr int kCount = std::extent_v<std::remove_reference_t<decltype(distances)>>;
-        uint32_t additions[kCount];
-        is_relevant.add_up(row, labels, additions);
-#pragma unroll
-        for (int i = 0; i < kCount; ++i) atomicAdd(&column[distances[i]], additions[i]);
-      },
-      [] {});
+  for_each_staged(query, pairs.database, share, 0, share.block_rows, FirstLabel(pairs.database_labels),
+                  CountPairs{is_relevant, column}, [] {});
   if (!share.query_exists || !share.chunk_exists) return;
   ranks = ranks_at(ranks, share.query, share.chunk, plan.chunks, pairs.bins);
   for (int bin = 0; bin < pairs.bins; ++bin) ranks[bin * plan.chunks.count] = ranks_of(column[bin]);

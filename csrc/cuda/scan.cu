@@ -12,7 +12,6 @@ namespace {
 using Tuning = tuning::Scan;
 
 constexpr int kWarps = Tuning::kThreads / 32;
-constexpr uint32_t kAllLanes = 0xFFFFFFFF;
 
 struct Shared {
   int64_t warp_sums[kWarps];
@@ -22,12 +21,7 @@ struct Shared {
 __device__ int64_t block_scan(int64_t value, int64_t* before, Shared& shared) {
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
-  int64_t inclusive = value;
-#pragma unroll
-  for (int delta = 1; delta < 32; delta *= 2) {
-    const int64_t other = __shfl_up_sync(kAllLanes, inclusive, delta);
-    if (lane >= delta) inclusive += other;
-  }
+  const int64_t inclusive = sum_up_to_lane(value);
   if (lane == 31) shared.warp_sums[warp] = inclusive;
   __syncthreads();  // the sums of all warps are there
   int64_t sum = 0;

@@ -15,6 +15,7 @@
 #include "arch.cuh"
 #include "chunks.cuh"
 #include "hashkernels/codes.h"
+#include "labels.cuh"
 #include "launch.cuh"
 #include "tuning.cuh"
 #include "words.cuh"
@@ -177,6 +178,21 @@ class StagedColumn {
  private:
   char* first_;
   int step_;  // bytes
+};
+
+// Visits staged codes and their labels: each adds to its distance's counter what `is_relevant` says.
+struct CountPairs {
+  const Relevance& is_relevant;
+  const StagedColumn<uint32_t>& column;
+
+  template <int count>
+  __device__ __forceinline__ void operator()(int64_t row, const int (&distances)[count],
+                                             const uint64_t (&labels)[count]) const {
+    uint32_t additions[count];
+    is_relevant.add_up(row, labels, additions);
+#pragma unroll
+    for (int i = 0; i < count; ++i) atomicAdd(&column[distances[i]], additions[i]);
+  }
 };
 
 // Columns of `bytes` each that fit in the shared memory of a block: a power of two.

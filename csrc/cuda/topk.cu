@@ -23,7 +23,6 @@ using Tuning = tuning::Limits;
 int64_t num_bins(int num_bytes) { return 8 * int64_t{num_bytes} + 1; }
 
 bool by_limits(int64_t num_database, int num_bytes, int64_t k) {
-  constexpr int64_t kSharedBytes = 48 << 10;
   const int64_t selecting = tuning::Selecting::kSelected * sizeof(uint64_t) + num_bins(num_bytes) * sizeof(uint32_t);
   return num_database >= Tuning::kMinRows && k <= Tuning::kMaxResults && k * Tuning::kRowsPerResult <= num_database &&
          selecting + 64 <= kSharedBytes;

@@ -300,8 +300,6 @@ def _define(name: str, parameters: str, fallback: Callable[..., tuple[Tensor, Te
         pairs = _pairs(u, bank, labels, bank_labels, _ON_CUDA)
         num_rows, num_columns, bits = u.shape[0], pairs.columns.shape[0], u.shape[1]
         terms, num_pairs, grad = _results(u, with_grad)
-        if not quantization:
-            terms[2:].zero_()
         space = workspace(u, size(num_rows, num_columns, bits, with_grad))
         kernel(
             pairs.u.data_ptr(),
@@ -324,8 +322,6 @@ def _define(name: str, parameters: str, fallback: Callable[..., tuple[Tensor, Te
             space.data_ptr(),
             *cuda_arguments(u),
         )
-        if not quantization:
-            return terms, num_pairs, grad
         return _with_sign_error((terms[:2], num_pairs, grad), pairs.u, quantization)
 
     def fake(u: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:

@@ -190,24 +190,28 @@ def _topk_cuda(
     if kernel is None or sizes is None:
         return reference.topk(queries, database, k, allowed)
 
-    def num_values(num_queries: int) -> int:
-        return int(sizes(num_queries, database.shape[0], database.shape[1], k))
+    def search(
+        queries: Tensor, database: Tensor, k: int, portable: bool, allowed: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        def num_values(num_queries: int) -> int:
+            return int(sizes(num_queries, database.shape[0], database.shape[1], k))
 
-    portable = not binary_products.agree(queries.device)
-    distances, indices = empty_topk(queries, k)
-    for part in query_parts(queries.shape[0], num_values):
-        space = workspace(queries, num_values(part.stop - part.start))
-        kernel(
-            *pair_arguments(queries[part], database),
-            k,
-            address(allowed),
-            portable,
-            distances[part].data_ptr(),
-            indices[part].data_ptr(),
-            space.data_ptr(),
-            *cuda_arguments(queries),
-        )
-    return distances, indices
+        distances, indices = empty_topk(queries, k)
+        for part in query_parts(queries.shape[0], num_values):
+            space = workspace(queries, num_values(part.stop - part.start))
+            kernel(
+                *pair_arguments(queries[part], database),
+                k,
+                address(allowed),
+                portable,
+                distances[part].data_ptr(),
+                indices[part].data_ptr(),
+                space.data_ptr(),
+                *cuda_arguments(queries),
+            )
+        return distances, indices
+
+    return search(queries, database, k, not binary_products.agree(queries.device, search), allowed)
 
 
 def _topk_fake(

@@ -45,8 +45,8 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
             "hash": multi-index hashing, much faster for a small radius and for data in clusters, built at the first
             search after an addition (about a second for 10 million codes of 64 bits) and dropped by the next addition.
             It takes some 8 bytes a code for every log2(ntotal) bits and a second copy of the codes in whole words:
-            about 32 bytes a code of 64 bits, 120 a code of 256. Used where it is estimated to be faster than a scan.
-            A GPU always scans.
+            about 30 bytes a code of 64 bits, 130 a code of 256, more in small indexes. Used where it is estimated to be
+            faster than a scan. A GPU always scans.
 
     Raises:
         ValueError: an argument is out of range, torch sees no such device, or "hash" is asked of a GPU.
@@ -110,7 +110,8 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
 
     @property
     def structure_bytes(self) -> int:
-        """The bytes of what was built besides the codes; 0 before it is built and after ``add`` has dropped it."""
+        """The bytes of what is searched besides the codes; 0 before it is built, or taken from a file by ``prepare`` or
+        the first search, and after ``add`` has dropped it."""
         storage = self._state.storage
         return storage.structure_bytes if isinstance(storage, HashedStorage) else 0
 
@@ -159,8 +160,8 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
 
         Args:
             codes: as in ``add``.
-            ids: int64 or uint64 [n], as those before; other integers become int64. Any but -1 (of uint64 the largest),
-                which stands for nothing found.
+            ids: NumPy array or tensor [n] of int64 or uint64, whichever those before are; other integers become int64.
+                Any but -1 (of uint64 the largest), which stands for nothing found.
 
         Raises:
             ValueError: an id is there already or comes twice, the index has codes without ids, or ``codes`` do not fit.

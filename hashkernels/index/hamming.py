@@ -37,7 +37,7 @@ class HammingSearch(Contents):
         filter: ArrayT | None = None,
         threads: int | None = None,
         rescore: Any,
-        oversample: int = 4,
+        oversample: int | None = None,
         vectors: Any = None,
     ) -> RescoredResult[ArrayT]: ...
     @overload
@@ -58,7 +58,7 @@ class HammingSearch(Contents):
         filter: ArrayT | None = None,
         threads: int | None = None,
         rescore: Any = None,
-        oversample: int = 4,
+        oversample: int | None = None,
         vectors: Any = None,
         explain: bool = False,
     ) -> SearchResult[ArrayT] | RescoredResult[ArrayT] | str:
@@ -73,9 +73,9 @@ class HammingSearch(Contents):
             rescore: float [Q, D], the embeddings that the queries were packed from. The ``oversample`` * k nearest
                 codes are then put in order by their dot product with it, the highest first; among equals the code that
                 was added first comes first. The sums have one order, so the scores are the same bits everywhere.
-            oversample: how many times k codes are scored.
-            vectors: what is scored: float32 or int8 [rows, D], an array that may be mapped, whose row is the id of a
-                code. Default: the codes themselves, as -1 and +1, so that D is ``bits``.
+            oversample: how many times k codes are scored with ``rescore``; default 4.
+            vectors: what is scored with ``rescore``: float32 or int8 [rows, D], an array that may be mapped, whose row
+                is the id of a code. Default: the codes themselves, as -1 and +1, so that D is ``bits``.
             explain: check the arguments and say how the search would run, without running it.
 
         Returns:
@@ -87,8 +87,8 @@ class HammingSearch(Contents):
             "rows" (popcounts of packed codes) or "reference" (torch).
 
         Raises:
-            ValueError: the index is empty, ``k`` is out of range, ``filter`` names a code that is not there, or the
-                codes do not fit.
+            ValueError: the index is empty, ``k`` is out of range, ``filter`` names a code that is not there, the codes
+                do not fit, or ``rescore`` is missing beside what it needs.
             TypeError: ``queries`` is not uint8, or tensors and NumPy arrays are mixed.
 
         >>> import numpy as np
@@ -100,10 +100,19 @@ class HammingSearch(Contents):
         """
         codes, state, allowed = self._filtered(queries, filter)
         k = check_int("k", k, 1, state.storage.count)
+        if rescore is None and (oversample is not None or vectors is not None):
+            raise ValueError("rescore must be given where oversample or vectors are, got None")
         if explain:
             return state.storage.method(codes, threads, k=k)
         if rescore is not None:
-            scoring = Rescoring(rescore, oversample, vectors, self._bits, self._bitorder == "little", len(codes))
+            scoring = Rescoring(
+                rescore,
+                4 if oversample is None else oversample,
+                vectors,
+                self._bits,
+                self._bitorder == "little",
+                len(codes),
+            )
             candidates = scoring.num_candidates(k, state.storage.count)
             _, positions = state.storage.topk(codes, candidates, allowed, threads)
             positions = positions.cpu()

@@ -27,14 +27,16 @@ class Rescoring:
 
     Args:
         queries: floating point [Q, D], one for each packed query.
-        oversample: how many times k candidates are scored.
+        oversample: how many times k candidates are scored; None: four times.
         vectors: float32 or int8 [rows, D], the row of a code being its id; None scores the codes as -1/+1, D = bits.
         bits, little: of the codes.
         num_queries: Q.
     """
 
-    def __init__(self, queries: Any, oversample: int, vectors: Any, bits: int, little: bool, num_queries: int) -> None:
-        self._oversample = check_int("oversample", oversample, 1)
+    def __init__(
+        self, queries: Any, oversample: int | None, vectors: Any, bits: int, little: bool, num_queries: int
+    ) -> None:
+        self._oversample = 4 if oversample is None else check_int("oversample", oversample, 1)
         self._little = little
         self._vectors: Tensor | None = None
         width: int | None = bits

@@ -67,9 +67,14 @@ class ShardedIndex:
         distributed: Any = False,
     ) -> ShardedIndex:
         """Over files, each as ``BinaryIndex.load`` opens it; distributed, over the files of this rank."""
+        if isinstance(paths, str | os.PathLike):
+            raise TypeError(f"paths must be a list of files, got the one {os.fspath(paths)!r}")
         ranks = Ranks(distributed)
         shards = ranks.together(lambda: [BinaryIndex.load(path, mmap=mmap, verify=verify) for path in paths])
         return cls(shards, distributed=distributed)
+
+    def __repr__(self) -> str:
+        return f"ShardedIndex(bits={self._bits}, shards={len(self._shards)})"
 
     @property
     def bits(self) -> int:

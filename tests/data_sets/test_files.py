@@ -40,6 +40,17 @@ def test_atomic_write_leaves_the_old_file_when_it_fails(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o666 & ~umask
 
 
+def test_errors_of_writing_name_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for path, kind in [(tmp_path / "missing" / "a", FileNotFoundError), (folder, IsADirectoryError)]:
+        with pytest.raises(kind) as caught, atomic_write(path) as file:
+            file.write(b"content")
+        assert caught.value.filename == str(path)
+        assert "partial" not in str(caught.value)
+    assert entries(tmp_path) == ["folder"]
+
+
 def test_staged_folder_appears_only_when_complete(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "out"
 

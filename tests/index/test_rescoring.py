@@ -110,6 +110,8 @@ def test_bad_arguments():
         ({"rescore": packed}, TypeError, "rescore must be floating point"),
         ({"rescore": queries, "oversample": 0}, ValueError, "oversample must be at least 1, got 0"),
         ({"rescore": queries, "vectors": database.astype(np.float64)}, TypeError, "vectors must be float32 or int8"),
+        ({"oversample": 9}, ValueError, "rescore must be given where oversample or vectors are"),
+        ({"vectors": database}, ValueError, "rescore must be given where oversample or vectors are"),
         ({"rescore": queries, "vectors": database[:9]}, ValueError, "vectors must have a row for every id, got 9 rows"),
     ]:
         with pytest.raises(error, match=message):

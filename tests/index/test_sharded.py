@@ -88,11 +88,17 @@ def test_tensors_come_back_as_tensors():
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
+def test_repr_names_the_bits_and_the_number_of_shards():
+    assert repr(ShardedIndex(parts(3))) == f"ShardedIndex(bits={parts(3)[0].bits}, shards=3)"
+
+
 def test_bad_shards():
     with pytest.raises(ValueError, match="shards must hold codes of 16 bits, got one of 8"):
         ShardedIndex([hk.BinaryIndex(16), hk.BinaryIndex(8)])
     with pytest.raises(TypeError, match="shards must be BinaryIndex, got str"):
         ShardedIndex(["a.hki"])
+    with pytest.raises(TypeError, match=r"paths must be a list of files, got the one 'a\.hki'"):
+        ShardedIndex.load("a.hki")
     with pytest.raises(ValueError, match="at least one index, or bits be given"):
         ShardedIndex([])
     with pytest.raises(ValueError, match="at least one code to be searched"):

@@ -127,7 +127,7 @@ hashkernels_mutant(pack_with_a_narrower_mask pack EmulatedPackCodes*
 hashkernels_mutant(pack_with_a_longer_tail pack EmulatedPackCodes* "column < values.bits)" "column <= values.bits)")
 hashkernels_mutant(scan_without_barrier scan EmulatedTopK*
                    "__syncthreads();  // the sums of all warps are there" "")
-hashkernels_mutant(scan_with_a_shifted_lane scan EmulatedTopK* "lane >= delta" "lane > delta")
+hashkernels_mutant(scan_with_a_shifted_lane scan EmulatedTopK* "lane >= delta" "lane > delta" scan.cuh)
 hashkernels_mutant(search_with_a_longer_tail search EmulatedRangeSearch*
                    "distance < bins" "distance <= bins")
 hashkernels_mutant(warps_without_a_barrier search EmulatedTopK*
@@ -150,6 +150,10 @@ hashkernels_mutant(matrices_without_a_barrier filter_binary EmulatedTopKByLimits
                    "__syncwarp();  // all have read what was found" "")
 hashkernels_mutant(matrices_with_a_wrong_column filter_binary EmulatedTopKByLimits*
                    "lane % 4 * 2 + sum % 2" "lane % 4 * 2 + sum / 2 % 2")
+hashkernels_mutant(candidates_lost_unnoticed candidates EmulatedTopKByLimits.ManyEqualCodes
+                   "count > candidates.capacity || size" "size")
+hashkernels_mutant(filter_that_skips_a_row filter EmulatedTopKByLimits*
+                   "const int c = __ffs(near) - 1;" "const int c = (__ffs(near) - 1) & 6;")
 hashkernels_mutant(index_order_with_a_late_cutoff index_order EmulatedIndexOrder*
                    "rank_of(ranks) > cutoffs_.values[cut]" "rank_of(ranks) > cutoffs_.values[cut] + 1")
 hashkernels_mutant(index_order_without_barrier index_order EmulatedIndexOrder*

@@ -46,7 +46,7 @@ TEST(EmulatedTopKByLimits, DatabasesInOrder) {
 
 // More codes equally near than there is room for: the counting sort takes over, for those queries.
 TEST(EmulatedTopKByLimits, ManyEqualCodes) {
-  RandomCodes queries(20, 64, 9), database(kNumDatabase, 64, 10);
+  RandomCodes queries(33, 64, 9), database(kNumDatabase, 64, 10);
   expect_same_topk(queries, database, {5}, {}, 0, 8, 2);
   // A far code for the sample and the start, which leaves the limit far away, then thousands of one that is nearer.
   for (int64_t n = 0; n < kNumDatabase; ++n) {
@@ -55,7 +55,8 @@ TEST(EmulatedTopKByLimits, ManyEqualCodes) {
       database.row(n)[b] = n % 16 == 0 || n < 3000 ? static_cast<uint8_t>(~near) : near;
     }
   }
-  expect_same_topk(queries, database, {5, 1000}, {}, 0, 8, 2);
+  // What is lost depends on which block comes first.
+  expect_same_topk(queries, database, {5, 1000}, {}, 0, 8, 8);
   for (int64_t n = 0; n < kNumDatabase; ++n) std::copy_n(queries.row(0), 8, database.row(n));
   expect_same_topk(queries, database, {5, 1000}, {}, 0, 8, 2);
 }
