@@ -78,17 +78,42 @@ def test_nothing_lies_in_local_memory() -> None:
         assert not [here for here in code if here.opcode in ("LDL", "STL")], name
 
 
+def targets(code: list[Instruction], opcode: str) -> list[tuple[int, int]]:
+    """The address of each such instruction, and the address where it goes."""
+    found = [(here.address, TARGET.search(here.operands)) for here in code if here.opcode == opcode]
+    return [(address, int(to[1], 16)) for address, to in found if to]
+
+
 def loops(code: list[Instruction]) -> list[tuple[int, int]]:
     """From where to where each branch goes back."""
-    targets = [(here.address, TARGET.search(here.operands)) for here in code if here.opcode == "BRA"]
-    return [(int(to[1], 16), address) for address, to in targets if to and int(to[1], 16) < address]
+    return [(to, address) for address, to in targets(code, "BRA") if to < address]
 
 
-def test_no_loop_calls_a_function() -> None:
-    # Divisions of 64-bit integers and of doubles do.
+def divisions(code: list[Instruction]) -> list[int]:
+    """The addresses of calls of a function that divides.
+
+    Calls also go to the next instruction but one, and to functions that vote: that is where threads wait for others.
+    """
+    found = []
+    for address, to in targets(code, "CALL"):
+        if to == address + 0x20:
+            continue
+        body = [here.opcode for here in code if here.address >= to]
+        if "RET" in body and "MUFU" in body[: body.index("RET")]:
+            found.append(address)
+    return found
+
+
+def test_no_loop_divides() -> None:
+    # Of 64-bit integers and of doubles, divisions are functions.
     for name, code in kernels().items():
-        calls = [here.address for here in code if here.opcode == "CALL"]
+        calls = divisions(code)
         assert not [(first, last) for first, last in loops(code) if any(first <= call <= last for call in calls)], name
+
+
+def test_divisions_are_found() -> None:
+    # A thread divides once, to know its query and its chunk.
+    assert all(divisions(code) for name, code in kernels().items() if "wide_retrieval_counts_kernel" in name)
 
 
 def test_loops_are_found() -> None:
