@@ -550,3 +550,16 @@ def cuda_cauchy_loss(
     device: int,
     stream: int,
 ) -> None: ...
+def harmonic_sums(
+    start: int,
+    count: int,
+    num_values: int,
+    table_reciprocal: int,
+    table_ramp: int,
+    table_size: int,
+    out_reciprocal: int,
+    out_ramp: int,
+) -> None: ...
+def log2(values: int, num_values: int, out: int) -> None: ...
+def running_sums(values: int, rows: int, columns: int, out: int) -> None: ...
+def compensated_sums(values: int, rows: int, columns: int, out: int) -> None: ...

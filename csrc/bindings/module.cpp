@@ -14,5 +14,6 @@ PYBIND11_MODULE(_native, module) {
   bindings::register_index(module);
   bindings::register_rescore(module);
   bindings::register_search(module);
+  bindings::register_sums(module);
   bindings::register_hash_tables(module);
 }

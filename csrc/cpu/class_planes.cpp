@@ -13,57 +13,40 @@ int64_t count_bits(const uint64_t* words, int64_t count) {
   return bits;
 }
 
-// Bits of an index into at least four times as many slots as there are queries. Few queries get many more: where no two
-// ids meet, every search ends at once and no branch is hard to predict.
-int slot_bits(int64_t num_queries) {
-  int bits = 10;
-  while ((int64_t{1} << bits) < 4 * num_queries) ++bits;
-  return bits;
-}
-
 }  // namespace
 
 ClassPlanes::ClassPlanes(const Kernels& isa, Labels queries, int64_t first, int64_t last, Labels database,
                          int64_t num_database)
-    : isa_(isa), database_(database), num_queries_(last - first), num_database_(num_database), ends_(last - first + 1) {
-  if (!ends_) return;
+    : isa_(isa),
+      database_(database),
+      num_queries_(last - first),
+      num_database_(num_database),
+      ids_(static_cast<const int64_t*>(queries.data) + first, database.words == 0 ? last - first : 0),
+      num_planes_(database.words == 0 ? ids_.size() : 64 * static_cast<uint32_t>(database.words)),
+      ends_(last - first + 1) {
+  if (!ids_ || !ends_) return;
   const int words = database.words;
   if (words == 0) {
-    slot_bits_ = slot_bits(num_queries_);
-    if (!slots_.allocate(size_t{1} << slot_bits_) || !classes_.allocate(num_queries_)) return;
+    if (!classes_.allocate(num_queries_)) return;
     collect_ids(static_cast<const int64_t*>(queries.data) + first);
   } else {
     const uint64_t* labels = static_cast<const uint64_t*>(queries.data) + first * words;
-    if (!slots_.allocate(0) || !classes_.allocate(count_bits(labels, num_queries_ * words))) return;
+    if (!classes_.allocate(count_bits(labels, num_queries_ * words))) return;
     collect_bits(labels);
   }
   words_.allocate(words * kBlockCodes);
   planes_.allocate(int64_t{num_planes_} * kHitWords);
 }
 
-ClassPlanes::Slot& ClassPlanes::slot(int64_t id) {
-  const uint64_t last = (uint64_t{1} << slot_bits_) - 1;
-  uint64_t at = (static_cast<uint64_t>(id) * 0x9E3779B97F4A7C15u) >> (64 - slot_bits_);
-  // Taken and of another id, in one condition: which ids the queries lack cannot be predicted.
-  while (((slots_[at].id ^ id) & (-slots_[at].plane >> 63)) != 0) at = (at + 1) & last;
-  return slots_[at];
-}
-
-// Plane 0 is that of all other ids.
 void ClassPlanes::collect_ids(const int64_t* ids) {
-  std::fill(slots_.data(), slots_.data() + (int64_t{1} << slot_bits_), Slot{0, 0});
-  num_planes_ = 1;
   for (int64_t q = 0; q < num_queries_; ++q) {
-    Slot& found = slot(ids[q]);
-    if (found.plane == 0) found = {ids[q], num_planes_++};
     ends_[q] = static_cast<uint32_t>(q);
-    classes_[q] = static_cast<uint32_t>(found.plane);
+    classes_[q] = ids_(ids[q]);
   }
   ends_[num_queries_] = static_cast<uint32_t>(num_queries_);
 }
 
 void ClassPlanes::collect_bits(const uint64_t* words) {
-  num_planes_ = 64 * static_cast<uint32_t>(database_.words);
   uint32_t count = 0;
   for (int64_t q = 0; q < num_queries_; ++q) {
     ends_[q] = count;
@@ -89,7 +72,7 @@ const uint64_t* ClassPlanes::load(int64_t block) {
 void ClassPlanes::load_ids(const int64_t* ids, int64_t count) {
   std::fill(planes_.data(), planes_.data() + int64_t{num_planes_} * kHitWords, 0);
   for (int64_t i = 0; i < count; ++i) {
-    planes_[slot(ids[i]).plane * kHitWords + i / 64] |= uint64_t{1} << (i % 64);
+    planes_[int64_t{ids_(ids[i])} * kHitWords + i / 64] |= uint64_t{1} << (i % 64);
   }
 }
 

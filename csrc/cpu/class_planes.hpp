@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "class_ids.hpp"
 #include "hashkernels/counting.h"
 #include "kernels.hpp"
 #include "parallel.hpp"
@@ -16,7 +17,7 @@ namespace hashkernels {
 class ClassPlanes {
  public:
   ClassPlanes(const Kernels& isa, Labels queries, int64_t first, int64_t last, Labels database, int64_t num_database);
-  explicit operator bool() const { return ends_ && classes_ && planes_ && words_ && slots_; }
+  explicit operator bool() const { return ids_ && ends_ && classes_ && planes_ && words_; }
 
   // Query first + q is of the classes [class_ends()[q], class_ends()[q + 1]) of classes().
   const uint32_t* class_ends() const { return ends_.data(); }
@@ -25,12 +26,6 @@ class ClassPlanes {
   const uint64_t* load(int64_t block);
 
  private:
-  struct Slot {
-    int64_t id;
-    int64_t plane;
-  };
-
-  Slot& slot(int64_t id);
   void collect_ids(const int64_t* ids);
   void collect_bits(const uint64_t* words);
   void load_ids(const int64_t* ids, int64_t count);
@@ -39,11 +34,10 @@ class ClassPlanes {
   const Kernels& isa_;
   const Labels database_;
   const int64_t num_queries_, num_database_;
-  int slot_bits_ = 0;
-  uint32_t num_planes_ = 0;
+  const ClassIds ids_;  // none where labels are multi-hot
+  uint32_t num_planes_;
   Buffer<uint32_t> ends_, classes_;
   Buffer<uint64_t> planes_, words_;
-  Buffer<Slot> slots_;  // open addressing; free ones lead to the plane of all other ids
 };
 
 }  // namespace hashkernels

@@ -59,7 +59,8 @@ void add_fields(const uint64_t* words, int64_t count, int64_t* out) {
 
 // Empties the counters of the queries of a task.
 void flush(const CountingTask& task, uint64_t* counters) {
-  const int64_t num_bins = task.num_bins(), words = histogram_words(task.queries.num_bytes);
+  const bool relevance = task.relevant != nullptr;
+  const int64_t num_bins = task.num_bins(), words = histogram_words(task.queries.num_bytes, relevance);
   const uint64_t* from = counters;
   for (int64_t query = 0; query < task.last - task.first; ++query) {
     int64_t* total = task.total + query * num_bins;
@@ -68,6 +69,7 @@ void flush(const CountingTask& task, uint64_t* counters) {
     const uint64_t* hits = from + words / 2;
     for (int64_t d = 0; d < num_bins; d += 4, others += kHitWords, hits += kHitWords) {
       add_fields(others, num_bins - d, total + d);
+      if (!relevance) continue;
       add_fields(hits, num_bins - d, total + d);
       add_fields(hits, num_bins - d, relevant + d);
     }
@@ -78,9 +80,10 @@ void flush(const CountingTask& task, uint64_t* counters) {
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Null where codes are to be counted one by one.
-AddToHistograms kernel_for(const Kernels& isa, int num_bytes, int64_t num_queries) {
-  return num_queries < kQueriesForPlanes ? nullptr : isa.select_histogram(num_bytes);
+// Null where codes are to be counted one by one. Without relevance that is never done.
+AddToHistograms kernel_for(const Kernels& isa, const Codes& queries, bool relevance) {
+  if (relevance && queries.num_codes < kQueriesForPlanes) return nullptr;
+  return isa.select_histogram(queries.num_bytes, relevance);
 }
 
 bool count_by_code(const Kernels& isa, const LabelledQueries& queries, const CountingTask& task) {
@@ -99,14 +102,16 @@ bool count_by_code(const Kernels& isa, const LabelledQueries& queries, const Cou
 
 bool count_by_plane(const Kernels& isa, AddToHistograms add_to_histograms, const CountingTask& task) {
   const int num_bytes = task.queries.num_bytes;
-  const int64_t num_queries = task.last - task.first;
+  const bool relevance = task.relevant != nullptr;
+  const int64_t num_queries = task.last - task.first, counter_words = histogram_words(num_bytes, relevance);
   const SlicedShape shape = sliced_shape(num_bytes);
   const int64_t picks_stride = shape.nodes() + 1;
-  ClassPlanes classes(isa, task.query_labels, task.first, task.last, task.database_labels, task.database.num_codes);
+  ClassPlanes classes(isa, task.query_labels, task.first, relevance ? task.last : task.first, task.database_labels,
+                      task.database.num_codes);
   BlockReader reader(isa, Database(task.database));
   Buffer<uint8_t> table(shape.table_bytes());
   Buffer<uint16_t> picks(num_queries * picks_stride);
-  Buffer<uint64_t> counters(num_queries * histogram_words(num_bytes));
+  Buffer<uint64_t> counters(num_queries * counter_words);
   if (!classes || !reader || !table || !picks || !counters) return false;
 
   uint64_t words[SlicedShape::kMaxChunkBytes / 8];
@@ -114,14 +119,15 @@ bool count_by_plane(const Kernels& isa, AddToHistograms add_to_histograms, const
     load_code(task.queries.row(task.first + q), num_bytes, words);
     write_picks(shape, words, picks.data() + q * picks_stride);
   }
-  std::memset(counters.data(), 0, sizeof(uint64_t) * num_queries * histogram_words(num_bytes));
+  std::memset(counters.data(), 0, sizeof(uint64_t) * num_queries * counter_words);
   const HistogramQueries queries{num_queries, picks.data(), classes.class_ends(), classes.classes()};
   for (int64_t first = task.first_block; first < task.last_block; first += kHistogramBlocks) {
     const int64_t last = std::min(first + kHistogramBlocks, task.last_block);
     for (int64_t block = first; block < last; ++block) {
       reader.load(block);
       isa.sliced->build_table(reader.planes(), shape, table.data());
-      add_to_histograms({table.data(), reader.valid(), classes.load(block)}, queries, counters.data());
+      const uint64_t* class_planes = relevance ? classes.load(block) : nullptr;
+      add_to_histograms({table.data(), reader.valid(), class_planes}, queries, counters.data());
     }
     flush(task, counters.data());
   }
@@ -130,9 +136,26 @@ bool count_by_plane(const Kernels& isa, AddToHistograms add_to_histograms, const
 
 }  // namespace
 
-int64_t queries_per_task(const Kernels& isa, int num_bytes, int64_t num_queries, int num_threads) {
-  if (kernel_for(isa, num_bytes, num_queries) == nullptr) return kQueryGroup;
-  const int64_t fitting = kCounterBytes / (8 * histogram_words(num_bytes));
+bool can_count_alone(const Kernels& isa, const Codes& queries) { return kernel_for(isa, queries, false) != nullptr; }
+
+bool count_alone(const Kernels& isa, const Codes& queries, const Codes& database, int64_t* total) {
+  const CountingTask task{.queries = queries,
+                          .database = database,
+                          .query_labels = {nullptr, 0},
+                          .database_labels = {nullptr, 0},
+                          .first = 0,
+                          .last = queries.num_codes,
+                          .first_block = 0,
+                          .last_block = num_blocks(database.num_codes),
+                          .total = total,
+                          .relevant = nullptr};
+  return count_by_plane(isa, kernel_for(isa, queries, false), task);
+}
+
+int64_t queries_per_task(const Kernels& isa, const Codes& queries, bool relevance, int num_threads) {
+  const int64_t num_queries = queries.num_codes;
+  if (kernel_for(isa, queries, relevance) == nullptr) return kQueryGroup;
+  const int64_t fitting = kCounterBytes / (8 * histogram_words(queries.num_bytes, relevance));
   const int64_t most = std::clamp(fitting, kQueryGroup, kMaxPlaneGroup);
   const int64_t wanted = num_threads == 1 ? num_queries : divide_up(num_queries, 2 * num_threads);
   // Equal groups: a small last one would pay for its blocks like a whole one.
@@ -140,7 +163,7 @@ int64_t queries_per_task(const Kernels& isa, int num_bytes, int64_t num_queries,
 }
 
 bool count_group(const Kernels& isa, const LabelledQueries& queries, const CountingTask& task) {
-  const AddToHistograms kernel = kernel_for(isa, task.queries.num_bytes, task.last - task.first);
+  const AddToHistograms kernel = kernel_for(isa, task.queries, task.relevant != nullptr);
   return kernel == nullptr ? count_by_code(isa, queries, task) : count_by_plane(isa, kernel, task);
 }
 

@@ -9,7 +9,8 @@
 namespace hashkernels {
 
 // Queries first..last - 1 against blocks first_block..last_block - 1. Counts are added to total and relevant, laid out
-// as in retrieval_counts, from the first of these queries on.
+// as in retrieval_counts, from the first of these queries on. With relevant == nullptr all codes are counted alone, and
+// no label is read.
 struct CountingTask {
   const Codes& queries;
   const Codes& database;
@@ -22,8 +23,14 @@ struct CountingTask {
   int64_t num_bins() const { return 8 * int64_t{queries.num_bytes} + 1; }
 };
 
+// Whether these queries can be counted without relevance.
+bool can_count_alone(const Kernels& isa, const Codes& queries);
+
+// Adds all codes of the database to total; false when out of memory.
+bool count_alone(const Kernels& isa, const Codes& queries, const Codes& database, int64_t* total);
+
 // How many queries a task should have.
-int64_t queries_per_task(const Kernels& isa, int num_bytes, int64_t num_queries, int num_threads);
+int64_t queries_per_task(const Kernels& isa, const Codes& queries, bool relevance, int num_threads);
 
 // False when out of memory.
 bool count_group(const Kernels& isa, const LabelledQueries& queries, const CountingTask& task);

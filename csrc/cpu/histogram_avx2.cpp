@@ -31,6 +31,8 @@ struct BucketCount<Avx2> {
 
 }  // namespace
 
-AddToHistograms select_histogram_avx2(int num_bytes) { return select_histogram<Avx2>(num_bytes); }
+AddToHistograms select_histogram_avx2(int num_bytes, bool relevance) {
+  return select_histogram<Avx2>(num_bytes, relevance);
+}
 
 }  // namespace hashkernels

@@ -17,6 +17,8 @@ struct Avx512Lookup : Avx512 {
 
 }  // namespace
 
-AddToHistograms select_histogram_avx512(int num_bytes) { return select_histogram<Avx512Lookup>(num_bytes); }
+AddToHistograms select_histogram_avx512(int num_bytes, bool relevance) {
+  return select_histogram<Avx512Lookup>(num_bytes, relevance);
+}
 
 }  // namespace hashkernels

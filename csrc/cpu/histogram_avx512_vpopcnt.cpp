@@ -11,6 +11,8 @@ struct Avx512Vpopcnt : Avx512 {
 
 }  // namespace
 
-AddToHistograms select_histogram_avx512_vpopcnt(int num_bytes) { return select_histogram<Avx512Vpopcnt>(num_bytes); }
+AddToHistograms select_histogram_avx512_vpopcnt(int num_bytes, bool relevance) {
+  return select_histogram<Avx512Vpopcnt>(num_bytes, relevance);
+}
 
 }  // namespace hashkernels

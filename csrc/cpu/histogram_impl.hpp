@@ -39,17 +39,21 @@ HASHKERNELS_INLINE void split_groups(const typename Lanes::Vector* high, typenam
 
 // The groups of one query that hold a code are queued first and counted then: how many and which changes from query to
 // query, and this way nothing but the end of the queue is hard to predict.
-template <class Lanes, int kBytes>
+template <class Lanes, int kBytes, bool kRelevance>
 void add_to_histograms(const HistogramBlock& block, const HistogramQueries& queries, uint64_t* __restrict counters) {
   using Vector = typename Lanes::Vector;
   using Count = BucketCount<Lanes>;
   static constexpr const auto& kNetwork = kSumNetwork<kBytes>;
   constexpr int kPlanes = kNetwork.num_outputs, kGroups = histogram_groups(kBytes);
+  constexpr int kSets = kRelevance ? 2 : 1;
   constexpr SlicedShape kShape{kBytes, 1, kBytes, kPlanes};
   const uint16_t* picks = queries.picks;
   for (int64_t query = 0; query < queries.num_queries; ++query) {
-    const uint32_t* first_class = queries.classes + queries.class_ends[query];
-    const uint32_t* last_class = queries.classes + queries.class_ends[query + 1];
+    const uint32_t *first_class = nullptr, *last_class = nullptr;
+    if constexpr (kRelevance) {
+      first_class = queries.classes + queries.class_ends[query];
+      last_class = queries.classes + queries.class_ends[query + 1];
+    }
 #pragma GCC unroll 1
     for (int part = 0; part < kParts<Lanes>; ++part) {
       constexpr int kWords = kWordsOf<Lanes>;
@@ -62,12 +66,13 @@ void add_to_histograms(const HistogramBlock& block, const HistogramQueries& quer
         relevant |= load<Lanes>(block.class_planes + int64_t{*c} * kHitWords + part * kWords);
       }
 
-      Vector queue[2 * kGroups + 1];
-      uint32_t where[2 * kGroups + 1];
+      Vector queue[kSets * kGroups + 1];
+      uint32_t where[kSets * kGroups + 1];
       int queued = 0;
 #pragma GCC unroll 64
-      for (int g = 0; g < 2 * kGroups; ++g) {
-        const Vector group = members[g % kGroups] & (g < kGroups ? ~relevant : relevant);
+      for (int g = 0; g < kSets * kGroups; ++g) {
+        Vector group = members[g % kGroups];
+        if constexpr (kRelevance) group &= g < kGroups ? ~relevant : relevant;
         queue[queued] = group;
         where[queued] = g * kHistogramGroupWords;
         queued += static_cast<int>(Lanes::any(group));
@@ -91,19 +96,21 @@ void add_to_histograms(const HistogramBlock& block, const HistogramQueries& quer
       }
     }
     picks += kShape.nodes() + 1;
-    counters += histogram_words(kBytes);
+    counters += histogram_words(kBytes, kRelevance);
   }
 }
 
-template <class Lanes, int... kIndices>
+template <class Lanes, bool kRelevance, int... kIndices>
 AddToHistograms select_histogram(int num_bytes, Indices<kIndices...>) {
-  static constexpr AddToHistograms kKernels[] = {add_to_histograms<Lanes, kIndices + 1>...};
+  static constexpr AddToHistograms kKernels[] = {add_to_histograms<Lanes, kIndices + 1, kRelevance>...};
   return num_bytes <= SlicedShape::kMaxChunkBytes ? kKernels[num_bytes - 1] : nullptr;
 }
 
 template <class Lanes>
-AddToHistograms select_histogram(int num_bytes) {
-  return select_histogram<Lanes>(num_bytes, IndicesUpTo<SlicedShape::kMaxChunkBytes>());
+AddToHistograms select_histogram(int num_bytes, bool relevance) {
+  const auto indices = IndicesUpTo<SlicedShape::kMaxChunkBytes>();
+  return relevance ? select_histogram<Lanes, true>(num_bytes, indices)
+                   : select_histogram<Lanes, false>(num_bytes, indices);
 }
 
 }  // namespace

@@ -11,7 +11,8 @@
 
 namespace hashkernels {
 
-// One block of the database. A class plane has a bit for every code of the block: whether it is of that class.
+// One block of the database. A class plane has a bit for every code of the block: whether it is of that class. Kernels
+// of all codes alone read no classes.
 struct HistogramBlock {
   const uint8_t* table;
   const uint64_t* valid;         // kHitWords: the codes to be counted
@@ -27,13 +28,13 @@ struct HistogramQueries {
   const uint32_t* classes;
 };
 
-// A query's counters: for every group of the codes that are not relevant, then of those that are, two times kHitWords
-// words of four 16-bit counters. Field f of each word of half h counts distance 8 * group + 4 * h + f; the words hold
-// parts of one count, to be summed.
+// A query's counters: for every group of the codes that are not relevant, then of those that are (or of all codes
+// alone), two times kHitWords words of four 16-bit counters. Field f of each word of half h counts distance 8 * group +
+// 4 * h + f; the words hold parts of one count, to be summed.
 inline constexpr int kHistogramGroupWords = 2 * kHitWords;
 inline constexpr int histogram_groups(int num_bytes) { return num_bytes + 1; }
-inline constexpr int64_t histogram_words(int num_bytes) {
-  return int64_t{2} * histogram_groups(num_bytes) * kHistogramGroupWords;
+inline constexpr int64_t histogram_words(int num_bytes, bool relevance) {
+  return int64_t{relevance ? 2 : 1} * histogram_groups(num_bytes) * kHistogramGroupWords;
 }
 
 // A block adds at most 64 to a counter, so this many blocks fit.
@@ -42,12 +43,12 @@ inline constexpr int64_t kHistogramBlocks = 0xFFFF / 64;
 // Adds one block to the counters of every query.
 using AddToHistograms = void (*)(const HistogramBlock& block, const HistogramQueries& queries, uint64_t* counters);
 
-// The kernel for codes of that many bytes, null where there is none.
-using SelectHistogram = AddToHistograms (*)(int num_bytes);
+// The kernel for codes of that many bytes, with relevance or of all codes alone; null where there is none.
+using SelectHistogram = AddToHistograms (*)(int num_bytes, bool relevance);
 
-AddToHistograms select_histogram_none(int num_bytes);
-AddToHistograms select_histogram_avx2(int num_bytes);
-AddToHistograms select_histogram_avx512(int num_bytes);
-AddToHistograms select_histogram_avx512_vpopcnt(int num_bytes);
+AddToHistograms select_histogram_none(int num_bytes, bool relevance);
+AddToHistograms select_histogram_avx2(int num_bytes, bool relevance);
+AddToHistograms select_histogram_avx512(int num_bytes, bool relevance);
+AddToHistograms select_histogram_avx512_vpopcnt(int num_bytes, bool relevance);
 
 }  // namespace hashkernels

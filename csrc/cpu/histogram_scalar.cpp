@@ -3,6 +3,6 @@
 
 namespace hashkernels {
 
-AddToHistograms select_histogram_none(int) { return nullptr; }
+AddToHistograms select_histogram_none(int, bool) { return nullptr; }
 
 }  // namespace hashkernels

@@ -97,6 +97,17 @@ TEST_P(Counting, ManyClassesAcrossBlocks) {
   expect_counts(queries.view(), database.view(), query_labels, database_labels);
 }
 
+// Enough pairs for classes to be counted apart: some with one query or one code, some that only one side has.
+TEST_P(Counting, ManyPairsOfFewClassmates) {
+  for (int bits : {12, 48, 64, 256, 300}) {
+    const testing::RandomCodes queries(300, bits, 1, 3), database(4000, bits, 2, 1);
+    RandomLabels query_labels(300, 0, 3, 20), database_labels(4000, 0, 4, 25);
+    query_labels.values[7] = database_labels.values[3999] = ~uint64_t{0};
+    query_labels.values[8] = 1000;
+    expect_counts(queries.view(), database.view(), query_labels, database_labels, {1, 3});
+  }
+}
+
 TEST_P(Counting, MultiHotLabelsOfSeveralWords) {
   const testing::RandomCodes queries(35, 64, 1), database(1537, 64, 2);
   RandomLabels query_labels(35, 3, 3), database_labels(1537, 3, 4);

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hashkernels._ops.sums import Floats
 from hashkernels.metrics._average_precision import average_precision, precision_sums
 from hashkernels.metrics._fixed import fixed_mean, fixed_means, fixed_sum
-from hashkernels.metrics._harmonic import Floats
 from hashkernels.metrics._index_order import IndexOrder
 from hashkernels.metrics._ranking import Ranking, Spread, hits_at
 from hashkernels.metrics._settings import Settings

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hashkernels.metrics._harmonic import Floats, Ints, compensated_cumsum, harmonic_sums
+from hashkernels._ops.sums import Floats, Ints, compensated_sums, harmonic_sums
 from hashkernels.metrics._over_hits import expected_over_hits, greatest_over_hits, least_over_hits
 from hashkernels.metrics._ranking import Cut, Ranking, Spread, run_of_positives
 
@@ -84,4 +84,4 @@ def _over_hits(cut: Cut, whole: Spread) -> Spread:
 def _cumulative(occupied: Ints, shape: tuple[int, ...], values: Floats) -> Floats:
     terms = np.zeros((shape[0] + 1, shape[1]))
     terms.ravel()[occupied + shape[1]] = values
-    return compensated_cumsum(terms)
+    return compensated_sums(terms)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hashkernels.metrics._harmonic import Floats, Ints, log2
+from hashkernels._ops.sums import Floats, Ints, log2
 
 _BLOCK = 1 << 16
 

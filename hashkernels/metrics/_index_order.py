@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from hashkernels import _ops
-from hashkernels.metrics._harmonic import Floats, Ints
+from hashkernels._ops.sums import Floats, Ints
 from hashkernels.metrics._task import Task
 
 _FRACTION_BITS = 40

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hashkernels import _ops
+from hashkernels._ops.sums import Ints
 from hashkernels._ranks import Ranks
-from hashkernels.metrics._harmonic import Ints
 from hashkernels.metrics._index_order import IndexOrder, ordered_sums, sum_of_halves
 from hashkernels.metrics._pairs import Pairs
 from hashkernels.metrics._task import Task

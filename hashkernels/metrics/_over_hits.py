@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hashkernels.metrics._harmonic import Floats, Ints, harmonic_sums
+from hashkernels._ops.sums import Floats, Ints, harmonic_sums
 from hashkernels.metrics._ranking import Cut, run_of_positives
 
 # Weights are relative to the likeliest h. From there they fall at least geometrically: what is left out is under 1e-17.

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hashkernels.metrics._harmonic import Floats, Ints
+from hashkernels._ops.sums import Floats, Ints
 
 _BLOCK = 1 << 20
 

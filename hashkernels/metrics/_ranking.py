@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hashkernels.metrics._harmonic import Floats, Ints, harmonic_sums, running_sums
+from hashkernels._ops.sums import Floats, Ints, harmonic_sums, running_sums
 
 
 class Cut(NamedTuple):

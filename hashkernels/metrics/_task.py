@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hashkernels import _ops
-from hashkernels.metrics._harmonic import Ints
+from hashkernels._ops.sums import Ints
 from hashkernels.metrics._inputs import Retrieval
 from hashkernels.metrics._pairs import Pairs
 

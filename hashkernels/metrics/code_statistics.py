@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from hashkernels._ops.sums import Floats, log2
 from hashkernels._validation import check_bits
-from hashkernels.metrics._harmonic import Floats, log2
 from hashkernels.metrics._inputs import checked_codes
 
 _ROWS = 1 << 16

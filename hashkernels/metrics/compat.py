@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hashkernels._ops.sums import Floats
 from hashkernels.metrics._assemble import assemble, blocks
 from hashkernels.metrics._fixed import fixed_mean, fixed_sum
-from hashkernels.metrics._harmonic import Floats
 from hashkernels.metrics._ranking import Ranking
 from hashkernels.metrics._settings import Settings
 from hashkernels.metrics.report import Denominator, RetrievalReport, Ties, ZeroHit

@@ -8,11 +8,11 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
+from hashkernels._ops.sums import Floats
 from hashkernels._validation import check_choice, check_int
 from hashkernels.metrics._assemble import blocks
 from hashkernels.metrics._average_precision import precision_sums
 from hashkernels.metrics._fixed import FIXED_ONE, fixed_mean, fixed_means, fixed_sum
-from hashkernels.metrics._harmonic import Floats
 from hashkernels.metrics._ranking import Ranking, hits_at
 from hashkernels.metrics.counts import RetrievalCounts
 from hashkernels.metrics.query_metric import check_count_rule, check_counts, check_cutoff

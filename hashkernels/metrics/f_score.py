@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from hashkernels._ops.sums import Floats
 from hashkernels.metrics._assemble import blocks
 from hashkernels.metrics._fixed import fixed_means, fixed_sum
-from hashkernels.metrics._harmonic import Floats
 from hashkernels.metrics._ranking import Ranking, hits_at
 from hashkernels.metrics.counts import RetrievalCounts
 from hashkernels.metrics.query_metric import (

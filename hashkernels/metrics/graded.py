@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hashkernels._ops.sums import Floats, Ints
 from hashkernels.metrics._discount import Discounts
 from hashkernels.metrics._fixed import fixed_mean, fixed_sum
-from hashkernels.metrics._harmonic import Floats, Ints
 from hashkernels.metrics._pairs import Pairs
 from hashkernels.metrics.counts import RetrievalCounts
 from hashkernels.metrics.query_metric import QueryMetric, check_cutoff

@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from hashkernels._ops.sums import Floats, Ints, harmonic_sums
 from hashkernels._validation import check_choice
-from hashkernels.metrics._harmonic import Floats, Ints, harmonic_sums
 from hashkernels.metrics.counts import RetrievalCounts
 from hashkernels.metrics.query_metric import check_counts
 

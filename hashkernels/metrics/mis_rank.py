@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from hashkernels._ops.sums import Floats, Ints, harmonic_sums
 from hashkernels.metrics._assemble import blocks
-from hashkernels.metrics._harmonic import Floats, Ints, harmonic_sums
 from hashkernels.metrics._ranking import Ranking
 from hashkernels.metrics.counts import RetrievalCounts
 from hashkernels.metrics.query_metric import check_count_rule, check_counts

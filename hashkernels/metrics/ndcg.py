@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from hashkernels._ops.sums import Floats, Ints
 from hashkernels.metrics._assemble import blocks
 from hashkernels.metrics._discount import Discounts
-from hashkernels.metrics._harmonic import Floats, Ints
 from hashkernels.metrics._ranking import Ranking
 from hashkernels.metrics.counts import RetrievalCounts
 from hashkernels.metrics.query_metric import (

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
+from hashkernels._ops.sums import Floats
 from hashkernels._validation import check_choice, check_int
 from hashkernels.metrics._assemble import blocks
 from hashkernels.metrics._fixed import fixed_mean, fixed_sum
-from hashkernels.metrics._harmonic import Floats
 from hashkernels.metrics._ranking import Ranking
 from hashkernels.metrics.counts import RetrievalCounts
 from hashkernels.metrics.report import CountTies

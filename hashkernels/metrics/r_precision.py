@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hashkernels.metrics._harmonic import Floats
+from hashkernels._ops.sums import Floats
 from hashkernels.metrics._ranking import Ranking, hits_at
 from hashkernels.metrics.counts import RetrievalCounts
 from hashkernels.metrics.query_metric import QueryMetric, check_count_rule, check_counts, query_metric

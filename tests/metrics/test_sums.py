@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hashkernels.metrics._harmonic import compensated_cumsum, harmonic_sums, log2
+from hashkernels._ops.sums import compensated_sums, harmonic_sums, log2, running_sums
+from hashkernels.reference import sums as reference
 
 STARTS = st.one_of(st.integers(0, 200), st.integers(0, 10**5), st.integers(0, 10**12))
 COUNTS = st.one_of(st.integers(0, 6), st.integers(0, 300), st.integers(0, 10**9))
@@ -62,13 +63,38 @@ def test_log2_of_powers_of_two_is_exact():
     np.testing.assert_array_equal(log2(2.0**exponents), exponents)
 
 
-def test_compensated_cumsum_adds_as_if_with_twice_the_precision():
+def test_compensated_sums_adds_as_if_with_twice_the_precision():
     rng = np.random.default_rng(0)
     values = rng.random((20_000, 2)) * 10.0 ** rng.integers(-12, 3, (20_000, 2))
-    sums = compensated_cumsum(values)
+    sums = compensated_sums(values)
     for column in range(2):
         exact, plain = Fraction(0), 0.0
         for value in values[:, column].tolist():
             exact, plain = exact + Fraction(value), plain + value
         assert abs(Fraction(sums[-1, column]) / exact - 1) <= Fraction(1, 2**52)
         assert abs(Fraction(plain) / exact - 1) > Fraction(1, 2**52)
+
+
+@given(st.lists(st.tuples(STARTS, COUNTS), max_size=300))
+@settings(max_examples=100)
+def test_kernels_of_harmonic_sums_have_the_bits_of_the_reference(pairs):
+    start, count = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    for found, expected in zip(harmonic_sums(start, count), reference.harmonic_sums(start, count), strict=True):
+        np.testing.assert_array_equal(found.view(np.int64), expected.view(np.int64))
+
+
+@given(st.lists(st.floats(1e-300, 1e300), max_size=300))
+def test_kernels_of_logarithms_have_the_bits_of_the_reference(values):
+    found, expected = log2(np.array(values)), reference.log2(np.array(values))
+    np.testing.assert_array_equal(found.view(np.int64), expected.view(np.int64))
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (3, 0), (70, 5), (49, 257), (2, 1000)])
+def test_kernels_of_running_sums_have_the_bits_of_the_reference(shape):
+    rng = np.random.default_rng(0)
+    counts = rng.integers(0, 2**40, shape)
+    np.testing.assert_array_equal(running_sums(counts), counts.cumsum(axis=0))
+    np.testing.assert_array_equal(reference.running_sums(counts), counts.cumsum(axis=0))
+    values = rng.random(shape) * 10.0 ** rng.integers(-12, 3, shape)
+    found, expected = compensated_sums(values), reference.compensated_sums(values)
+    np.testing.assert_array_equal(found.view(np.int64), expected.view(np.int64))

@@ -1,4 +1,4 @@
-"""Harmonic sums and logarithms that come out the same on every machine.
+"""Harmonic sums, logarithms and running sums that come out the same on every machine.
 
 Only ``+ - * /`` and exact exponent shifts are used, never the mathematical library of the system, whose last bit
 differs from one machine to the next. Cost and memory do not depend on how large the ranks are.
@@ -26,9 +26,10 @@ Number = TypeVar("Number", np.int64, np.float64)
 
 # Below this rank sums come from a table of exact rationals; above it the first term left out, 511/(67584 x^10), is
 # under 1e-20.
-_TABLE = 64
+TABLE_SIZE = 64
 _LN2 = 0.6931471805599453
 _SQRT_HALF = 0.7071067811865476
+_WIDE = 0.17157287525381  # (sqrt(2) - 1) / (sqrt(2) + 1)
 # z^0 .. z^9 of (atanh(t) - t) / t^3 with z = t^2 <= 0.0295; the next term is under 2^-57 of atanh(t)
 _ATANH = tuple(1.0 / (2 * j + 3) for j in range(10))
 _HALF_INTEGER = (1.0 / 24.0, -7.0 / 960.0, 31.0 / 8064.0, -127.0 / 30720.0)
@@ -36,18 +37,18 @@ _HALF_INTEGER = (1.0 / 24.0, -7.0 / 960.0, 31.0 / 8064.0, -127.0 / 30720.0)
 
 def _tables() -> tuple[Floats, Floats]:
     """[a, k] -> sum of 1/(a+t) and of (t-1)/(a+t) for t = 1..k, a + k <= 64, each correctly rounded."""
-    reciprocal = np.zeros((_TABLE + 1, _TABLE + 1))
-    ramp = np.zeros((_TABLE + 1, _TABLE + 1))
-    for a in range(_TABLE):
+    reciprocal = np.zeros((TABLE_SIZE + 1, TABLE_SIZE + 1))
+    ramp = np.zeros((TABLE_SIZE + 1, TABLE_SIZE + 1))
+    for a in range(TABLE_SIZE):
         first, second = Fraction(0), Fraction(0)
-        for t in range(1, _TABLE - a + 1):
+        for t in range(1, TABLE_SIZE - a + 1):
             first += Fraction(1, a + t)
             second += Fraction(t - 1, a + t)
             reciprocal[a, t], ramp[a, t] = float(first), float(second)
     return reciprocal, ramp
 
 
-_RECIPROCAL, _RAMP = _tables()
+RECIPROCAL_TABLE, RAMP_TABLE = _tables()
 
 
 def _atanh_tail(t: Floats) -> Floats:
@@ -63,13 +64,12 @@ def _atanh_tail(t: Floats) -> Floats:
 
 
 def _log_parts(x: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
-    """(m, t, tail) with log(y / x) = m ln 2 + 2 t + tail and abs(t) <= 0.172, for positive x and y."""
-    ratio = y / x
-    shift = np.zeros_like(ratio)
+    """(m, t, tail) with log(y / x) = m ln 2 + 2 t + tail and abs(t) < 0.172, for positive x and y."""
     t = (y - x) / (y + x)
-    wide = np.flatnonzero((ratio < _SQRT_HALF) | (ratio >= 2.0 * _SQRT_HALF))
+    shift = np.zeros_like(t)
+    wide = np.flatnonzero(np.abs(t) > _WIDE)
     if wide.size:
-        mantissa, exponent = np.frexp(ratio[wide])
+        mantissa, exponent = np.frexp(y[wide] / x[wide])
         exponent -= mantissa < _SQRT_HALF
         scaled = np.ldexp(x[wide], exponent)
         t[wide] = (y[wide] - scaled) / (y[wide] + scaled)
@@ -104,18 +104,18 @@ def harmonic_sums(start: Ints, count: Ints) -> tuple[Floats, Floats]:
         float64 [M] twice: sum of 1/(start + t), and of (t - 1)/(start + t), over t = 1..count. Both keep a relative
         error of some 1e-14 at worst, whatever the ratio of count to start.
     """
-    head = np.flatnonzero(start < _TABLE)
+    head = np.flatnonzero(start < TABLE_SIZE)
     if head.size == 0:
         return _asymptotic_sums(start, count)
     near = start[head]
-    taken = np.minimum(count[head], _TABLE - near)
+    taken = np.minimum(count[head], TABLE_SIZE - near)
     far_start, far_count = start.copy(), count.copy()
     far_start[head] += taken
     far_count[head] -= taken
     reciprocal, ramp = _asymptotic_sums(far_start, far_count)
     ramp[head] += taken * reciprocal[head]
-    ramp[head] += _RAMP[near, taken]
-    reciprocal[head] += _RECIPROCAL[near, taken]
+    ramp[head] += RAMP_TABLE[near, taken]
+    reciprocal[head] += RECIPROCAL_TABLE[near, taken]
     return reciprocal, ramp
 
 
@@ -138,7 +138,7 @@ def _asymptotic_sums(start: Ints, count: Ints) -> tuple[Floats, Floats]:
     return reciprocal, ramp
 
 
-def compensated_cumsum(values: Floats) -> Floats:
+def compensated_sums(values: Floats) -> Floats:
     """Running sums of float64 [B, Q] down axis 0, as if added with twice the precision and rounded once.
 
     Each row is added to the sum of those before; the error of each addition is found exactly (Knuth's TwoSum), and the
