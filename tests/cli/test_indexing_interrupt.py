@@ -15,11 +15,12 @@ import hashkernels as hk
 
 # The command, in a process that says "here" and waits when it calls a function for the n-th time.
 _COMMAND = """
-import os, sys, time
+import os, signal, sys, time
 from hashkernels.cli import main
 from hashkernels.index import BinaryIndex
 owner, name, left = {owner}, {name!r}, {calls}
 real = getattr(owner, name)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start without it
 
 def watched(*arguments):
     global left

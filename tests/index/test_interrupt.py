@@ -13,7 +13,8 @@ from hashkernels import _loader
 
 # One call that would take minutes.
 _SEARCH = """
-import numpy as np, hashkernels as hk
+import signal, numpy as np, hashkernels as hk
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start without it
 database, queries = np.zeros((4_000_000, 128), np.uint8), np.zeros((100_000, 128), np.uint8)
 print("searching", flush=True)
 {call}

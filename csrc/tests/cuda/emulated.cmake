@@ -93,6 +93,7 @@ function(hashkernels_mutant name kernel filter from to)
   list(GET file -1 file)
   hashkernels_rewrite(${directory} ${file} "${from}" "${to}")
   hashkernels_emulated_kernels(mutated_${name} ${directory} ${kernel})
+  target_compile_options(mutated_${name} PRIVATE -O1)  # run once, to fail soon
   add_executable(mutant_${name} $<TARGET_OBJECTS:mutated_${name}> $<TARGET_OBJECTS:hashkernels_emulated_cases>
     "$<FILTER:$<TARGET_OBJECTS:hashkernels_emulated_kernels>,EXCLUDE,/${kernel}\\.cu>")
   hashkernels_emulated(mutant_${name} ${kernel_directory})
