@@ -36,7 +36,10 @@ From = Annotated[
 @app.command()
 def build(
     codes: Annotated[
-        Path, typer.Argument(help=f"Codes (.{', .'.join(READABLE)}); an .npy may hold embeddings, packed by sign.")
+        Path,
+        typer.Argument(
+            help=f"Codes (.{', .'.join(READABLE)}); an .npy may hold embeddings, packed by sign, or 64-bit integers."
+        ),
     ],
     output: Annotated[Path, typer.Argument(help="Index file (.hki) to write.")],
     ids: Annotated[Path | None, typer.Option(help=".npy of an integer for each code [default: positions].")] = None,
@@ -131,7 +134,9 @@ def verify(index: IndexFile, as_json: Json = False) -> None:
 @app.command()
 def search(
     index: IndexFile,
-    queries: Annotated[Path, typer.Argument(help=".npy of packed codes (uint8), or of embeddings, packed by sign.")],
+    queries: Annotated[
+        Path, typer.Argument(help=".npy of packed codes (uint8), of 64-bit integers, or of embeddings, packed by sign.")
+    ],
     k: Annotated[int | None, typer.Option("--k", help="The k nearest.")] = None,
     radius: Annotated[int | None, typer.Option(help="All within this Hamming distance, inclusive.")] = None,
     check: Annotated[
@@ -200,6 +205,6 @@ def _input(path: Path, bits: int | None, source_format: str | None) -> PackedCod
     if format_of(path, source_format, READABLE) == "npy":
         array = read_npy(path)
         rows = load_codes(path)
-        packed = array.dtype == rows.dtype
-        return PackedCodes(rows, (8 * rows.shape[1] if packed else array.shape[1]) if bits is None else bits, None)
+        signs = array.ndim == 2 and array.dtype != rows.dtype
+        return PackedCodes(rows, (array.shape[1] if signs else 8 * rows.shape[1]) if bits is None else bits, None)
     return read_codes(path, bits=bits, format=source_format)

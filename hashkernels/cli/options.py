@@ -35,7 +35,9 @@ Labels = Annotated[Path | None, typer.Option(help="The .npy with the labels of a
 Queries = Annotated[
     int | None, typer.Option(help="Items held out as queries [default: 300 of digits, else up to 1,000].")
 ]
-CodesFile = Annotated[Path, typer.Argument(help=".npy of packed codes (uint8), or of embeddings, packed by sign.")]
+CodesFile = Annotated[
+    Path, typer.Argument(help=".npy of packed codes (uint8), of 64-bit integers, or of embeddings, packed by sign.")
+]
 LabelsFile = Annotated[
     Path | None,
     typer.Argument(help=".npy of class ids [N] or multi-hot labels [N, C]; none with --relevance.", show_default=False),

@@ -16,22 +16,29 @@ from hashkernels.codes import pack_codes
 from hashkernels.data.files import save_npz, save_text
 from hashkernels.data.formats import read_npy
 from hashkernels.index import RangeResult, SearchResult
+from hashkernels.index.formats import from_integers
 
 FOUND_FORMATS = (".npz", ".csv")
 
 
 def load_codes(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
-    """Packed codes from .npy: uint8 [N, bytes] as they are; float, int8 or bool [N, bits] packed by sign.
+    """Packed codes from .npy: uint8 [N, bytes] as they are; float, int8 or bool [N, bits] packed by sign; 64-bit
+    integers [N], as databases store perceptual hashes, the most significant bit first.
 
-    Wider integers are refused: they are more often packed codes of the wrong dtype than signs.
+    Other integers are refused: they are more often packed codes of the wrong dtype than signs.
 
     Raises:
         ValueError: another shape, NaN, or a file that is no .npy.
         TypeError: another dtype.
     """
     array = read_npy(path)
+    if array.ndim == 1 and array.dtype.kind in "iu" and array.dtype.itemsize == 8:
+        return from_integers(array)
     if array.ndim != 2 or not array.shape[1]:
-        raise ValueError(f"{path} must hold codes [N, bytes] or embeddings [N, bits], got shape {array.shape}")
+        raise ValueError(
+            f"{path} must hold codes [N, bytes], embeddings [N, bits] or 64-bit integers [N], "
+            f"got {array.dtype} {array.shape}"
+        )
     if array.dtype == np.uint8:
         return array
     if array.dtype.kind not in "fb" and array.dtype != np.int8:

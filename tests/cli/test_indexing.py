@@ -81,6 +81,18 @@ def test_embeddings_are_packed_by_sign(run, tmp_path):
     np.testing.assert_array_equal(index.reconstruct(np.arange(9)), np.packbits(embeddings > 0, axis=1))
 
 
+def test_integers_of_64_bits_are_perceptual_hashes(run, tmp_path):
+    hashes = np.array([-1, 1, -(2**63), 2**40 + 5])
+    np.save(tmp_path / "a.npy", hashes)
+    assert run("index", "build", tmp_path / "a.npy", tmp_path / "a.hki")[0] == 0
+    index = hk.BinaryIndex.load(tmp_path / "a.hki")
+    assert index.bits == 64
+    np.testing.assert_array_equal(index.reconstruct(np.arange(4)), hashes.astype(">i8").view(np.uint8).reshape(4, 8))
+    status, out, _ = run("index", "search", tmp_path / "a.hki", tmp_path / "a.npy", "--k", "1", "--json")
+    assert status == 0
+    assert "error" not in out
+
+
 @pytest.mark.parametrize("kind", ["hki", "faiss", "npy", "u8bin", "bvecs", "hex"])
 def test_any_format_becomes_any_other(run, tmp_path, codes, kind):
     np.save(tmp_path / "a.npy", codes)
