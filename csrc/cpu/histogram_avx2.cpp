@@ -21,11 +21,16 @@ struct BucketCount<Avx2> {
     const Group wide = group(v);
     return {_mm256_and_si256(wide.low, nibble), _mm256_and_si256(wide.high, nibble)};
   }
-  static HASHKERNELS_INLINE Vector of(const Group& group, const Bucket& bucket) {
+  // Of both halves of a plane at once: a byte has 16 bits at the most.
+  static HASHKERNELS_INLINE Vector of(const Group* groups, const Bucket* buckets) {
     const __m256i counts = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
-    const __m256i low = _mm256_shuffle_epi8(counts, _mm256_and_si256(group.low, bucket.low));
-    const __m256i high = _mm256_shuffle_epi8(counts, _mm256_and_si256(group.high, bucket.high));
-    return (Vector)_mm256_sad_epu8(_mm256_add_epi8(low, high), _mm256_setzero_si256());
+    __m256i bytes = _mm256_setzero_si256();
+    for (int part = 0; part < kParts<Avx2>; ++part) {
+      const __m256i low = _mm256_shuffle_epi8(counts, _mm256_and_si256(groups[part].low, buckets[part].low));
+      const __m256i high = _mm256_shuffle_epi8(counts, _mm256_and_si256(groups[part].high, buckets[part].high));
+      bytes = _mm256_add_epi8(bytes, _mm256_add_epi8(low, high));
+    }
+    return (Vector)_mm256_sad_epu8(bytes, _mm256_setzero_si256());
   }
 };
 

@@ -10,7 +10,8 @@
 namespace hashkernels {
 namespace {
 
-// The bits set in each word of group & bucket, from what can be prepared for each of them alone.
+// The bits set in the words of group & bucket, all parts of a plane together, from what can be prepared for each of
+// them alone.
 template <class Lanes>
 struct BucketCount {
   using Vector = typename Lanes::Vector;
@@ -18,7 +19,11 @@ struct BucketCount {
   using Bucket = Vector;
   static HASHKERNELS_INLINE Group group(Vector v) { return v; }
   static HASHKERNELS_INLINE Bucket bucket(Vector v) { return v; }
-  static HASHKERNELS_INLINE Vector of(Group group, Bucket bucket) { return Lanes::popcount(group & bucket); }
+  static HASHKERNELS_INLINE Vector of(const Group* groups, const Bucket* buckets) {
+    Vector sum = {};
+    for (int part = 0; part < kParts<Lanes>; ++part) sum += Lanes::popcount(groups[part] & buckets[part]);
+    return sum;
+  }
 };
 
 // members[g] = the codes of group g: one plane after the other splits every group in two.
@@ -37,6 +42,29 @@ HASHKERNELS_INLINE void split_groups(const typename Lanes::Vector* high, typenam
   }
 }
 
+// One query's view of a block: who is in which group, and who is in which bucket of whichever group.
+template <class Lanes, int kGroups>
+struct Members {
+  using Vector = typename Lanes::Vector;
+
+  Vector groups[kGroups + 1][kParts<Lanes>];
+  Vector relevant[kParts<Lanes>];
+  typename BucketCount<Lanes>::Bucket low[8][kParts<Lanes>];
+
+  template <int kPlanes>
+  HASHKERNELS_INLINE void assign(int part, const Vector (&distance)[kPlanes], Vector valid) {
+    Vector members[kGroups + 1];
+    split_groups<Lanes, kGroups, kPlanes - 3>(distance + 3, valid, members);
+    for (int g = 0; g < kGroups; ++g) groups[g][part] = members[g];
+    const Vector d0 = distance[0], d1 = distance[1], d2 = distance[2];
+    const Vector pairs[4] = {~(d0 | d1), d0 & ~d1, ~d0 & d1, d0 & d1};
+    for (int i = 0; i < 4; ++i) {
+      low[i][part] = BucketCount<Lanes>::bucket(pairs[i] & ~d2);
+      low[4 + i][part] = BucketCount<Lanes>::bucket(pairs[i] & d2);
+    }
+  }
+};
+
 // The groups of one query that hold a code are queued first and counted then: how many and which changes from query to
 // query, and this way nothing but the end of the queue is hard to predict.
 template <class Lanes, int kBytes, bool kRelevance>
@@ -45,54 +73,56 @@ void add_to_histograms(const HistogramBlock& block, const HistogramQueries& quer
   using Count = BucketCount<Lanes>;
   static constexpr const auto& kNetwork = kSumNetwork<kBytes>;
   constexpr int kPlanes = kNetwork.num_outputs, kGroups = histogram_groups(kBytes);
-  constexpr int kSets = kRelevance ? 2 : 1;
+  constexpr int kSets = kRelevance ? 2 : 1, kWords = kWordsOf<Lanes>;
   constexpr SlicedShape kShape{kBytes, 1, kBytes, kPlanes};
   const uint16_t* picks = queries.picks;
   for (int64_t query = 0; query < queries.num_queries; ++query) {
-    const uint32_t *first_class = nullptr, *last_class = nullptr;
-    if constexpr (kRelevance) {
-      first_class = queries.classes + queries.class_ends[query];
-      last_class = queries.classes + queries.class_ends[query + 1];
-    }
+    Members<Lanes, kGroups> members;
 #pragma GCC unroll 1
     for (int part = 0; part < kParts<Lanes>; ++part) {
-      constexpr int kWords = kWordsOf<Lanes>;
-      Vector distance[kPlanes], members[kGroups + 1];
-      run<Lanes, kNetwork>(block.table + part * sizeof(Vector), picks, nullptr, distance,
+      const uint16_t* own_picks = picks;
+      // Each part reads them anew: what parts have in common would be kept in registers, which are too few.
+      __asm__("" : "+r"(own_picks));
+      Vector distance[kPlanes];
+      run<Lanes, kNetwork>(block.table + part * sizeof(Vector), own_picks, nullptr, distance,
                            IndicesUpTo<kNetwork.num_steps>());
-      split_groups<Lanes, kGroups, kPlanes - 3>(distance + 3, load<Lanes>(block.valid + part * kWords), members);
-      Vector relevant = {};
-      for (const uint32_t* c = first_class; c != last_class; ++c) {
-        relevant |= load<Lanes>(block.class_planes + int64_t{*c} * kHitWords + part * kWords);
-      }
-
-      Vector queue[kSets * kGroups + 1];
-      uint32_t where[kSets * kGroups + 1];
-      int queued = 0;
-#pragma GCC unroll 64
-      for (int g = 0; g < kSets * kGroups; ++g) {
-        Vector group = members[g % kGroups];
-        if constexpr (kRelevance) group &= g < kGroups ? ~relevant : relevant;
-        queue[queued] = group;
-        where[queued] = g * kHistogramGroupWords;
-        queued += static_cast<int>(Lanes::any(group));
-      }
-
-      const Vector d0 = distance[0], d1 = distance[1], d2 = distance[2];
-      const typename Count::Bucket low[8] = {Count::bucket(~(d0 | d1) & ~d2), Count::bucket(d0 & ~d1 & ~d2),
-                                             Count::bucket(~d0 & d1 & ~d2),   Count::bucket(d0 & d1 & ~d2),
-                                             Count::bucket(~(d0 | d1) & d2),  Count::bucket(d0 & ~d1 & d2),
-                                             Count::bucket(~d0 & d1 & d2),    Count::bucket(d0 & d1 & d2)};
-      for (int entry = 0; entry < queued; ++entry) {
-        const typename Count::Group group = Count::group(queue[entry]);
-        uint64_t* at = counters + where[entry] + part * kWords;
-#pragma GCC unroll 2
-        for (int half = 0; half < 2; ++half, at += kHitWords) {
-          const typename Count::Bucket* bucket = low + 4 * half;
-          store<Lanes>(at, load<Lanes>(at) + Count::of(group, bucket[0]) +
-                               (Count::of(group, bucket[1]) << 16 | Count::of(group, bucket[2]) << 32 |
-                                Count::of(group, bucket[3]) << 48));
+      members.assign(part, distance, load<Lanes>(block.valid + part * kWords));
+      if constexpr (kRelevance) {
+        Vector relevant = {};
+        const uint32_t* last_class = queries.classes + queries.class_ends[query + 1];
+        for (const uint32_t* c = queries.classes + queries.class_ends[query]; c != last_class; ++c) {
+          relevant |= load<Lanes>(block.class_planes + int64_t{*c} * kHitWords + part * kWords);
         }
+        members.relevant[part] = relevant;
+      }
+    }
+
+    Vector queue[kSets * kGroups + 1][kParts<Lanes>];
+    uint32_t where[kSets * kGroups + 1];
+    int queued = 0;
+#pragma GCC unroll 64
+    for (int g = 0; g < kSets * kGroups; ++g) {
+      Vector any = {};
+      for (int part = 0; part < kParts<Lanes>; ++part) {
+        Vector group = members.groups[g % kGroups][part];
+        if constexpr (kRelevance) group &= g < kGroups ? ~members.relevant[part] : members.relevant[part];
+        queue[queued][part] = group;
+        any |= group;
+      }
+      where[queued] = g * kHistogramGroupWords;
+      queued += static_cast<int>(Lanes::any(any));
+    }
+
+    for (int entry = 0; entry < queued; ++entry) {
+      typename Count::Group group[kParts<Lanes>];
+      for (int part = 0; part < kParts<Lanes>; ++part) group[part] = Count::group(queue[entry][part]);
+      uint64_t* at = counters + where[entry];
+#pragma GCC unroll 2
+      for (int half = 0; half < 2; ++half, at += kHitWords) {
+        const auto* bucket = members.low + 4 * half;
+        store<Lanes>(at, load<Lanes>(at) + Count::of(group, bucket[0]) +
+                             (Count::of(group, bucket[1]) << 16 | Count::of(group, bucket[2]) << 32 |
+                              Count::of(group, bucket[3]) << 48));
       }
     }
     picks += kShape.nodes() + 1;

@@ -37,8 +37,8 @@ inline constexpr int64_t histogram_words(int num_bytes, bool relevance) {
   return int64_t{relevance ? 2 : 1} * histogram_groups(num_bytes) * kHistogramGroupWords;
 }
 
-// A block adds at most 64 to a counter, so this many blocks fit.
-inline constexpr int64_t kHistogramBlocks = 0xFFFF / 64;
+// A block adds at most its size to a counter, in at least four words, so this many blocks fit.
+inline constexpr int64_t kHistogramBlocks = 0xFFFF / 128;
 
 // Adds one block to the counters of every query.
 using AddToHistograms = void (*)(const HistogramBlock& block, const HistogramQueries& queries, uint64_t* counters);
