@@ -255,7 +255,7 @@ def test_counting(launchers: Launchers, words: bool) -> None:
     ("name", "parameters"),
     [
         ("margin_loss", MARGINS),
-        ("likelihood_loss", (0.5, 1.0, 0.7, True)),
+        ("likelihood_loss", (0.5, 1.0, 0.7, True, False)),
         ("cauchy_loss", (5.0, 0.4, 0.3, 1.0, 0.7, False)),
     ],
 )

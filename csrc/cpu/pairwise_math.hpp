@@ -41,14 +41,6 @@ struct MathConstants<double> {
       0.153865597074313075, 0.133009761256291489, 0.121060680222382076, 0.0834017453741797958, 0.170184501508660536};
 };
 
-template <class To, class From>
-inline To bits_as(From vector) {
-  static_assert(sizeof(To) == sizeof(From));
-  To result;
-  __builtin_memcpy(&result, &vector, sizeof(To));
-  return result;
-}
-
 template <class Vector, class T, int kTerms>
 inline Vector polynomial(Vector x, const T (&coefficients)[kTerms]) {
   Vector sum = splat<Vector>(coefficients[kTerms - 1]);

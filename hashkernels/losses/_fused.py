@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from hashkernels import _ops
@@ -18,11 +19,12 @@ class Fused(NamedTuple):
 
     positive: PairOp
     negative: PairOp | None = None  # where irrelevant pairs need other options than the relevant ones
+    weight: Callable[[Tensor, Tensor], Tensor] | None = None  # of relevant pairs: [N] from packed classes of both
 
 
 def fused_mean(
     fused: Fused,
-    inner_loss: Callable[[Tensor, Tensor], Tensor],
+    aligned_loss: Callable[[Tensor, Tensor, Tensor], Tensor],
     rows: Tensor,
     labels: Tensor,
     columns: Columns,
@@ -30,11 +32,14 @@ def fused_mean(
 ) -> PairMean:
     """The weighed mean of the pair loss over the pairs that count.
 
-    ``inner_loss`` is the same loss elementwise, of inner products and relevance. ``labels`` have the form of those of
-    the columns. In a bank the columns of the items themselves are counted by the op, and taken out again.
+    ``aligned_loss`` is the same loss of each row with one column, both [N, bits], and their relevance [N]. ``labels``
+    have the form of those of the columns. In a bank the columns of the items themselves are counted by the op, and
+    taken out again.
     """
     itself = columns.emb is rows
-    own = None if itself or columns.own is None else _own_sums(inner_loss, rows, labels, columns, columns.own)
+    own = None
+    if not itself and columns.own is not None:
+        own = _own_sums(aligned_loss, fused.weight, rows, labels, columns, columns.own)
     columns = _counted(columns)
 
     def run(op: PairOp, weighing: Weighing) -> _ops.PairLoss:
@@ -82,11 +87,19 @@ def _counted(columns: Columns) -> Columns:
 
 
 def _own_sums(
-    inner_loss: Callable[[Tensor, Tensor], Tensor], rows: Tensor, labels: Tensor, columns: Columns, own: Tensor
+    aligned_loss: Callable[[Tensor, Tensor, Tensor], Tensor],
+    weight: Callable[[Tensor, Tensor], Tensor] | None,
+    rows: Tensor,
+    labels: Tensor,
+    columns: Columns,
+    own: Tensor,
 ) -> PairSums:
     """Sums over the pairs of each item with its own column, which all count."""
-    positive = (labels & columns.labels[own]).any(dim=1)
-    values = inner_loss((rows * columns.emb[own]).sum(dim=1), positive)
+    own_labels = columns.labels[own]
+    positive = (labels & own_labels).any(dim=1)
     negative = ~positive
+    values = aligned_loss(rows, columns.emb[own], positive)
+    if weight is not None:
+        values = torch.where(positive, weight(labels, own_labels).to(values.dtype), 1) * values
     near, far = values.masked_fill(negative, 0).sum(), values.masked_fill(positive, 0).sum()
     return PairSums(near, far, positive.sum(), negative.sum())

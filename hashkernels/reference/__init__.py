@@ -11,9 +11,12 @@ from hashkernels.reference.descent import discrete_descent
 from hashkernels.reference.index import BLOCK_CODES, slice_codes, unslice_codes
 from hashkernels.reference.pairwise import (
     cauchy_loss,
+    class_share,
+    contrastive_loss,
     likelihood_loss,
     margin_loss,
     pair_cauchy,
+    pair_contrastive,
     pair_likelihood,
     sign_error,
 )
@@ -25,6 +28,8 @@ __all__ = [
     "BLOCK_CODES",
     "block_checksums",
     "cauchy_loss",
+    "class_share",
+    "contrastive_loss",
     "discrete_descent",
     "hamming_distance",
     "index_order_precision",
@@ -33,6 +38,7 @@ __all__ = [
     "pack_codes",
     "pack_labels",
     "pair_cauchy",
+    "pair_contrastive",
     "pair_likelihood",
     "range_count",
     "range_search",
