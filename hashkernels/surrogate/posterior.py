@@ -151,12 +151,14 @@ class SurrogatePosterior(torch.nn.Module):
         Both share one draw of the dropout mask; each is 0 for an empty batch. First derivatives only.
         """
         u = self._check_embeddings(u)
-        target_positive = self._check_targets("targets", targets, u.shape[0]) > 0
-        cuts = zip(self._cut(u), self._cut(u.detach() > 0), self._cut(target_positive), strict=True)
+        positive = torch.cat((u.detach() > 0, self._check_targets("targets", targets, u.shape[0]) > 0))
+        cuts = zip(self._cut(u), self._cut(positive), strict=True)
         with full_precision(u.device):
             sums = [
-                torch.stack(stack.split_nll(x, _index(own), _index(target), weight, dropout=self.training))
-                for (stack, x), (_, own), (_, target) in cuts
+                torch.stack(
+                    stack.split_nll(x, _index(both).view(len(both), 2, u.shape[0]), weight, dropout=self.training)
+                )
+                for (stack, x), (_, both) in cuts
             ]
             own_nll, target_nll = torch.stack(sums).sum(0) / max(u.shape[0], 1)
             return own_nll, target_nll
