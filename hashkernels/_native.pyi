@@ -141,6 +141,19 @@ def sliced_range_count(
 def discrete_descent(
     pull: int, gram: int, float64: bool, num_items: int, bits: int, sweeps: int, codes: int, threads: int
 ) -> None: ...
+def triplet_likelihood(
+    similarities: int,
+    float64: bool,
+    relevant: int,
+    irrelevant: int,
+    weights: int,
+    num_queries: int,
+    num_items: int,
+    margin: float,
+    loss: int,
+    grad: int,
+    threads: int,
+) -> None: ...
 def score_codes(
     queries: int,
     num_queries: int,

@@ -43,6 +43,7 @@ from hashkernels._ops.search import (
     range_search,
     topk,
 )
+from hashkernels._ops.triplets import triplet_likelihood
 from hashkernels.reference import (  # the functions of a pair, differentiable by torch
     pair_cauchy,
     pair_contrastive,
@@ -91,5 +92,6 @@ __all__ = [
     "sliced_range_search",
     "sliced_topk",
     "topk",
+    "triplet_likelihood",
     "unpack_codes",
 ]

@@ -23,6 +23,7 @@ from hashkernels.reference.pairwise import (
 from hashkernels.reference.rescore import score_codes, score_vectors
 from hashkernels.reference.retrieval import index_order_precision, retrieval_counts
 from hashkernels.reference.search import hamming_distance, range_count, range_search, topk
+from hashkernels.reference.triplets import triplet_likelihood
 
 __all__ = [
     "BLOCK_CODES",
@@ -48,6 +49,7 @@ __all__ = [
     "sign_error",
     "slice_codes",
     "topk",
+    "triplet_likelihood",
     "unpack_codes",
     "unslice_codes",
 ]
