@@ -81,15 +81,15 @@ class BlockStack(torch.nn.Module):
 
     def split_nll(
         self, x: torch.Tensor, patterns: torch.Tensor, weight: torch.Tensor | None, *, dropout: bool
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Two cross-entropies of one pass, summed over blocks and items, each with a gradient of its own.
+    ) -> torch.Tensor:
+        """Two cross-entropies [2] of one pass, summed over blocks and items, each with a gradient of its own.
 
         The gradient of the first, to the patterns ``patterns[:, 0]`` [count, N], reaches only the parameters; that of
         the second, to ``patterns[:, 1]``, only ``x``: what two passes with stopped gradients would give, at the price
         of one. In the second, items count by ``weight`` [N] where it is given.
         """
         scale = self.draw_dropout(x.shape[1], dropout)
-        result: tuple[torch.Tensor, torch.Tensor] = _SplitNLL.apply(  # type: ignore[no-untyped-call]
+        result: torch.Tensor = _SplitNLL.apply(  # type: ignore[no-untyped-call]
             x, self.weight_in, self.bias_in, self.weight_out, self.bias_out, scale, patterns, weight
         )
         return result
@@ -116,7 +116,7 @@ class _SplitNLL(torch.autograd.Function):
         scale: torch.Tensor | None,
         patterns: torch.Tensor,
         weight: torch.Tensor | None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> torch.Tensor:
         before = torch.baddbmm(bias_in.unsqueeze(1), x, weight_in.mT)
         gate = before.sigmoid()
         slope = gate.clone() if scale is None else scale.mul_(gate)
@@ -130,12 +130,14 @@ class _SplitNLL(torch.autograd.Function):
         nll = log_divisor - logits.gather(2, patterns.mT)  # [count, N, 2]
         errors = probs.scatter_add_(2, patterns[:, 0].unsqueeze(2), -probs.new_ones(()).expand(*probs.shape[:2], 1))
         ctx.save_for_backward(x, weight_in, weight_out, patterns, weight, slope, hidden, errors)
-        own_nll, target_nll = nll.sum(0).unbind(1)
-        return own_nll.sum(), (target_nll if weight is None else target_nll * weight).sum()
+        if weight is not None:
+            nll[:, :, 1] *= weight
+        return nll.sum((0, 1))
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, own_grad: torch.Tensor, target_grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        own_grad, target_grad = grad.unbind()
         x, weight_in, weight_out, patterns, weight, slope, hidden, errors = ctx.saved_tensors
         at_hidden = torch.bmm(errors, weight_out).mul_(slope)  # [count, N, hidden], of the first term
 

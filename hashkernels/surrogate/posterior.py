@@ -155,12 +155,10 @@ class SurrogatePosterior(torch.nn.Module):
         cuts = zip(self._cut(u), self._cut(positive), strict=True)
         with full_precision(u.device):
             sums = [
-                torch.stack(
-                    stack.split_nll(x, _index(both).view(len(both), 2, u.shape[0]), weight, dropout=self.training)
-                )
+                stack.split_nll(x, _index(both).view(len(both), 2, u.shape[0]), weight, dropout=self.training)
                 for (stack, x), (_, both) in cuts
             ]
-            own_nll, target_nll = torch.stack(sums).sum(0) / max(u.shape[0], 1)
+            own_nll, target_nll = (sum(sums[1:], start=sums[0]) / max(u.shape[0], 1)).unbind()
             return own_nll, target_nll
 
     def _item_nll(self, u: torch.Tensor, targets: torch.Tensor | None, *, freeze: bool, dropout: bool) -> torch.Tensor:
