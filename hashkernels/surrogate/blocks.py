@@ -71,8 +71,7 @@ class BlockStack(torch.nn.Module):
 
     def logits(self, x: torch.Tensor, *, dropout: bool, freeze: bool = False) -> torch.Tensor:
         """Logits [count, N, 2^size] of ``x`` [count, N, size]; with ``freeze`` no gradient reaches the parameters."""
-        parameters = (self.weight_in, self.bias_in, self.weight_out, self.bias_out)
-        weight_in, bias_in, weight_out, bias_out = (p.detach() for p in parameters) if freeze else parameters
+        weight_in, bias_in, weight_out, bias_out = self._weights(freeze)
         hidden = F.silu(torch.baddbmm(bias_in.unsqueeze(1), x, weight_in.mT))
         scale = self.draw_dropout(x.shape[1], dropout)
         if scale is not None:
@@ -80,19 +79,29 @@ class BlockStack(torch.nn.Module):
         return torch.baddbmm(bias_out.unsqueeze(1), hidden, weight_out.mT)
 
     def split_nll(
-        self, x: torch.Tensor, patterns: torch.Tensor, weight: torch.Tensor | None, *, dropout: bool
+        self,
+        x: torch.Tensor,
+        patterns: torch.Tensor,
+        weight: torch.Tensor | None,
+        *,
+        dropout: bool,
+        freeze: bool = False,
     ) -> torch.Tensor:
         """Two cross-entropies [2] of one pass, summed over blocks and items, each with a gradient of its own.
 
         The gradient of the first, to the patterns ``patterns[:, 0]`` [count, N], reaches only the parameters; that of
         the second, to ``patterns[:, 1]``, only ``x``: what two passes with stopped gradients would give, at the price
-        of one. In the second, items count by ``weight`` [N] where it is given.
+        of one. In the second, items count by ``weight`` [N] where it is given. With ``freeze`` the parameters get none.
         """
         scale = self.draw_dropout(x.shape[1], dropout)
         result: torch.Tensor = _SplitNLL.apply(  # type: ignore[no-untyped-call]
-            x, self.weight_in, self.bias_in, self.weight_out, self.bias_out, scale, patterns, weight
+            x, *self._weights(freeze), scale, patterns, weight
         )
         return result
+
+    def _weights(self, freeze: bool) -> tuple[torch.Tensor, ...]:
+        parameters = self.weight_in, self.bias_in, self.weight_out, self.bias_out
+        return tuple(p.detach() for p in parameters) if freeze else parameters
 
 
 class _SplitNLL(torch.autograd.Function):
