@@ -50,7 +50,7 @@ void with_type(const std::string& dtype_code, Function function) {
 
 // Registers a loss under a name: it takes the pairs, the parameters as make_loss takes them, and the outputs.
 template <class Loss, class Kernel, class... Parameters>
-void register_pair_loss(pybind11::module_& module, const char* name, Loss (*make_loss)(Parameters...), Kernel kernel) {
+void register_on_cpu(pybind11::module_& module, const char* name, Loss (*make_loss)(Parameters...), Kernel kernel) {
   module.def(name, [make_loss, kernel](uintptr_t u, const std::string& dtype_code, int64_t num_rows, int64_t bits,
                                        int64_t row_stride, uintptr_t v, int64_t num_columns, int64_t column_stride,
                                        uintptr_t row_labels, uintptr_t column_labels, int label_words,
@@ -77,12 +77,12 @@ void register_pair_loss(pybind11::module_& module, const char* name, Loss (*make
 }  // namespace
 
 void register_pairwise(pybind11::module_& module) {
-  register_pair_loss(module, "margin_loss", make_margin_loss, [](auto&&... args) { return margin_loss(args...); });
-  register_pair_loss(module, "likelihood_loss", make_likelihood_loss,
-                     [](auto&&... args) { return likelihood_loss(args...); });
-  register_pair_loss(module, "cauchy_loss", make_cauchy_loss, [](auto&&... args) { return cauchy_loss(args...); });
-  register_pair_loss(module, "contrastive_loss", make_contrastive_loss,
-                     [](auto&&... args) { return contrastive_loss(args...); });
+  register_on_cpu(module, "margin_loss", make_margin_loss, [](auto&&... args) { return margin_loss(args...); });
+  register_on_cpu(module, "likelihood_loss", make_likelihood_loss,
+                  [](auto&&... args) { return likelihood_loss(args...); });
+  register_on_cpu(module, "cauchy_loss", make_cauchy_loss, [](auto&&... args) { return cauchy_loss(args...); });
+  register_on_cpu(module, "contrastive_loss", make_contrastive_loss,
+                  [](auto&&... args) { return contrastive_loss(args...); });
   module.def("sign_error", [](uintptr_t u, const std::string& dtype_code, int64_t num_rows, int64_t bits,
                               int64_t row_stride, double scale, uintptr_t out_term, uintptr_t grad) {
     with_type(dtype_code, [&](auto zero) {
