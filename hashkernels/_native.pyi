@@ -141,6 +141,19 @@ def sliced_range_count(
 def discrete_descent(
     pull: int, gram: int, float64: bool, num_items: int, bits: int, sweeps: int, codes: int, threads: int
 ) -> None: ...
+def triplet_likelihood(
+    similarities: int,
+    float64: bool,
+    relevant: int,
+    irrelevant: int,
+    weights: int,
+    num_queries: int,
+    num_items: int,
+    margin: float,
+    loss: int,
+    grad: int,
+    threads: int,
+) -> None: ...
 def score_codes(
     queries: int,
     num_queries: int,
@@ -290,6 +303,7 @@ def likelihood_loss(
     positive_scale: float,
     negative_scale: float,
     weighted: bool,
+    overlap: bool,
     out_terms: int,
     out_counts: int,
     grad: int,
@@ -310,6 +324,27 @@ def cauchy_loss(
     gamma: float,
     distance_scale: float,
     min_distance: float,
+    positive_scale: float,
+    negative_scale: float,
+    weighted: bool,
+    out_terms: int,
+    out_counts: int,
+    grad: int,
+    threads: int,
+) -> None: ...
+def contrastive_loss(
+    u: int,
+    dtype_code: str,
+    num_rows: int,
+    bits: int,
+    row_stride: int,
+    v: int,
+    num_columns: int,
+    column_stride: int,
+    row_labels: int,
+    column_labels: int,
+    label_words: int,
+    margin: float,
     positive_scale: float,
     negative_scale: float,
     weighted: bool,
@@ -514,6 +549,7 @@ def cuda_likelihood_loss(
     positive_scale: float,
     negative_scale: float,
     weighted: bool,
+    overlap: bool,
     split: bool,
     out_terms: int,
     out_counts: int,

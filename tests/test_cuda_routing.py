@@ -255,7 +255,7 @@ def test_counting(launchers: Launchers, words: bool) -> None:
     ("name", "parameters"),
     [
         ("margin_loss", MARGINS),
-        ("likelihood_loss", (0.5, 1.0, 0.7, True)),
+        ("likelihood_loss", (0.5, 1.0, 0.7, True, False)),
         ("cauchy_loss", (5.0, 0.4, 0.3, 1.0, 0.7, False)),
     ],
 )
@@ -270,6 +270,22 @@ def test_pairwise_losses(
     arguments = (u, bank, labels, bank_labels, *parameters, 0.0, with_grad)
     expect_same(on_cuda(name, *arguments, 0, "auto"), on_cpu(name, *arguments, 1, "auto"))
     assert launchers.calls == [f"cuda_{name}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("likelihood_loss", (0.5, 1.0, 0.7, True, True)), ("contrastive_loss", (20.0, 1.0, 0.7, False))],
+)
+def test_losses_without_a_cuda_kernel_go_to_the_reference(
+    launchers: Launchers, name: str, parameters: tuple[Any, ...]
+) -> None:
+    u = torch.randn(17, 9, generator=torch.Generator().manual_seed(4))
+    words = _ops.pack_labels((torch.arange(17)[:, None] % 3 == torch.arange(3)).long())
+    arguments = (u, None, words, None, *parameters, 0.0, True)
+    got, expected = on_cuda(name, *arguments, 0, "auto"), on_cpu(name, *arguments, 1, "auto")
+    for found, wanted in zip(got, expected, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
+    assert launchers.calls == []
 
 
 @pytest.mark.parametrize("kinds", [("float16", "float16"), ("bfloat16", "bfloat16"), ("bfloat16", "float32")])

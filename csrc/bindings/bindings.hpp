@@ -64,5 +64,6 @@ void register_rescore(pybind11::module_& module);
 void register_search(pybind11::module_& module);
 void register_sums(pybind11::module_& module);
 void register_system(pybind11::module_& module);
+void register_triplets(pybind11::module_& module);
 
 }  // namespace hashkernels::bindings

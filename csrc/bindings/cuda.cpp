@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bindings.hpp"
+#include "pair_losses.hpp"
 
 namespace hashkernels::bindings {
 namespace {
@@ -132,8 +133,6 @@ DType embedding_type(const std::string& name) {
   throw pybind11::value_error("embeddings must be float32, float16 or bfloat16, got " + name);
 }
 
-PairMean mean_of(bool weighted) { return weighted ? PairMean::kWeighted : PairMean::kEachKind; }
-
 // Registers cuda_<name>, which takes the pairs, the parameters of the loss as make_loss takes them, and the outputs.
 template <class Loss, class... Parameters>
 void register_pair_loss(pybind11::module_& module, const std::string& name, Loss (*make_loss)(Parameters...),
@@ -163,23 +162,10 @@ void register_pair_loss(pybind11::module_& module, const std::string& name, Loss
              });
 }
 
-MarginLoss margin(double positive_margin, double negative_margin, double positive_scale, double negative_scale) {
-  return {positive_margin, negative_margin, positive_scale, negative_scale};
-}
-
-LikelihoodLoss likelihood(double scale, double positive_scale, double negative_scale, bool weighted) {
-  return {scale, positive_scale, negative_scale, mean_of(weighted)};
-}
-
-CauchyLoss cauchy(double gamma, double distance_scale, double min_distance, double positive_scale,
-                  double negative_scale, bool weighted) {
-  return {gamma, distance_scale, min_distance, positive_scale, negative_scale, mean_of(weighted)};
-}
-
 void register_pairwise_on_cuda(pybind11::module_& module) {
-  register_pair_loss(module, "margin_loss", margin, cuda::margin_loss);
-  register_pair_loss(module, "likelihood_loss", likelihood, cuda::likelihood_loss);
-  register_pair_loss(module, "cauchy_loss", cauchy, cuda::cauchy_loss);
+  register_pair_loss(module, "margin_loss", make_margin_loss, cuda::margin_loss);
+  register_pair_loss(module, "likelihood_loss", make_likelihood_loss, cuda::likelihood_loss);
+  register_pair_loss(module, "cauchy_loss", make_cauchy_loss, cuda::cauchy_loss);
 }
 
 }  // namespace

@@ -16,4 +16,5 @@ PYBIND11_MODULE(_native, module) {
   bindings::register_search(module);
   bindings::register_sums(module);
   bindings::register_hash_tables(module);
+  bindings::register_triplets(module);
 }

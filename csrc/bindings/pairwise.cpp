@@ -3,6 +3,7 @@
 #include <string>
 
 #include "bindings.hpp"
+#include "pair_losses.hpp"
 
 namespace hashkernels::bindings {
 namespace {
@@ -47,65 +48,14 @@ void with_type(const std::string& dtype_code, Function function) {
   }
 }
 
-template <class Loss, class Kernel>
-void run(const std::string& dtype_code, const Arguments& args, const Loss& loss, Kernel kernel) {
-  with_type(dtype_code, [&](auto zero) { run_typed<decltype(zero)>(args, loss, kernel); });
-}
-
-Labels labels(uintptr_t data, int words) { return {address<const void>(data), words}; }
-
-PairMean mean_of(bool weighted) { return weighted ? PairMean::kWeighted : PairMean::kEachKind; }
-
-}  // namespace
-
-void register_pairwise(pybind11::module_& module) {
-  module.def("margin_loss",
-             [](uintptr_t u, const std::string& dtype_code, int64_t num_rows, int64_t bits, int64_t row_stride,
-                uintptr_t v, int64_t num_columns, int64_t column_stride, uintptr_t row_labels, uintptr_t column_labels,
-                int label_words, double positive_margin, double negative_margin, double positive_scale,
-                double negative_scale, uintptr_t out_terms, uintptr_t out_counts, uintptr_t grad, int threads) {
-               const Arguments args{u,
-                                    num_rows,
-                                    bits,
-                                    row_stride,
-                                    v,
-                                    num_columns,
-                                    column_stride,
-                                    labels(row_labels, label_words),
-                                    labels(column_labels, label_words),
-                                    out_terms,
-                                    out_counts,
-                                    grad,
-                                    threads};
-               const MarginLoss loss{positive_margin, negative_margin, positive_scale, negative_scale};
-               run(dtype_code, args, loss, [](auto&&... arguments) { return margin_loss(arguments...); });
-             });
-  module.def("likelihood_loss",
-             [](uintptr_t u, const std::string& dtype_code, int64_t num_rows, int64_t bits, int64_t row_stride,
-                uintptr_t v, int64_t num_columns, int64_t column_stride, uintptr_t row_labels, uintptr_t column_labels,
-                int label_words, double scale, double positive_scale, double negative_scale, bool weighted,
-                uintptr_t out_terms, uintptr_t out_counts, uintptr_t grad, int threads) {
-               const Arguments args{u,
-                                    num_rows,
-                                    bits,
-                                    row_stride,
-                                    v,
-                                    num_columns,
-                                    column_stride,
-                                    labels(row_labels, label_words),
-                                    labels(column_labels, label_words),
-                                    out_terms,
-                                    out_counts,
-                                    grad,
-                                    threads};
-               const LikelihoodLoss loss{scale, positive_scale, negative_scale, mean_of(weighted)};
-               run(dtype_code, args, loss, [](auto&&... arguments) { return likelihood_loss(arguments...); });
-             });
-  module.def("cauchy_loss", [](uintptr_t u, const std::string& dtype_code, int64_t num_rows, int64_t bits,
-                               int64_t row_stride, uintptr_t v, int64_t num_columns, int64_t column_stride,
-                               uintptr_t row_labels, uintptr_t column_labels, int label_words, double gamma,
-                               double distance_scale, double min_distance, double positive_scale, double negative_scale,
-                               bool weighted, uintptr_t out_terms, uintptr_t out_counts, uintptr_t grad, int threads) {
+// Registers a loss under a name: it takes the pairs, the parameters as make_loss takes them, and the outputs.
+template <class Loss, class Kernel, class... Parameters>
+void register_on_cpu(pybind11::module_& module, const char* name, Loss (*make_loss)(Parameters...), Kernel kernel) {
+  module.def(name, [make_loss, kernel](uintptr_t u, const std::string& dtype_code, int64_t num_rows, int64_t bits,
+                                       int64_t row_stride, uintptr_t v, int64_t num_columns, int64_t column_stride,
+                                       uintptr_t row_labels, uintptr_t column_labels, int label_words,
+                                       Parameters... parameters, uintptr_t out_terms, uintptr_t out_counts,
+                                       uintptr_t grad, int threads) {
     const Arguments args{u,
                          num_rows,
                          bits,
@@ -113,15 +63,26 @@ void register_pairwise(pybind11::module_& module) {
                          v,
                          num_columns,
                          column_stride,
-                         labels(row_labels, label_words),
-                         labels(column_labels, label_words),
+                         {address<const void>(row_labels), label_words},
+                         {address<const void>(column_labels), label_words},
                          out_terms,
                          out_counts,
                          grad,
                          threads};
-    const CauchyLoss loss{gamma, distance_scale, min_distance, positive_scale, negative_scale, mean_of(weighted)};
-    run(dtype_code, args, loss, [](auto&&... arguments) { return cauchy_loss(arguments...); });
+    const Loss loss = make_loss(parameters...);
+    with_type(dtype_code, [&](auto zero) { run_typed<decltype(zero)>(args, loss, kernel); });
   });
+}
+
+}  // namespace
+
+void register_pairwise(pybind11::module_& module) {
+  register_on_cpu(module, "margin_loss", make_margin_loss, [](auto&&... args) { return margin_loss(args...); });
+  register_on_cpu(module, "likelihood_loss", make_likelihood_loss,
+                  [](auto&&... args) { return likelihood_loss(args...); });
+  register_on_cpu(module, "cauchy_loss", make_cauchy_loss, [](auto&&... args) { return cauchy_loss(args...); });
+  register_on_cpu(module, "contrastive_loss", make_contrastive_loss,
+                  [](auto&&... args) { return contrastive_loss(args...); });
   module.def("sign_error", [](uintptr_t u, const std::string& dtype_code, int64_t num_rows, int64_t bits,
                               int64_t row_stride, double scale, uintptr_t out_term, uintptr_t grad) {
     with_type(dtype_code, [&](auto zero) {

@@ -6,6 +6,7 @@
 #include "kernels.hpp"
 #include "pairwise_kernels.hpp"
 #include "sliced_kernels.hpp"
+#include "triplets_kernels.hpp"
 
 namespace hashkernels {
 namespace {
@@ -26,6 +27,8 @@ constexpr Kernels kScalar{
     .pairwise_f32 = pairwise_f32_scalar,
     .pairwise_f64 = pairwise_f64_scalar,
     .crc32c_streams = crc32c_streams_scalar,
+    .triplets_f32 = triplets_f32_scalar,
+    .triplets_f64 = triplets_f64_scalar,
 };
 
 #ifdef HASHKERNELS_X86
@@ -45,6 +48,8 @@ constexpr Kernels kAvx2{
     .pairwise_f32 = pairwise_f32_avx2,
     .pairwise_f64 = pairwise_f64_avx2,
     .crc32c_streams = crc32c_streams_avx2,
+    .triplets_f32 = triplets_f32_avx2,
+    .triplets_f64 = triplets_f64_avx2,
 };
 constexpr Kernels kAvx512{
     .hamming_block = hamming_block_avx512,
@@ -62,6 +67,8 @@ constexpr Kernels kAvx512{
     .pairwise_f32 = pairwise_f32_avx512,
     .pairwise_f64 = pairwise_f64_avx512,
     .crc32c_streams = crc32c_streams_avx2,
+    .triplets_f32 = triplets_f32_avx512,
+    .triplets_f64 = triplets_f64_avx512,
 };
 constexpr Kernels kAvx512Vpopcnt{
     .hamming_block = hamming_block_avx512_vpopcnt,
@@ -79,6 +86,8 @@ constexpr Kernels kAvx512Vpopcnt{
     .pairwise_f32 = pairwise_f32_avx512,
     .pairwise_f64 = pairwise_f64_avx512,
     .crc32c_streams = crc32c_streams_avx2,
+    .triplets_f32 = triplets_f32_avx512,
+    .triplets_f64 = triplets_f64_avx512,
 };
 #endif
 
@@ -99,6 +108,8 @@ constexpr Kernels kNeon{
     .pairwise_f32 = pairwise_f32_neon,
     .pairwise_f64 = pairwise_f64_neon,
     .crc32c_streams = crc32c_streams_scalar,
+    .triplets_f32 = triplets_f32_neon,
+    .triplets_f64 = triplets_f64_neon,
 };
 
 constexpr Kernels with_crc(Kernels kernels) {

@@ -15,6 +15,7 @@
 #include "hits_kernels.hpp"
 #include "pairwise_kernels.hpp"
 #include "sliced_kernels.hpp"
+#include "triplets_kernels.hpp"
 
 namespace hashkernels {
 
@@ -36,6 +37,8 @@ struct Kernels {
   PairwiseKernel<float> pairwise_f32;
   PairwiseKernel<double> pairwise_f64;
   Crc32cStreams crc32c_streams;
+  TripletKernel<float> triplets_f32;
+  TripletKernel<double> triplets_f64;
 };
 
 // Whether this is an Arm CPU with CRC instructions, which "neon" uses where they are.

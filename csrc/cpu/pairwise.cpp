@@ -43,7 +43,9 @@ Status pairwise_loss(const Embeddings<T>& u, const Embeddings<T>& v, int64_t bit
                      PairParameters<T> parameters, Kind positive, Kind negative, PairMean mean, PairwiseResult* result,
                      T* grad, int num_threads) {
   PairLabels<typename PairLane<T>::Int> labels;
-  if (!labels.build(u_labels, u.num_rows, v_labels, v.num_rows, v.data == nullptr)) return Status::kOutOfMemory;
+  if (!labels.build(u_labels, u.num_rows, v_labels, v.num_rows, v.data == nullptr, parameters.overlap)) {
+    return Status::kOutOfMemory;
+  }
   const Pairs<T> pairs{u, v, bits, labels, pairwise_kernel<T>(kernels())};
   Status status = count_pairs(pairs, result, num_threads);
   if (status != Status::kOk) return status;
@@ -82,6 +84,7 @@ Status likelihood_loss(const Embeddings<T>& u, const Embeddings<T>& v, int64_t b
   PairParameters<T> parameters{};
   parameters.function = PairFunction::kLikelihood;
   parameters.scale = static_cast<T>(loss.scale);
+  parameters.overlap = loss.overlap;
   return pairwise_loss(u, v, bits, u_labels, v_labels, parameters, {loss.positive_scale, -loss.scale},
                        {loss.negative_scale, loss.scale}, loss.mean, result, grad, num_threads);
 }
@@ -96,6 +99,16 @@ Status cauchy_loss(const Embeddings<T>& u, const Embeddings<T>& v, int64_t bits,
   parameters.min_distance = static_cast<T>(loss.min_distance);
   return pairwise_loss(u, v, bits, u_labels, v_labels, parameters, {loss.positive_scale, -loss.distance_scale},
                        {loss.negative_scale, loss.distance_scale}, loss.mean, result, grad, num_threads);
+}
+
+template <class T>
+Status contrastive_loss(const Embeddings<T>& u, const Embeddings<T>& v, int64_t bits, Labels u_labels, Labels v_labels,
+                        const ContrastiveLoss& loss, PairwiseResult* result, T* grad, int num_threads) noexcept {
+  PairParameters<T> parameters{};
+  parameters.function = PairFunction::kContrastive;
+  parameters.negative_margin = static_cast<T>(loss.margin / 2);
+  return pairwise_loss(u, v, bits, u_labels, v_labels, parameters, {loss.positive_scale, -1}, {loss.negative_scale, 1},
+                       loss.mean, result, grad, num_threads);
 }
 
 template <class T>
@@ -137,5 +150,9 @@ template Status cauchy_loss<float>(const Embeddings<float>&, const Embeddings<fl
                                    const CauchyLoss&, PairwiseResult*, float*, int) noexcept;
 template Status cauchy_loss<double>(const Embeddings<double>&, const Embeddings<double>&, int64_t, Labels, Labels,
                                     const CauchyLoss&, PairwiseResult*, double*, int) noexcept;
+template Status contrastive_loss<float>(const Embeddings<float>&, const Embeddings<float>&, int64_t, Labels, Labels,
+                                        const ContrastiveLoss&, PairwiseResult*, float*, int) noexcept;
+template Status contrastive_loss<double>(const Embeddings<double>&, const Embeddings<double>&, int64_t, Labels, Labels,
+                                         const ContrastiveLoss&, PairwiseResult*, double*, int) noexcept;
 
 }  // namespace hashkernels

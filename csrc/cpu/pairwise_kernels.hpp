@@ -17,28 +17,33 @@ struct PairLane;
 template <>
 struct PairLane<float> {
   using Int = int32_t;
+  using Bits = uint32_t;
 };
 template <>
 struct PairLane<double> {
   using Int = int64_t;
+  using Bits = uint64_t;
 };
 
-enum class PairFunction { kRelevance, kMargin, kLikelihood, kCauchy };
+enum class PairFunction { kRelevance, kMargin, kLikelihood, kCauchy, kContrastive };
 
-// The loss of a pair as a function of its inner product theta. Its derivative is positive_slope (relevant pairs) or
-// negative_slope (the others) times a factor that each function defines:
-//   kRelevance  1 where relevant, 0 elsewhere; multi-hot labels only, no inner products, no derivative
-//   kMargin     x^2 with factor x; x = max(0, positive_margin - theta), or max(0, theta - negative_margin)
-//   kLikelihood softplus(z) with factor logistic(z); z = -scale * theta, or scale * theta
-//   kCauchy     log(1 + d / gamma) with factor 1 / (gamma + d), or log(1 + gamma / d) with factor gamma / (d (gamma +
-//   d));
-//               d = max(min_distance, scale * (1 - theta)), and the factor is 0 where d is min_distance
+// The loss of a pair as a function of theta, its inner product or, for kContrastive, minus half its squared distance.
+// Its derivative by theta is positive_slope (relevant pairs) or negative_slope (the others) times a factor that each
+// function defines:
+//   kRelevance    1 where relevant, 0 elsewhere; multi-hot labels only, no inner products, no derivative
+//   kMargin       x^2 with factor x; x = max(0, positive_margin - theta), or max(0, theta - negative_margin)
+//   kLikelihood   softplus(z) with factor logistic(z); z = -scale * theta, or scale * theta
+//   kCauchy       log(1 + d / gamma) with factor 1 / (gamma + d), or log(1 + gamma / d) with factor
+//                 gamma / (d (gamma + d)); d = max(min_distance, scale * (1 - theta)), and the factor is 0 where d is
+//                 min_distance
+//   kContrastive  max(0, x) with factor 1, or 0 where x <= 0; x = -theta, or negative_margin + theta
 template <class T>
 struct PairParameters {
   PairFunction function;
   T positive_slope, negative_slope;
   T positive_margin, negative_margin;
   T scale, gamma, min_distance;
+  bool overlap;  // kLikelihood, multi-hot labels: relevant pairs weigh |common classes| / |classes of either|
 };
 
 // The pairs (row, column) of kPairTile rows of u at most, and as many rows of v.

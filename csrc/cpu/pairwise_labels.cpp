@@ -73,11 +73,11 @@ Int union_of_plane(Labels labels, int64_t count, int plane) {
 }  // namespace
 
 template <class Int>
-bool PairLabels<Int>::build(Labels u_labels, int64_t num_rows, Labels v_labels, int64_t num_columns,
-                            bool itself) noexcept {
+bool PairLabels<Int>::build(Labels u_labels, int64_t num_rows, Labels v_labels, int64_t num_columns, bool itself,
+                            bool all_classes) noexcept {
   itself_ = itself;
   multi_hot_ = u_labels.words > 0;
-  if (multi_hot_) return build_planes(u_labels, num_rows, itself_ ? u_labels : v_labels, num_columns);
+  if (multi_hot_) return build_planes(u_labels, num_rows, itself_ ? u_labels : v_labels, num_columns, all_classes);
   return build_ids(static_cast<const int64_t*>(u_labels.data), num_rows, static_cast<const int64_t*>(v_labels.data),
                    num_columns);
 }
@@ -107,14 +107,15 @@ bool PairLabels<Int>::build_ids(const int64_t* u_ids, int64_t num_rows, const in
 }
 
 template <class Int>
-bool PairLabels<Int>::build_planes(Labels u_labels, int64_t num_rows, Labels v_labels, int64_t num_columns) noexcept {
+bool PairLabels<Int>::build_planes(Labels u_labels, int64_t num_rows, Labels v_labels, int64_t num_columns,
+                                   bool all_classes) noexcept {
   const int all_planes = u_labels.words * static_cast<int>(sizeof(uint64_t) / sizeof(Int));
   Buffer<int> used(all_planes);
   if (!used) return false;
   for (int plane = 0; plane < all_planes; ++plane) {
-    const Int shared = union_of_plane<Int>(u_labels, num_rows, plane) &
-                       (itself_ ? Int{-1} : union_of_plane<Int>(v_labels, num_columns, plane));
-    if (shared != 0) used[num_planes_++] = plane;
+    const Int rows = union_of_plane<Int>(u_labels, num_rows, plane);
+    const Int columns = itself_ ? rows : union_of_plane<Int>(v_labels, num_columns, plane);
+    if ((all_classes ? rows | columns : rows & columns) != 0) used[num_planes_++] = plane;
   }
   tile_size_ = num_planes_ * kPairTile;
   const auto fill = [&](Buffer<Int>& out, Labels labels, int64_t count) {

@@ -16,7 +16,8 @@ struct MathConstants<float> {
   static constexpr int kMantissaBits = 23;
   static constexpr int32_t kOne = 127 << 23;  // the bits of 1
   static constexpr float kRound = 0x1.8p23f;  // x + kRound - kRound rounds x to a whole number
-  static constexpr float kLowest = -87.0f;    // where exp nears the smallest normal number
+  static constexpr float kLowest = -86.0f;    // half of its exp is a normal number
+  static constexpr float kLeastSquare = 0x1p-100f;
   static constexpr float kLn2High = 0x1.62e4p-1f, kLn2Low = 0x1.7f7d1cp-20f;
   // e^r = 1 + r + r^2 P(r), |r| <= ln(2) / 2, to 4e-9.
   static constexpr float kExp[] = {0.499999934f, 0.166665201f, 0.0416683941f, 0.00836878069f, 0.00138144712f};
@@ -29,7 +30,8 @@ struct MathConstants<double> {
   static constexpr int kMantissaBits = 52;
   static constexpr int64_t kOne = int64_t{1023} << 52;
   static constexpr double kRound = 0x1.8p52;
-  static constexpr double kLowest = -708.0;
+  static constexpr double kLowest = -707.0;
+  static constexpr double kLeastSquare = 0x1p-900;
   static constexpr double kLn2High = 0x1.62e42fefap-1, kLn2Low = 0x1.cf79abc9e3b39p-40;
   // To 4e-18 and 2e-18.
   static constexpr double kExp[] = {0.500000000000001072,    0.166666666666664102,   0.0416666666665291931,
@@ -40,14 +42,6 @@ struct MathConstants<double> {
       0.66666666666666304,  0.400000000001571757, 0.285714285478609123, 0.222222239693582463,  0.181817439363655597,
       0.153865597074313075, 0.133009761256291489, 0.121060680222382076, 0.0834017453741797958, 0.170184501508660536};
 };
-
-template <class To, class From>
-inline To bits_as(From vector) {
-  static_assert(sizeof(To) == sizeof(From));
-  To result;
-  __builtin_memcpy(&result, &vector, sizeof(To));
-  return result;
-}
 
 template <class Vector, class T, int kTerms>
 inline Vector polynomial(Vector x, const T (&coefficients)[kTerms]) {
@@ -72,11 +66,13 @@ inline typename S::Vector exp_of_negative(typename S::Vector x) {
   return (1 + (r + r * r * polynomial(r, Constants::kExp))) * scale;
 }
 
-// 2 atanh(s) = log((1 + s) / (1 - s)), 0 <= s <= 1/3.
+// 2 atanh(s) = log((1 + s) / (1 - s)), 0 <= s <= 1/3. Where s is small its powers do not matter, and must not be
+// subnormal numbers, which some CPUs take a hundred cycles for: kLeastSquare, and no cube of s.
 template <class S>
 inline typename S::Vector twice_atanh(typename S::Vector s) {
-  const typename S::Vector square = s * s;
-  return 2 * s + s * square * polynomial(square, MathConstants<typename S::T>::kAtanh);
+  using Constants = MathConstants<typename S::T>;
+  const typename S::Vector square = s * s + Constants::kLeastSquare;
+  return s * (2 + square * polynomial(square, Constants::kAtanh));
 }
 
 // log(1 + x) for 0 <= x < the largest power of two.

@@ -19,6 +19,7 @@ struct Shape {
   using Int = typename PairLane<T>::Int;
   typedef T Vector __attribute__((vector_size(kBytes)));
   typedef Int Mask __attribute__((vector_size(kBytes)));  // all ones or zero in each lane
+  typedef typename PairLane<T>::Bits Bits __attribute__((vector_size(kBytes)));
 
   static constexpr int kLanes = kBytes / static_cast<int>(sizeof(T));
   static constexpr int kRows = kRegisterRows;
@@ -42,10 +43,25 @@ inline Vector splat(T value) {
   return value - Vector{};  // minus, because 0 + -0 is not -0
 }
 
+template <class To, class From>
+inline To bits_as(From vector) {
+  static_assert(sizeof(To) == sizeof(From));
+  To result;
+  __builtin_memcpy(&result, &vector, sizeof(To));
+  return result;
+}
+
 // max(0, x), and NaN where x is NaN.
 template <class Vector>
 inline Vector positive_part(Vector x) {
   return Vector{} > x ? Vector{} : x;
+}
+
+template <class S>
+inline typename S::T sum_of_lanes(typename S::Vector vector) {
+  typename S::T total = 0;
+  for (int lane = 0; lane < S::kLanes; ++lane) total += vector[lane];
+  return total;
 }
 
 }  // namespace

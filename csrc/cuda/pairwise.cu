@@ -195,6 +195,7 @@ Status margin_loss(const PairInputs& inputs, const MarginLoss& loss, PairPrecisi
 
 Status likelihood_loss(const PairInputs& inputs, const LikelihoodLoss& loss, PairPrecision precision,
                        const PairOutputs& out, int64_t* workspace, int device, void* stream) noexcept {
+  if (loss.overlap) return Status::kUnsupported;
   return pairwise_loss<LikelihoodFunction>("likelihood_loss", inputs, loss, loss.mean, precision, out, workspace,
                                            device, stream);
 }

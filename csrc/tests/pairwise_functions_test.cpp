@@ -105,6 +105,79 @@ TEST_P(PairwiseFunctions, EqualTheDoubleLoop) {
   }
 }
 
+// Against the double loop with labels of a kind, with itself and with a bank.
+template <class T, class Loss>
+void check_labels(const Loss& loss, int64_t bits, const ItemLabels& labels, const ItemLabels& v_labels, int64_t n,
+                  int64_t m) {
+  const Items<T> u(n, bits, 1, 1), v(m, bits, 2);
+  for (const Items<T>* bank : {static_cast<const Items<T>*>(nullptr), &v}) {
+    expect_close(run(u, bank, bits, labels, v_labels, loss, 1), double_loop(u, bank, bits, labels, v_labels, loss),
+                 kTolerance<T>);
+  }
+}
+
+TEST_P(PairwiseFunctions, ContrastiveEqualsTheDoubleLoop) {
+  for (PairMean mean : {PairMean::kEachKind, PairMean::kWeighted}) {
+    for (int64_t n : {1, 2, 65, 150}) {
+      for (int64_t bits : {1, 7, 64, 130}) {
+        SCOPED_TRACE(::testing::Message() << n << " items, " << bits << " bits");
+        // Half of the irrelevant pairs are nearer than the margin.
+        const ContrastiveLoss loss{2.0 * bits, 3, 2, mean};
+        check_labels<float>(loss, bits, ItemLabels::ids(n, 3, 3), ItemLabels::ids(90, 3, 4), n, 90);
+        check_labels<double>(loss, bits, ItemLabels::multi_hot(n, 1, 0.03, 3), ItemLabels::multi_hot(300, 1, 0.03, 4),
+                             n, 300);
+      }
+    }
+  }
+}
+
+TEST_P(PairwiseFunctions, OverlapEqualsTheDoubleLoop) {
+  for (PairMean mean : {PairMean::kEachKind, PairMean::kWeighted}) {
+    for (int words : {1, 3}) {
+      for (double density : {0.02, 0.5, 1.0}) {
+        SCOPED_TRACE(::testing::Message() << words << " words, density " << density);
+        const LikelihoodLoss loss{0.5, 2, 1, mean, true};
+        // The second word of the bank alone has classes.
+        const ItemLabels labels = ItemLabels::multi_hot(70, words, density, 3);
+        ItemLabels narrow = labels;
+        for (int64_t i = 0; words > 1 && i < 70; ++i) narrow.data[i * words + 1] = 0;
+        const ItemLabels v_labels = ItemLabels::multi_hot(90, words, density, 4);
+        check_labels<float>(loss, 16, narrow, v_labels, 70, 90);
+        check_labels<double>(loss, 16, labels, v_labels, 70, 90);
+      }
+    }
+    check_labels<float>(LikelihoodLoss{0.5, 2, 1, mean, true}, 16, ItemLabels::ids(70, 3, 3), ItemLabels::ids(90, 3, 4),
+                        70, 90);
+  }
+}
+
+TEST_P(PairwiseFunctions, ContrastiveOfEqualItemsIsNotNegative) {
+  Items<float> u(70, 33, 1, 0, 100);
+  for (int64_t i = 1; i < 70; ++i) std::copy_n(u.row(0), 33, u.row(i));
+  const ItemLabels one_class = ItemLabels::ids(70, 1, 3);
+  const Answer answer =
+      run<float>(u, nullptr, 33, one_class, one_class, ContrastiveLoss{1, 1, 1, PairMean::kEachKind}, 1);
+  EXPECT_GE(answer.result.positive_term, 0);
+}
+
+TEST_P(PairwiseFunctions, TheSameBitsAtAnyNumberOfThreads) {
+  const Items<float> u(700, 40, 1), v(900, 40, 2);
+  const ItemLabels labels = ItemLabels::multi_hot(700, 2, 0.03, 3), v_labels = ItemLabels::multi_hot(900, 2, 0.03, 4);
+  const auto check = [&](const auto& loss, const Items<float>* bank) {
+    const Answer expected = run(u, bank, 40, labels, v_labels, loss, 1);
+    for (int threads : {2, 5}) {
+      const Answer answer = run(u, bank, 40, labels, v_labels, loss, threads);
+      EXPECT_EQ(answer.result.positive_term, expected.result.positive_term);
+      EXPECT_EQ(answer.result.negative_term, expected.result.negative_term);
+      EXPECT_EQ(answer.grad, expected.grad);
+    }
+  };
+  for (const Items<float>* bank : {static_cast<const Items<float>*>(nullptr), &v}) {
+    check(ContrastiveLoss{80, 1, 1, PairMean::kEachKind}, bank);
+    check(LikelihoodLoss{0.25, 1, 1, PairMean::kEachKind, true}, bank);
+  }
+}
+
 HASHKERNELS_FOR_EACH_ISA(PairwiseFunctions);
 
 }  // namespace

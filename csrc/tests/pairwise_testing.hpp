@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bitset>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -62,6 +63,17 @@ struct ItemLabels {
     return false;
   }
 
+  // |common classes| / |classes of either|.
+  double share(int64_t i, const ItemLabels& other, int64_t j) const {
+    int common = 0, either = 0;
+    for (int w = 0; w < words; ++w) {
+      const auto own = std::bitset<64>(data[i * words + w]), others = std::bitset<64>(other.data[j * words + w]);
+      common += static_cast<int>((own & others).count());
+      either += static_cast<int>((own | others).count());
+    }
+    return static_cast<double>(common) / either;
+  }
+
   int words;
   std::vector<int64_t> data;
 };
@@ -71,7 +83,7 @@ struct Answer {
   std::vector<double> grad;
 };
 
-// A pair's loss as a function of theta: value and derivative.
+// A pair's loss as a function of its inner product, or of minus half its squared distance: value and derivative.
 struct PairLoss {
   double value, slope;
 };
@@ -102,15 +114,30 @@ inline PairFormula formula(const CauchyLoss& loss) {
   };
 }
 
+inline PairFormula formula(const ContrastiveLoss& loss) {
+  return [loss](double theta, bool relevant) {
+    const double twice = relevant ? -2 * theta : std::max(0.0, loss.margin + 2 * theta);
+    return PairLoss{twice / 2, relevant ? -1.0 : twice > 0};
+  };
+}
+
 inline PairMean mean_of(const MarginLoss&) { return PairMean::kEachKind; }
 inline PairMean mean_of(const LikelihoodLoss& loss) { return loss.mean; }
 inline PairMean mean_of(const CauchyLoss& loss) { return loss.mean; }
+inline PairMean mean_of(const ContrastiveLoss& loss) { return loss.mean; }
+
+template <class Loss>
+bool weighs_shares(const Loss& loss, const ItemLabels& labels) {
+  if constexpr (std::is_same_v<Loss, LikelihoodLoss>) return loss.overlap && labels.words > 0;
+  return false;
+}
 
 // The double loop.
 template <class T, class Loss>
 Answer double_loop(const Items<T>& u, const Items<T>* v, int64_t bits, const ItemLabels& u_labels,
                    const ItemLabels& v_labels, const Loss& loss) {
   const PairFormula pair = formula(loss);
+  constexpr bool kOfDistances = std::is_same_v<Loss, ContrastiveLoss>;
   const Items<T>& other = v == nullptr ? u : *v;
   const ItemLabels& other_labels = v == nullptr ? u_labels : v_labels;
   Answer answer;
@@ -128,15 +155,20 @@ Answer double_loop(const Items<T>& u, const Items<T>* v, int64_t bits, const Ite
   answer.grad.assign(u.num_rows * bits, 0.0);
   each_pair([&](int64_t i, int64_t j, bool relevant) {
     double theta = 0;
-    for (int64_t b = 0; b < bits; ++b) theta += static_cast<double>(u.row(i)[b]) * other.row(j)[b];
+    for (int64_t b = 0; b < bits; ++b) {
+      const double x = u.row(i)[b], y = other.row(j)[b];
+      theta += kOfDistances ? -(x - y) * (x - y) / 2 : x * y;
+    }
     const double scale = relevant ? loss.positive_scale : loss.negative_scale;
     const double pairs = relevant ? result.positive_pairs : result.negative_pairs;
-    const double weight = scale == 0 ? 0 : scale / (mean_of(loss) == PairMean::kWeighted ? weighted_pairs : pairs);
+    double weight = scale == 0 ? 0 : scale / (mean_of(loss) == PairMean::kWeighted ? weighted_pairs : pairs);
+    if (relevant && weighs_shares(loss, u_labels)) weight *= u_labels.share(i, other_labels, j);
     const PairLoss value = pair(theta, relevant);
     (relevant ? result.positive_term : result.negative_term) += weight * value.value;
     for (int64_t b = 0; b < bits; ++b) {
-      answer.grad[i * bits + b] += weight * value.slope * other.row(j)[b];
-      if (v == nullptr) answer.grad[j * bits + b] += weight * value.slope * u.row(i)[b];
+      const double x = u.row(i)[b], y = other.row(j)[b];
+      answer.grad[i * bits + b] += weight * value.slope * (kOfDistances ? y - x : y);
+      if (v == nullptr) answer.grad[j * bits + b] += weight * value.slope * (kOfDistances ? x - y : x);
     }
   });
   return answer;
@@ -149,6 +181,8 @@ Status compute(const Embeddings<T>& u, const Embeddings<T>& v, int64_t bits, Lab
     return margin_loss(u, v, bits, u_labels, v_labels, loss, result, grad, threads);
   } else if constexpr (std::is_same_v<Loss, LikelihoodLoss>) {
     return likelihood_loss(u, v, bits, u_labels, v_labels, loss, result, grad, threads);
+  } else if constexpr (std::is_same_v<Loss, ContrastiveLoss>) {
+    return contrastive_loss(u, v, bits, u_labels, v_labels, loss, result, grad, threads);
   } else {
     return cauchy_loss(u, v, bits, u_labels, v_labels, loss, result, grad, threads);
   }

@@ -32,7 +32,7 @@ from hashkernels._ops.index import (
     sliced_range_search,
     sliced_topk,
 )
-from hashkernels._ops.pairwise import PairLoss, cauchy_loss, likelihood_loss, margin_loss
+from hashkernels._ops.pairwise import PairLoss, cauchy_loss, contrastive_loss, likelihood_loss, margin_loss
 from hashkernels._ops.rescore import score_codes, score_vectors
 from hashkernels._ops.retrieval import index_order_precision, retrieval_counts
 from hashkernels._ops.search import (
@@ -43,7 +43,12 @@ from hashkernels._ops.search import (
     range_search,
     topk,
 )
-from hashkernels.reference import pair_cauchy, pair_likelihood  # the functions of a pair, differentiable by torch
+from hashkernels._ops.triplets import triplet_likelihood
+from hashkernels.reference import (  # the functions of a pair, differentiable by torch
+    pair_cauchy,
+    pair_contrastive,
+    pair_likelihood,
+)
 
 __all__ = [
     "BLOCK_CODES",
@@ -54,6 +59,7 @@ __all__ = [
     "can_hash",
     "cauchy_loss",
     "check_hash_tables",
+    "contrastive_loss",
     "device_search_method",
     "discrete_descent",
     "gather_codes",
@@ -71,6 +77,7 @@ __all__ = [
     "pack_codes",
     "pack_labels",
     "pair_cauchy",
+    "pair_contrastive",
     "pair_likelihood",
     "range_count",
     "range_nearest",
@@ -85,5 +92,6 @@ __all__ = [
     "sliced_range_search",
     "sliced_topk",
     "topk",
+    "triplet_likelihood",
     "unpack_codes",
 ]

@@ -1,7 +1,7 @@
 """The pairwise losses: ops that compute value and gradient in one pass, and the autograd function around them.
 
-One family: every loss is a sum over ordered pairs of a function of u_i . v_j and of whether i and j are relevant to
-each other, and its op differs from the others in that function's parameters alone.
+One family: every loss is a sum over ordered pairs of a function of u_i . v_j, or of the distance of the two, and of
+whether i and j are relevant to each other, and its op differs from the others in that function's parameters alone.
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ def likelihood_loss(
     positive_scale: float = 1.0,
     negative_scale: float = 1.0,
     weighted: bool = False,
+    overlap: bool = False,
     bank: Tensor | None = None,
     bank_labels: Tensor | None = None,
     threads: int | None = None,
@@ -99,9 +100,10 @@ def likelihood_loss(
 
     ``weighted`` divides both sums of the pairs' losses, each times its scale, by positive_scale * P + negative_scale *
     Q, with P and Q the numbers of pairs; scales of 1 then give the mean over all pairs. Else each sum is divided by
-    the number of its own pairs.
+    the number of its own pairs. ``overlap`` multiplies the loss of a positive pair of packed classes by the share of
+    the classes of either that both have; class ids have all in common.
     """
-    parameters = (scale, positive_scale, negative_scale, weighted)
+    parameters = (scale, positive_scale, negative_scale, weighted, overlap)
     return _pair_loss(_likelihood_loss, u, labels, bank, bank_labels, parameters, 0.0, threads, precision)
 
 
@@ -128,6 +130,25 @@ def cauchy_loss(
     """
     parameters = (gamma, distance_scale, min_distance, positive_scale, negative_scale, weighted)
     return _pair_loss(_cauchy_loss, u, labels, bank, bank_labels, parameters, 0.0, threads, precision)
+
+
+def contrastive_loss(
+    u: Tensor,
+    labels: Tensor,
+    *,
+    margin: float,
+    positive_scale: float = 1.0,
+    negative_scale: float = 1.0,
+    weighted: bool = False,
+    bank: Tensor | None = None,
+    bank_labels: Tensor | None = None,
+    threads: int | None = None,
+    precision: str = "auto",
+) -> PairLoss:
+    """The same as ``likelihood_loss`` for the squared distance d = |u_i - v_j|^2: d / 2 for positive pairs and
+    max(0, margin - d) / 2 for the others, the loss of Deep Supervised Hashing."""
+    parameters = (margin, positive_scale, negative_scale, weighted)
+    return _pair_loss(_contrastive_loss, u, labels, bank, bank_labels, parameters, 0.0, threads, precision)
 
 
 def _pair_loss(
@@ -251,9 +272,15 @@ def _with_sign_error(
     return torch.cat((terms, (quantization * errors).reshape(1))), num_pairs, grad
 
 
-def _define(name: str, parameters: str, fallback: Callable[..., tuple[Tensor, Tensor, Tensor]]) -> Any:
+def _define(
+    name: str,
+    parameters: str,
+    fallback: Callable[..., tuple[Tensor, Tensor, Tensor]],
+    *,
+    on_cuda: Callable[..., bool] = lambda *parameters: True,
+) -> Any:
     """Register the op of a loss: the native functions and the reference have its name; ``parameters`` are the schema
-    of what it takes beside the pairs."""
+    of what it takes beside the pairs. ``on_cuda`` of their values says whether there is a CUDA kernel for them."""
 
     def cpu(
         u: Tensor, bank: Tensor | None, labels: Tensor, bank_labels: Tensor | None, *rest: Any
@@ -290,7 +317,9 @@ def _define(name: str, parameters: str, fallback: Callable[..., tuple[Tensor, Te
         u: Tensor, bank: Tensor | None, labels: Tensor, bank_labels: Tensor | None, *rest: Any
     ) -> tuple[Tensor, Tensor, Tensor]:
         *parameters, quantization, with_grad, _, precision = rest
-        kernel, size = _loader.cuda_kernel(f"cuda_{name}"), _loader.cuda_kernel(f"cuda_{name}_workspace")
+        kernel = size = None
+        if on_cuda(*parameters):
+            kernel, size = _loader.cuda_kernel(f"cuda_{name}"), _loader.cuda_kernel(f"cuda_{name}_workspace")
         if kernel is None or size is None or u.dtype == torch.float64:
             dtype = u.dtype if u.dtype in _FLOATS else torch.float32
             u, bank = u.to(dtype), None if bank is None else bank.to(dtype)
@@ -338,9 +367,20 @@ def _define(name: str, parameters: str, fallback: Callable[..., tuple[Tensor, Te
 
 _SCALES = "float positive_scale, float negative_scale"
 _margin_loss = _define("margin_loss", f"float positive_margin, float negative_margin, {_SCALES}", reference.margin_loss)
-_likelihood_loss = _define("likelihood_loss", f"float scale, {_SCALES}, bool weighted", reference.likelihood_loss)
+_likelihood_loss = _define(
+    "likelihood_loss",
+    f"float scale, {_SCALES}, bool weighted, bool overlap",
+    reference.likelihood_loss,
+    on_cuda=lambda *parameters: not parameters[-1],
+)
 _cauchy_loss = _define(
     "cauchy_loss",
     f"float gamma, float distance_scale, float min_distance, {_SCALES}, bool weighted",
     reference.cauchy_loss,
+)
+_contrastive_loss = _define(
+    "contrastive_loss",
+    f"float margin, {_SCALES}, bool weighted",
+    reference.contrastive_loss,
+    on_cuda=lambda *parameters: False,
 )

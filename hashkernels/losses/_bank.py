@@ -59,12 +59,28 @@ class Bank(nn.Module):
     @torch.no_grad()
     def draw(self, eligible: Tensor, per_class: int) -> Tensor:
         """Positions ``int64 [D]``, ascending, of up to ``per_class`` random items of each class among ``eligible``."""
+        rows, labels = self._memberships(eligible.nonzero()[:, 0])
+        shuffled = torch.randperm(len(rows), device=rows.device)
+        order = shuffled[labels[shuffled].argsort(stable=True)]  # by class, and at random within it
+        sizes = torch.bincount(labels, minlength=self.num_classes)
+        first = sizes.cumsum(0) - sizes
+        place = torch.arange(len(rows), device=rows.device) - first[labels[order]]
         chosen = torch.zeros_like(self.filled)
-        for label in range(self.num_classes):
-            member = (self.classes[:, label // 64] >> (label % 64)) & 1 != 0
-            rows = (member & eligible).nonzero()[:, 0]
-            chosen[rows[torch.randperm(len(rows), device=rows.device)[:per_class]]] = True
+        chosen[rows[order[place < per_class]]] = True
         return chosen.nonzero()[:, 0]
+
+    def _memberships(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Every pair of one of ``rows`` and a class that it has, int64 both, in one round for each class of an item."""
+        found_rows, found_labels = [rows.new_empty(0)], [rows.new_empty(0)]
+        for word in range(self.classes.shape[1]):
+            left, having = self.classes[rows, word], rows
+            while len(having := having[left != 0]):
+                left = left[left != 0]
+                lowest = left & -left
+                found_rows.append(having)
+                found_labels.append(64 * word + (lowest.double().abs().frexp().exponent - 1))
+                left = left ^ lowest
+        return torch.cat(found_rows), torch.cat(found_labels)
 
     def extra_repr(self) -> str:
         return f"num_train={self.num_train}"

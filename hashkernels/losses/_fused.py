@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from hashkernels import _ops
@@ -18,11 +19,12 @@ class Fused(NamedTuple):
 
     positive: PairOp
     negative: PairOp | None = None  # where irrelevant pairs need other options than the relevant ones
+    weight: Callable[[Tensor, Tensor], Tensor] | None = None  # of relevant pairs: [N] from packed classes of both
 
 
 def fused_mean(
     fused: Fused,
-    inner_loss: Callable[[Tensor, Tensor], Tensor],
+    aligned_loss: Callable[[Tensor, Tensor, Tensor], Tensor],
     rows: Tensor,
     labels: Tensor,
     columns: Columns,
@@ -30,12 +32,17 @@ def fused_mean(
 ) -> PairMean:
     """The weighed mean of the pair loss over the pairs that count.
 
-    ``inner_loss`` is the same loss elementwise, of inner products and relevance. ``labels`` have the form of those of
-    the columns. In a bank the columns of the items themselves are counted by the op, and taken out again.
+    ``aligned_loss`` is the same loss of each row with one column, both [N, bits], and their relevance [N]. ``labels``
+    have the form of those of the columns. In a bank the columns of the items themselves are counted by the op, and
+    taken out again.
     """
     itself = columns.emb is rows
-    own = None if itself or columns.own is None else _own_sums(inner_loss, rows, labels, columns, columns.own)
+    own = None
+    if not itself and columns.own is not None:
+        own = _own_pairs(aligned_loss, fused.weight, rows, labels, columns, columns.own)
     columns = _counted(columns)
+    all_pairs = len(rows) * (len(rows) - 1 if itself else len(columns.emb))
+    num_pairs = all_pairs - (0 if own is None else len(rows))
 
     def run(op: PairOp, weighing: Weighing) -> _ops.PairLoss:
         def scaled(u: Tensor, u_labels: Tensor, **bank: Tensor) -> _ops.PairLoss:
@@ -51,17 +58,17 @@ def fused_mean(
         num_positive, num_negative = positive.num_pairs
         sums = PairSums(positive.total * num_positive, negative.total * num_negative, num_positive, num_negative)
         if own is not None:
-            sums = sums.without(own)
-        return sums.mean(weighing)
+            sums = sums.without(own.sums())
+        return PairMean(sums.mean(weighing).value, num_pairs)
     loss = run(fused.positive, weighing)
     if own is None:
-        return PairMean(loss.total, loss.num_pairs)
-    own_total = weighing.positive * own.positive + weighing.negative * own.negative
-    total = loss.total * weighing.total(*loss.num_pairs) - own_total
-    num_positive, num_negative = loss.num_pairs[0] - own.num_positive, loss.num_pairs[1] - own.num_negative
-    weight = weighing.total(num_positive, num_negative)
-    value = total.masked_fill(weight == 0, 0) / weight.clamp(min=LEAST_WEIGHT)
-    return PairMean(value, (num_positive, num_negative))
+        return PairMean(loss.total, num_pairs)
+    if weighing.positive == weighing.negative:  # all pairs weigh the same, and their number is known
+        total = loss.total * all_pairs - own.values.sum()
+        return PairMean(total / num_pairs if num_pairs else total * 0, num_pairs)
+    total = loss.total * weighing.total(*loss.num_pairs) - own.total(weighing)
+    weight = weighing.total(*(loss.num_pairs - own.counts()))
+    return PairMean(total.masked_fill(weight == 0, 0) / weight.clamp(min=LEAST_WEIGHT), num_pairs)
 
 
 def against(op: PairOp, u: Tensor, labels: Tensor, ref: Tensor, ref_labels: Tensor, **own: float) -> _ops.PairLoss:
@@ -81,12 +88,37 @@ def _counted(columns: Columns) -> Columns:
     return Columns(columns.emb[kept], columns.labels[kept], None, None)
 
 
-def _own_sums(
-    inner_loss: Callable[[Tensor, Tensor], Tensor], rows: Tensor, labels: Tensor, columns: Columns, own: Tensor
-) -> PairSums:
-    """Sums over the pairs of each item with its own column, which all count."""
-    positive = (labels & columns.labels[own]).any(dim=1)
-    values = inner_loss((rows * columns.emb[own]).sum(dim=1), positive)
-    negative = ~positive
-    near, far = values.masked_fill(negative, 0).sum(), values.masked_fill(positive, 0).sum()
-    return PairSums(near, far, positive.sum(), negative.sum())
+class _OwnPairs(NamedTuple):
+    """The pair of each item with its own column."""
+
+    values: Tensor  # [N]
+    positive: Tensor  # bool [N]
+
+    def total(self, weighing: Weighing) -> Tensor:
+        """The weighed sum."""
+        return torch.where(self.positive, weighing.positive * self.values, weighing.negative * self.values).sum()
+
+    def counts(self) -> Tensor:
+        """How many are relevant and how many are not, int64 [2]."""
+        return torch.stack((self.positive, ~self.positive)).sum(dim=1)
+
+    def sums(self) -> PairSums:
+        """Sums by kind."""
+        near, far = self.values.masked_fill(~self.positive, 0).sum(), self.values.masked_fill(self.positive, 0).sum()
+        return PairSums(near, far, *self.counts())
+
+
+def _own_pairs(
+    aligned_loss: Callable[[Tensor, Tensor, Tensor], Tensor],
+    weight: Callable[[Tensor, Tensor], Tensor] | None,
+    rows: Tensor,
+    labels: Tensor,
+    columns: Columns,
+    own: Tensor,
+) -> _OwnPairs:
+    own_labels = columns.labels[own]
+    positive = (labels & own_labels).any(dim=1)
+    values = aligned_loss(rows, columns.emb[own], positive)
+    if weight is not None:
+        values = torch.where(positive, weight(labels, own_labels).to(values.dtype), 1) * values
+    return _OwnPairs(values, positive)

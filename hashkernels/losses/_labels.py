@@ -59,6 +59,8 @@ def packed_classes(labels: Tensor, num_classes: int) -> Tensor:
     """Packed classes ``int64 [N, W]``, from either form."""
     if labels.ndim == 2:
         return _ops.pack_labels(labels)
+    if num_classes <= 64:
+        return (1 << labels)[:, None]
     words = labels.new_zeros(len(labels), (num_classes + 63) // 64)
     return words.scatter_(1, (labels >> 6)[:, None], (1 << (labels & 63))[:, None])
 

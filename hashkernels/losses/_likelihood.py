@@ -23,5 +23,5 @@ class PairLikelihoodLoss(PairwiseLoss):
     def _pair_loss(self, similarity: Tensor, relevant: Tensor) -> Tensor:
         return _ops.pair_likelihood(similarity, relevant, self._logit_scale())
 
-    def _fused(self, batch: Batch) -> Fused | None:
+    def _fused(self, batch: Batch) -> Fused:
         return Fused(partial(_ops.likelihood_loss, scale=self._logit_scale()))

@@ -44,12 +44,7 @@ class PairMean(NamedTuple):
     """A weighed mean over ordered pairs, and how many pairs there are."""
 
     value: Tensor
-    num_each: tuple[Tensor, Tensor] | Tensor  # relevant ones and others
-
-    @property
-    def num_pairs(self) -> Tensor:
-        """The number of all pairs."""
-        return self.num_each[0] + self.num_each[1]
+    num_pairs: Tensor | int
 
 
 class PairSums(NamedTuple):
@@ -70,9 +65,9 @@ class PairSums(NamedTuple):
         scaled = torch.stack((weighing.positive * self.positive, weighing.negative * self.negative))
         num_each = self.num_positive, self.num_negative
         if weighing.each:
-            return PairMean((scaled / torch.stack(num_each).clamp(min=1)).sum(), num_each)
+            return PairMean((scaled / torch.stack(num_each).clamp(min=1)).sum(), self.num_pairs)
         weight = weighing.total(*num_each)
-        return PairMean(scaled.sum() / weight.clamp(min=LEAST_WEIGHT), num_each)
+        return PairMean(scaled.sum() / weight.clamp(min=LEAST_WEIGHT), self.num_pairs)
 
     def without(self, other: PairSums) -> PairSums:
         """Less a part of the pairs; exactly 0 where none are left."""

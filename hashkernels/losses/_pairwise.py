@@ -19,11 +19,11 @@ from hashkernels.losses._pair_sums import MEAN, Columns, PairMean, PairSums, Wei
 class PairwiseLoss(HashLoss):
     """Base of losses over pairs: the batch with itself, with given references, or with a bank of the training set.
 
-    A subclass gives ``_activate`` (what is compared), ``_similarity`` (a matrix from two sets of those), or
-    ``_from_inner`` where inner products are enough, ``_pair_loss`` (the loss of each pair), ``_pair_weight``, and
-    ``_fused`` where an op has the same loss: value and gradient then come from one pass over the pairs, without a
-    second derivative. For float64 on a GPU, which has no kernel for it, and for a batch with its self pairs, torch goes
-    over the pairs in blocks.
+    A subclass gives ``_activate`` (what is compared), ``_similarity`` and ``_aligned_similarity`` (of two sets of
+    those), or ``_from_inner`` where inner products are enough, ``_pair_loss`` (the loss of each pair),
+    ``_pair_weight``, and ``_fused`` where an op has the same loss: value and gradient then come from one pass over the
+    pairs, without a second derivative. For float64 on a GPU, which has no kernel for it, and for a batch with its self
+    pairs, torch goes over the pairs in blocks.
 
     Args:
         num_train: number of training items; given, the loss keeps a bank of their latest embeddings, needs
@@ -56,6 +56,10 @@ class PairwiseLoss(HashLoss):
         """[R, C] from activated embeddings."""
         return self._from_inner(rows @ columns.T)
 
+    def _aligned_similarity(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """The same of each row with the column of its number, [N]."""
+        return self._from_inner((rows * columns).sum(dim=1))
+
     def _from_inner(self, inner: Tensor) -> Tensor:
         """Similarities from inner products, elementwise: by default those."""
         return inner
@@ -85,7 +89,7 @@ class PairwiseLoss(HashLoss):
             labels = batch.labels
         else:
             labels = packed_classes(batch.labels, self.num_classes)
-        return fused_mean(fused, self._inner_loss, rows, labels, columns, weighing)
+        return fused_mean(fused, self._aligned_loss, rows, labels, columns, weighing)
 
     def _pairs_can_be_fused(self, batch: Batch) -> bool:
         if not (batch.u.is_cpu or (batch.u.is_cuda and batch.u.dtype == torch.float32)):
@@ -95,8 +99,8 @@ class PairwiseLoss(HashLoss):
         # How many rows of the bank are filled is not known to a compiled graph.
         return not (self.skip_unfilled and torch.compiler.is_compiling())
 
-    def _inner_loss(self, inner: Tensor, relevant: Tensor) -> Tensor:
-        return self._pair_loss(self._from_inner(inner), relevant)
+    def _aligned_loss(self, rows: Tensor, columns: Tensor, relevant: Tensor) -> Tensor:
+        return self._pair_loss(self._aligned_similarity(rows, columns), relevant)
 
     def _pair_sums(self, batch: Batch, rows: Tensor) -> PairSums:
         """Sums of the weighted pair loss."""

@@ -99,11 +99,11 @@ class DSDHLoss(PairLikelihoodLoss):
         u = batch.u
         if self.training:
             indices = self.bank.check_indices(batch.indices, u)
-            fresh = ~self.bank.filled[indices]
-            signs = code_sign(u.detach()).to(torch.int8)
-            self.codes[indices] = torch.where(fresh[:, None], signs, self.codes[indices])
+            seen = self.bank.filled.index_select(0, indices)
+            signs, codes = code_sign(u.detach()).to(torch.int8), self.codes.index_select(0, indices)
+            self.codes.index_copy_(0, indices, torch.where(seen[:, None], codes, signs))
         likelihood = self._pair_mean(batch).value
-        target = self.codes[indices].to(u.dtype) if self.training else code_sign(u)
+        target = self.codes.index_select(0, indices).to(u.dtype) if self.training else code_sign(u)
         quantization = self.quantization_weight * code_error(u, target)
         if self.training and self.update_every:
             self.items_seen += len(u)

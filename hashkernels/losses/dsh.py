@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import torch
+from functools import partial
+
 from torch import Tensor
 
+from hashkernels import _ops
 from hashkernels._validation import check_real
 from hashkernels.losses._base import Batch, Terms
 from hashkernels.losses._codes import mean
+from hashkernels.losses._fused import Fused
 from hashkernels.losses._pairwise import PairwiseLoss
 
 
@@ -19,8 +22,8 @@ class DSHLoss(PairwiseLoss):
         mean_ij 1/2 (s_ij d_ij + (1 - s_ij) max(0, margin - d_ij))  +  quantization_weight * mean_i sum_k ||u_ik| - 1|
 
     The paper adds ``alpha (| |u_i| - 1 |_1 + | |u_j| - 1 |_1)`` to every pair; each item being in two of the ordered
-    pairs, ``quantization_weight = 2 alpha``. Distances are computed from inner products: there is no
-    ``N x N x bits`` tensor.
+    pairs, ``quantization_weight = 2 alpha``. Distances are computed from inner products and the lengths of the
+    embeddings.
 
     Args:
         bits: code length.
@@ -65,8 +68,14 @@ class DSHLoss(PairwiseLoss):
         squares = rows.square().sum(dim=1, keepdim=True) + columns.square().sum(dim=1)
         return squares - 2 * (rows @ columns.T)
 
+    def _aligned_similarity(self, rows: Tensor, columns: Tensor) -> Tensor:
+        return (rows - columns).square().sum(dim=1)
+
     def _pair_loss(self, similarity: Tensor, relevant: Tensor) -> Tensor:
-        return torch.where(relevant, similarity, (self.margin - similarity).clamp(min=0)) / 2
+        return _ops.pair_contrastive(similarity, relevant, self.margin)
+
+    def _fused(self, batch: Batch) -> Fused:
+        return Fused(partial(_ops.contrastive_loss, margin=self.margin))
 
     def _compute(self, batch: Batch) -> Terms:
         error = (batch.u.abs() - 1).abs() * self.bits

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from hashkernels import _ops
 from hashkernels._validation import check_choice, check_int, check_real
 from hashkernels.losses._bank import Bank
 from hashkernels.losses._base import Batch, HashLoss, Terms
-from hashkernels.losses._blocks import sum_blocks
 from hashkernels.losses._codes import sign_error
 from hashkernels.losses._labels import packed_classes
 from hashkernels.losses._pair_sums import Columns, pair_masks
@@ -24,7 +22,7 @@ class DTSHLoss(HashLoss):
 
         mean_qpn softplus(theta_qn + margin - theta_qp)  +  quantization_weight * mean_ik (sgn(u_ik) - u_ik)^2
 
-    Every triplet of the batch counts, but they are never stored: memory is that of the similarities and of one block.
+    Every triplet of the batch counts, but they are never stored: memory is that of the similarities.
 
     With a bank (``num_train``) the relevant and irrelevant items come from the training set instead, ``drawn`` of each
     class at every step and none of the batch itself, and the gradient runs through the queries alone, as in the
@@ -89,15 +87,8 @@ class DTSHLoss(HashLoss):
         positive, negative = pair_masks(labels, columns, slice(None))  # [N, C]
         theta = self.scale * (u @ columns.emb.T)  # [N, C]
         weight = self._triplet_weight(positive, negative)  # [N]
-        anchors, chosen = positive.nonzero(as_tuple=True)  # the pairs (q, p)
-
-        def block(part: slice) -> Tensor:
-            rows = anchors[part]
-            gap = theta[rows] + (self.margin - theta[rows, chosen[part]])[:, None]
-            misses = torch.where(negative[rows], functional.softplus(gap), 0).sum(dim=1)
-            return (misses * weight[rows]).sum()
-
-        return sum_blocks(block, len(anchors), len(columns.emb)).to(u.dtype)
+        total = _ops.triplet_likelihood(theta, positive, negative, weight, margin=self.margin)
+        return total.to(u.dtype)
 
     def _columns(self, batch: Batch) -> Columns:
         """The items that triplets are made with."""

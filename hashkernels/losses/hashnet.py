@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from hashkernels import _ops
 from hashkernels._validation import check_choice, check_int, check_real
 from hashkernels.losses._base import Batch, Presets, Terms
 from hashkernels.losses._fused import Fused
@@ -103,8 +105,10 @@ class HashNetLoss(PairLikelihoodLoss):
     def _logit_scale(self) -> float:
         return self.alpha
 
-    def _fused(self, batch: Batch) -> Fused | None:
-        return None if self._weighs_overlap(batch) else super()._fused(batch)
+    def _fused(self, batch: Batch) -> Fused:
+        if not self._weighs_overlap(batch):
+            return super()._fused(batch)
+        return Fused(partial(_ops.likelihood_loss, scale=self.alpha, overlap=True), weight=self._common_share)
 
     def _weighs_overlap(self, batch: Batch) -> bool:
         return self.overlap and batch.labels.ndim == 2
@@ -122,6 +126,12 @@ class HashNetLoss(PairLikelihoodLoss):
             return torch.where(common > 0, common / either.clamp(min=1), 1)
 
         return share_in_common
+
+    def _common_share(self, words: Tensor, others: Tensor) -> Tensor:
+        """``c_ij`` of items [N] and as many others, from packed classes."""
+        classes, other_classes = (unpack_classes(x, self.num_classes) for x in (words, others))
+        common, either = (classes & other_classes).sum(dim=1), (classes | other_classes).sum(dim=1)
+        return common.double() / either.clamp(min=1)
 
     def _compute(self, batch: Batch) -> Terms:
         weighing = {"balanced": BALANCED, "none": MEAN, "positive": Weighing(self.positive_weight, 1.0)}[self.weighting]

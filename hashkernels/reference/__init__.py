@@ -11,20 +11,26 @@ from hashkernels.reference.descent import discrete_descent
 from hashkernels.reference.index import BLOCK_CODES, slice_codes, unslice_codes
 from hashkernels.reference.pairwise import (
     cauchy_loss,
+    class_share,
+    contrastive_loss,
     likelihood_loss,
     margin_loss,
     pair_cauchy,
+    pair_contrastive,
     pair_likelihood,
     sign_error,
 )
 from hashkernels.reference.rescore import score_codes, score_vectors
 from hashkernels.reference.retrieval import index_order_precision, retrieval_counts
 from hashkernels.reference.search import hamming_distance, range_count, range_search, topk
+from hashkernels.reference.triplets import triplet_likelihood
 
 __all__ = [
     "BLOCK_CODES",
     "block_checksums",
     "cauchy_loss",
+    "class_share",
+    "contrastive_loss",
     "discrete_descent",
     "hamming_distance",
     "index_order_precision",
@@ -33,6 +39,7 @@ __all__ = [
     "pack_codes",
     "pack_labels",
     "pair_cauchy",
+    "pair_contrastive",
     "pair_likelihood",
     "range_count",
     "range_search",
@@ -42,6 +49,7 @@ __all__ = [
     "sign_error",
     "slice_codes",
     "topk",
+    "triplet_likelihood",
     "unpack_codes",
     "unslice_codes",
 ]

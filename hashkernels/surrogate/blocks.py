@@ -71,8 +71,7 @@ class BlockStack(torch.nn.Module):
 
     def logits(self, x: torch.Tensor, *, dropout: bool, freeze: bool = False) -> torch.Tensor:
         """Logits [count, N, 2^size] of ``x`` [count, N, size]; with ``freeze`` no gradient reaches the parameters."""
-        parameters = (self.weight_in, self.bias_in, self.weight_out, self.bias_out)
-        weight_in, bias_in, weight_out, bias_out = (p.detach() for p in parameters) if freeze else parameters
+        weight_in, bias_in, weight_out, bias_out = self._weights(freeze)
         hidden = F.silu(torch.baddbmm(bias_in.unsqueeze(1), x, weight_in.mT))
         scale = self.draw_dropout(x.shape[1], dropout)
         if scale is not None:
@@ -82,32 +81,37 @@ class BlockStack(torch.nn.Module):
     def split_nll(
         self,
         x: torch.Tensor,
-        own: torch.Tensor,
-        target: torch.Tensor,
+        patterns: torch.Tensor,
         weight: torch.Tensor | None,
         *,
         dropout: bool,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Two cross-entropies of one pass, summed over blocks and items, each with a gradient of its own.
+        freeze: bool = False,
+    ) -> torch.Tensor:
+        """Two cross-entropies [2] of one pass, summed over blocks and items, each with a gradient of its own.
 
-        The gradient of the first, to the patterns ``own`` [count, N], reaches only the parameters; that of the second,
-        to ``target`` [count, N], only ``x``: what two passes with stopped gradients would give, at the price of one.
-        In the second, items count by ``weight`` [N] where it is given.
+        The gradient of the first, to the patterns ``patterns[:, 0]`` [count, N], reaches only the parameters; that of
+        the second, to ``patterns[:, 1]``, only ``x``: what two passes with stopped gradients would give, at the price
+        of one. In the second, items count by ``weight`` [N] where it is given. With ``freeze`` the parameters get none.
         """
         scale = self.draw_dropout(x.shape[1], dropout)
-        result: tuple[torch.Tensor, torch.Tensor] = _SplitNLL.apply(  # type: ignore[no-untyped-call]
-            x, self.weight_in, self.bias_in, self.weight_out, self.bias_out, scale, own, target, weight
+        result: torch.Tensor = _SplitNLL.apply(  # type: ignore[no-untyped-call]
+            x, *self._weights(freeze), scale, patterns, weight
         )
         return result
+
+    def _weights(self, freeze: bool) -> tuple[torch.Tensor, ...]:
+        parameters = self.weight_in, self.bias_in, self.weight_out, self.bias_out
+        return tuple(p.detach() for p in parameters) if freeze else parameters
 
 
 class _SplitNLL(torch.autograd.Function):
     """Both cross-entropies share the logits, and in the backward pass one product of the softmax with the weights.
 
-    With p the softmax, the gradient at the hidden layer of the term to pattern t is (p - e_t) W = p W - W[t]: p W
-    serves both terms, and each subtracts a row that it looks up. What is not a large product is most of the time that
-    can be saved: the slope of the activation comes from its sigmoid, temporaries are overwritten, and products with
-    the few bits of a block have them as rows, not columns, which is four times as fast.
+    With p the softmax, the gradient at the hidden layer of the term to pattern t is (p - e_t) W: that of the second
+    term differs from that of the first by a difference of two rows of W, which it looks up. What is not a large product
+    is most of the time that can be saved: the slope of the activation comes from its sigmoid, results are written over
+    what is no longer needed, since fresh memory is slow, and products with the few bits of a block have them as rows,
+    not columns, which is four times as fast.
     """
 
     @staticmethod
@@ -119,54 +123,55 @@ class _SplitNLL(torch.autograd.Function):
         weight_out: torch.Tensor,
         bias_out: torch.Tensor,
         scale: torch.Tensor | None,
-        own: torch.Tensor,
-        target: torch.Tensor,
+        patterns: torch.Tensor,
         weight: torch.Tensor | None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> torch.Tensor:
         before = torch.baddbmm(bias_in.unsqueeze(1), x, weight_in.mT)
         gate = before.sigmoid()
         slope = gate.clone() if scale is None else scale.mul_(gate)
         hidden = before.mul_(slope)
         slope.addcmul_(hidden, gate, value=-1).add_(hidden)  # silu' = gate + silu - silu gate, each times the scale
-        log_probs = F.log_softmax(torch.baddbmm(bias_out.unsqueeze(1), hidden, weight_out.mT), dim=2)
-        own_log_prob, target_log_prob = log_probs.gather(2, torch.stack((own, target), 2)).unbind(2)
-        probs = log_probs.exp_()
-        ctx.save_for_backward(x, weight_in, weight_out, own, target, weight, slope, hidden, probs)
+        del gate  # its memory serves the logits
+        logits = torch.baddbmm(bias_out.unsqueeze(1), hidden, weight_out.mT)
+        probs = F.softmax(logits, dim=2)
+        # The largest logit and the largest probability, which is far from 0, give the logarithm of the divisor.
+        log_divisor = logits.amax(2, keepdim=True) - probs.amax(2, keepdim=True).log()
+        nll = log_divisor - logits.gather(2, patterns.mT)  # [count, N, 2]
+        errors = probs.scatter_add_(2, patterns[:, 0].unsqueeze(2), -probs.new_ones(()).expand(*probs.shape[:2], 1))
+        ctx.save_for_backward(x, weight_in, weight_out, patterns, weight, slope, hidden, errors)
         if weight is not None:
-            target_log_prob = target_log_prob * weight
-        return -own_log_prob.sum(), -target_log_prob.sum()
+            nll[:, :, 1] *= weight
+        return nll.sum((0, 1))
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, own_grad: torch.Tensor, target_grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        x, weight_in, weight_out, own, target, weight, slope, hidden, probs = ctx.saved_tensors
-        through = torch.bmm(probs, weight_out)  # [count, N, hidden]
-
-        def minus_at_hidden(pattern: torch.Tensor) -> torch.Tensor:
-            return _rows(weight_out, pattern).sub_(through).mul_(slope)
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        own_grad, target_grad = grad.unbind()
+        x, weight_in, weight_out, patterns, weight, slope, hidden, errors = ctx.saved_tensors
+        at_hidden = torch.bmm(errors, weight_out).mul_(slope)  # [count, N, hidden], of the first term
 
         grad_x = None
         if ctx.needs_input_grad[0]:
-            grad_x = torch.bmm(weight_in.mT, minus_at_hidden(target).mT).mT * -target_grad
+            rows = _row_differences(weight_out, patterns)
+            target_at_hidden = torch.addcmul(at_hidden, rows, slope, out=rows)
+            grad_x = torch.bmm(weight_in.mT, target_at_hidden.mT).mT * target_grad
             if weight is not None:
                 grad_x = grad_x * weight.unsqueeze(1)
+            del rows, target_at_hidden
 
         grads: tuple[torch.Tensor | None, ...] = (None, None, None, None)
         if any(ctx.needs_input_grad[1:5]):
-            at_hidden = minus_at_hidden(own)
-            one = probs.new_ones(()).expand(*own.shape, 1)
-            at_logits = (probs * own_grad).scatter_add_(2, own.unsqueeze(2), -one * own_grad)
-            grads = (
-                torch.bmm(x.mT, at_hidden).mT * -own_grad,
-                at_hidden.sum(1).mul_(-own_grad),
-                torch.bmm(at_logits.mT, hidden),
-                at_logits.sum(1),
-            )
-        return grad_x, *grads, None, None, None, None
+            grad_in = torch.bmm(x.mT, at_hidden).mT * own_grad, at_hidden.sum(1).mul_(own_grad)
+            del at_hidden
+            grads = *grad_in, torch.bmm(errors.mT, hidden).mul_(own_grad), errors.sum(1).mul_(own_grad)
+        return grad_x, *grads, None, None, None
 
 
-def _rows(weight_out: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """Row ``index[k, n]`` of ``weight_out[k]``: [count, N, hidden]."""
-    count, patterns, hidden = weight_out.shape
-    first = torch.arange(count, device=index.device).unsqueeze(1) * patterns
-    return weight_out.reshape(-1, hidden).index_select(0, (index + first).flatten()).view(*index.shape, hidden)
+def _row_differences(weight_out: torch.Tensor, patterns: torch.Tensor) -> torch.Tensor:
+    """``weight_out[k, patterns[k, 0, n]] - weight_out[k, patterns[k, 1, n]]``: [count, N, hidden]."""
+    count, num_patterns, hidden = weight_out.shape
+    first = torch.arange(count, device=patterns.device).view(-1, 1, 1) * num_patterns
+    pairs = (patterns.mT + first).reshape(-1, 2)
+    signs = weight_out.new_tensor((1.0, -1.0)).expand(pairs.shape)
+    rows = F.embedding_bag(pairs, weight_out.reshape(-1, hidden), mode="sum", per_sample_weights=signs)
+    return rows.view(count, -1, hidden)

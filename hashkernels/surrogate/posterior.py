@@ -120,12 +120,16 @@ class SurrogatePosterior(torch.nn.Module):
             weight: what each item counts in the mean over N, of any real dtype [N]; default: 1.
             freeze: no gradient reaches the posterior's parameters.
             dropout: whether hidden units are dropped; default: in training mode.
+
+        First derivatives only where no weight is given.
         """
         dropout = self.training if dropout is None else dropout
-        item_nll = self._item_nll(u, targets, freeze=freeze, dropout=dropout)
         if weight is not None:
-            item_nll = item_nll * weight
-        return item_nll.sum() / max(u.shape[0], 1)
+            item_nll = self._item_nll(u, targets, freeze=freeze, dropout=dropout)
+            return (item_nll * weight).sum() / max(u.shape[0], 1)
+        targets = u.detach() if targets is None else targets
+        to_parameters, to_u = self._two_nlls(u, targets, targets, None, freeze=freeze, dropout=dropout)
+        return to_parameters + (to_u - to_u.detach())  # one value with the gradients of both
 
     def log_probs(self, u: torch.Tensor, *, freeze: bool = False, dropout: bool | None = None) -> list[torch.Tensor]:
         """Log-probabilities of the patterns of each block for ``u`` (float [N, bits]): one [N, 2^size] a block."""
@@ -150,15 +154,29 @@ class SurrogatePosterior(torch.nn.Module):
 
         Both share one draw of the dropout mask; each is 0 for an empty batch. First derivatives only.
         """
+        return self._two_nlls(u, u.detach(), targets, weight, freeze=False, dropout=self.training)
+
+    def _two_nlls(
+        self,
+        u: torch.Tensor,
+        own: torch.Tensor,
+        targets: torch.Tensor,
+        weight: torch.Tensor | None,
+        *,
+        freeze: bool,
+        dropout: bool,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The cross-entropy to ``own``, whose gradient reaches the parameters alone, and that to ``targets``, whose
+        gradient reaches ``u`` alone."""
         u = self._check_embeddings(u)
-        target_positive = self._check_targets("targets", targets, u.shape[0]) > 0
-        cuts = zip(self._cut(u), self._cut(u.detach() > 0), self._cut(target_positive), strict=True)
+        positive = torch.cat([self._check_targets("targets", x, u.shape[0]) > 0 for x in (own, targets)])
+        cuts = zip(self._cut(u), self._cut(positive), strict=True)
         with full_precision(u.device):
             sums = [
-                torch.stack(stack.split_nll(x, _index(own), _index(target), weight, dropout=self.training))
-                for (stack, x), (_, own), (_, target) in cuts
+                stack.split_nll(x, _index(both).view(len(both), 2, u.shape[0]), weight, freeze=freeze, dropout=dropout)
+                for (stack, x), (_, both) in cuts
             ]
-            own_nll, target_nll = torch.stack(sums).sum(0) / max(u.shape[0], 1)
+            own_nll, target_nll = (sum(sums[1:], start=sums[0]) / max(u.shape[0], 1)).unbind()
             return own_nll, target_nll
 
     def _item_nll(self, u: torch.Tensor, targets: torch.Tensor | None, *, freeze: bool, dropout: bool) -> torch.Tensor:

@@ -31,16 +31,7 @@ def reduce(rows, reduction):
 
 
 @pytest.mark.parametrize("reduction", ["triplets", "anchors", "sum"])
-def test_equals_formula(example, assert_same, reduction):
-    check(example, assert_same, reduction)
-
-
-@pytest.mark.usefixtures("one_row_blocks")
-def test_in_blocks_equals_formula(example, assert_same):
-    check(example, assert_same, "triplets")
-
-
-def check(example, assert_same, reduction):
+def test_equals_formula(isa, example, assert_same, reduction):
     u = example.u
     error = (torch.where(u > 0, 1.0, -1.0) - u) ** 2
     quantization = error.sum() if reduction == "sum" else error.mean()

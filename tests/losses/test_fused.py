@@ -7,7 +7,7 @@ from unittest import mock
 import pytest
 import torch
 
-from hashkernels.losses import DBDHLoss, DCHLoss, DHNLoss, DPSHLoss, DSDHLoss, HashNetLoss
+from hashkernels.losses import DBDHLoss, DCHLoss, DHNLoss, DPSHLoss, DSDHLoss, DSHLoss, HashNetLoss
 from hashkernels.losses._pairwise import PairwiseLoss
 
 CASES = {
@@ -21,6 +21,10 @@ CASES = {
     "hashnet_none": (HashNetLoss, {"overlap": False, "weighting": "none"}),
     "hashnet_positive": (HashNetLoss, {"overlap": False, "weighting": "positive", "positive_weight": 3.0}),
     "hashnet_no_positive": (HashNetLoss, {"overlap": False, "weighting": "positive", "positive_weight": 0.0}),
+    "hashnet_overlap": (HashNetLoss, {}),
+    "hashnet_overlap_none": (HashNetLoss, {"weighting": "none"}),
+    "dsh": (DSHLoss, {}),
+    "dsh_near": (DSHLoss, {"margin": 9.0, "skip_unfilled": False}),
     "dch": (DCHLoss, {}),
     "dch_clamped": (DCHLoss, {"max_cosine": 0.5}),
     "dch_floors": (DCHLoss, {"max_cosine": 0.95, "min_distance": 2.0}),

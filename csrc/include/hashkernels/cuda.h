@@ -100,7 +100,7 @@ struct PairOutputs {
 
 // The pairwise losses, added up in float32 and double, with the same bits from run to run. On tensor cores the values
 // of half types enter exactly, slopes and float32 values as sums of two bfloat16. num_columns is that of v, or of u
-// where the batch is taken against itself.
+// where the batch is taken against itself. A likelihood with overlap is kUnsupported.
 int64_t pairwise_loss_workspace(int64_t num_rows, int64_t num_columns, int64_t bits, bool with_grad) noexcept;
 Status margin_loss(const PairInputs& inputs, const MarginLoss& loss, PairPrecision precision, const PairOutputs& out,
                    int64_t* workspace, int device, void* stream) noexcept;

@@ -1,8 +1,9 @@
 // Fused pairwise losses: value and gradient in one pass over tiles of inner products; no N x N matrix.
 //
-// Every loss is a sum over ordered pairs (i, j) of a function of theta = u_i . v_j and of whether i and j are relevant
-// to each other. v.data == null: the batch against itself, pairs i != j, and the gradient goes through both sides
-// (v_labels is not read). Otherwise batch against bank: the gradient goes through u alone.
+// Every loss is a sum over ordered pairs (i, j) of a function of theta = u_i . v_j, or of the distance of the two, and
+// of whether i and j are relevant to each other. v.data == null: the batch against itself, pairs i != j, and the
+// gradient goes through both sides (v_labels is not read). Otherwise batch against bank: the gradient goes through u
+// alone.
 //
 // grad: null, or u.num_rows * bits contiguous values that receive d(positive_term + negative_term) / du.
 // T is float or double. NaN in u or v comes out as NaN. Up to 2^53 pairs. The same bits at any number of threads of one
@@ -39,10 +40,12 @@ struct MarginLoss {
 
 // The negative log-likelihood of DPSH, HashNet, DBDH and DSDH, softplus(scale * theta) - relevant * scale * theta,
 // where softplus(x) = log(1 + e^x). scale is 1/2 in DPSH; HashNet's class-balanced weights are kEachKind with scales
-// of 1.
+// of 1. overlap: of multi-hot labels, the loss of a relevant pair is multiplied by HashNet's |common classes| /
+// |classes of either|; all pairs count alike.
 struct LikelihoodLoss {
   double scale, positive_scale, negative_scale;
   PairMean mean;
+  bool overlap = false;
 };
 
 // The Cauchy cross-entropy of DCH on the distance d = max(min_distance, distance_scale * (1 - theta)):
@@ -53,6 +56,15 @@ struct LikelihoodLoss {
 // have no gradient.
 struct CauchyLoss {
   double gamma, distance_scale, min_distance, positive_scale, negative_scale;
+  PairMean mean;
+};
+
+// The contrastive loss of DSH on the squared distance d = |u_i - v_j|^2:
+//   relevant pairs:   d / 2
+//   irrelevant pairs: max(0, margin - d) / 2
+// d comes from the inner product and the lengths of the rows, so its error is that of |u_i|^2 + |v_j|^2.
+struct ContrastiveLoss {
+  double margin, positive_scale, negative_scale;
   PairMean mean;
 };
 
@@ -72,6 +84,10 @@ Status likelihood_loss(const Embeddings<T>& u, const Embeddings<T>& v, int64_t b
 template <class T>
 Status cauchy_loss(const Embeddings<T>& u, const Embeddings<T>& v, int64_t bits, Labels u_labels, Labels v_labels,
                    const CauchyLoss& loss, PairwiseResult* result, T* grad, int num_threads) noexcept;
+
+template <class T>
+Status contrastive_loss(const Embeddings<T>& u, const Embeddings<T>& v, int64_t bits, Labels u_labels, Labels v_labels,
+                        const ContrastiveLoss& loss, PairwiseResult* result, T* grad, int num_threads) noexcept;
 
 // Returns scale * the sum over all values of (u - sgn u)^2, where sgn 0 = -1, and adds its gradient to grad (null, or
 // u.num_rows * bits contiguous values); the sign counts as a constant. The same bits on every instruction set.

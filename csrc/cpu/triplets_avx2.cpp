@@ -1,0 +1,9 @@
+#include "triplets_impl.hpp"
+
+namespace hashkernels {
+
+double triplets_f32_avx2(const TripletQuery<float>& query) { return triplets_of<Shape<float, 32, 1, 1>>(query); }
+
+double triplets_f64_avx2(const TripletQuery<double>& query) { return triplets_of<Shape<double, 32, 1, 1>>(query); }
+
+}  // namespace hashkernels

@@ -1,0 +1,142 @@
+"""The op of the likelihood of triplets, value and gradient in one pass over them, and its autograd function."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from hashkernels import _loader, _validation, reference
+from hashkernels._ops._library import define, rows, thread_argument, thread_count
+
+_FLOATS = (torch.float32, torch.float64)
+
+
+def triplet_likelihood(
+    similarities: Tensor,
+    relevant: Tensor,
+    irrelevant: Tensor,
+    weights: Tensor,
+    *,
+    margin: float,
+    threads: int | None = None,
+) -> Tensor:
+    """The sum over queries q of weights[q] * sum over p and n of softplus(similarities[q, n] + margin -
+    similarities[q, p]), without a list of the triplets: a scalar of the dtype of ``similarities``.
+
+    ``similarities`` is [Q, N], float32 or float64; p are the items marked in ``relevant``, n those in ``irrelevant``,
+    bool [Q, N] both, which have none in common; ``weights`` float64 [Q], a constant. There is no second derivative:
+    asking for one raises ``RuntimeError``.
+    """
+    arguments = (relevant, irrelevant, weights, margin, thread_argument(threads))
+    if torch.is_grad_enabled() and similarities.requires_grad:
+        loss: Tensor = _TripletLikelihood.apply(similarities, *arguments)  # type: ignore[no-untyped-call]
+        return loss
+    *constants, count = arguments
+    total: Tensor = _triplet_likelihood(similarities.detach(), *constants, False, count)[0]
+    return total.to(similarities.dtype)
+
+
+class _TripletLikelihood(torch.autograd.Function):
+    """The gradient comes with the value; the backward scales it."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        similarities: Tensor,
+        relevant: Tensor,
+        irrelevant: Tensor,
+        weights: Tensor,
+        margin: float,
+        threads: int,
+    ) -> Tensor:
+        total, grad = _triplet_likelihood(similarities, relevant, irrelevant, weights, margin, True, threads)
+        ctx.save_for_backward(grad)
+        loss: Tensor = total.to(grad.dtype)
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_total: Tensor) -> tuple[Tensor | None, ...]:
+        (grad,) = ctx.saved_tensors
+        return grad * grad_total, *(None,) * 5
+
+
+def _checked(
+    similarities: Tensor, relevant: Tensor, irrelevant: Tensor, weights: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    similarities = rows("similarities", similarities, *_FLOATS)
+    shape = tuple(similarities.shape)
+    for name, tensor, dtype, wanted in (
+        ("relevant", relevant, torch.bool, shape),
+        ("irrelevant", irrelevant, torch.bool, shape),
+        ("weights", weights, torch.float64, shape[:1]),
+    ):
+        if tensor.dtype != dtype:
+            raise TypeError(f"{name} must be {dtype}, got {tensor.dtype}")
+        if tuple(tensor.shape) != wanted:
+            raise ValueError(f"{name} must have shape {wanted}, got {tuple(tensor.shape)}")
+        _validation.check_same_device("similarities", similarities, name, tensor)
+    return similarities.contiguous(), relevant.contiguous(), irrelevant.contiguous(), weights.contiguous()
+
+
+def _on_cpu(
+    similarities: Tensor,
+    relevant: Tensor,
+    irrelevant: Tensor,
+    weights: Tensor,
+    margin: float,
+    with_grad: bool,
+    threads: int,
+) -> tuple[Tensor, Tensor]:
+    tensors = _checked(similarities, relevant, irrelevant, weights)
+    kernel = _loader.cpu_kernel("triplet_likelihood")
+    if kernel is None:
+        return reference.triplet_likelihood(*tensors, margin, with_grad)
+    similarities, relevant, irrelevant, weights = tensors
+    total, grad = _results(similarities, with_grad)
+    kernel(
+        similarities.data_ptr(),
+        similarities.dtype == torch.float64,
+        relevant.data_ptr(),
+        irrelevant.data_ptr(),
+        weights.data_ptr(),
+        *similarities.shape,
+        margin,
+        total.data_ptr(),
+        grad.data_ptr() if with_grad else 0,
+        thread_count(threads),
+    )
+    return total, grad
+
+
+def _on_cuda(
+    similarities: Tensor,
+    relevant: Tensor,
+    irrelevant: Tensor,
+    weights: Tensor,
+    margin: float,
+    with_grad: bool,
+    threads: int,
+) -> tuple[Tensor, Tensor]:
+    return reference.triplet_likelihood(*_checked(similarities, relevant, irrelevant, weights), margin, with_grad)
+
+
+def _results(similarities: Tensor, with_grad: bool) -> tuple[Tensor, Tensor]:
+    shape = tuple(similarities.shape) if with_grad else (0,)
+    return similarities.new_empty((), dtype=torch.float64), similarities.new_empty(shape)
+
+
+def _fake(similarities: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    return _results(similarities, rest[-2])
+
+
+_triplet_likelihood = define(
+    "triplet_likelihood(Tensor similarities, Tensor relevant, Tensor irrelevant, Tensor weights, float margin, "
+    "bool with_grad, int threads) -> (Tensor, Tensor)",
+    cpu=_on_cpu,
+    cuda=_on_cuda,
+    fake=_fake,
+)
