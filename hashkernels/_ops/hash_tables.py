@@ -8,12 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from hashkernels import _loader
-from hashkernels._ops._library import row_stride, rows, thread_argument, thread_count
+from hashkernels._ops._library import empty_on_huge_pages, row_stride, rows, thread_argument, thread_count
 from hashkernels._ops.search import address, call_range_search, check_range, check_topk, empty_topk, range_count_fake
 
 
@@ -88,7 +87,7 @@ def build_hash_tables(planes: Tensor, count: int, bits: int, threads: int | None
     chunks = _native("choose_chunks")(planes.data_ptr(), count, num_bytes, bits, order.data_ptr(), widths.data_ptr())
     widths = widths[:chunks].clone()
     shapes = hash_table_shapes(count, num_bytes, bits, widths.tolist())[2:]
-    tables = HashTables(count, num_bytes, widths, order, *(_empty(shape, dtype) for shape, dtype in shapes))
+    tables = HashTables(count, num_bytes, widths, order, *(empty_on_huge_pages(*shape) for shape in shapes))
     _native("build_hash_tables")(planes.data_ptr(), tables.native(), thread_count(thread_argument(threads)))
     return tables
 
@@ -140,11 +139,6 @@ def hash_topk(
     arguments = (*_query_arguments(queries), tables.native(), k, address(allowed), max_work, *outputs)
     _native("hash_topk")(*arguments, thread_count(thread_argument(threads)))
     return distances, indices, done
-
-
-def _empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    # NumPy asks for huge pages, with which reads all over the memory of large tables take half the time.
-    return torch.from_numpy(np.empty(shape, {torch.int32: np.int32, torch.int64: np.int64}[dtype]))
 
 
 def _query_arguments(queries: Tensor) -> tuple[int, int, int]:
