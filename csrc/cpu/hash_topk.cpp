@@ -121,12 +121,7 @@ class Group {
  public:
   Group(const Kernels& isa, const HashTables& tables, const QueryRows& rows, int64_t first, int64_t last, int64_t k,
         const uint8_t* allowed)
-      : tables_(tables),
-        allowed_(allowed),
-        first_(first),
-        k_(k),
-        outlook_(tables),
-        probes_(isa, tables, rows) {
+      : tables_(tables), allowed_(allowed), first_(first), k_(k), outlook_(tables), probes_(isa, tables, rows) {
     for (int c = 0; c < tables.num_chunks; ++c) masks_.emplace_back(tables.widths[c]);
     nearest_.resize(last - first);
     for (Nearest& nearest : nearest_) nearest.start(k);
@@ -167,9 +162,7 @@ class Group {
 
  private:
   // Buckets and rows a query.
-  double average_work() const {
-    return static_cast<double>(probes_.work()) / static_cast<double>(nearest_.size());
-  }
+  double average_work() const { return static_cast<double>(probes_.work()) / static_cast<double>(nearest_.size()); }
 
   // Gives up the queries for which the codes found before the rings numbered `ring` foretell more than max_work.
   void give_up(int ring, double max_work) {

@@ -102,10 +102,12 @@ HASHKERNELS_INLINE int scan_records(const uint8_t* records, int64_t record_bytes
   for (int record = 0; record < num_records; ++record) {
     uint64_t* slot = hits + int64_t{found} * kHitWords;
     Vector any = {};
-    // Unrolled, the parts would keep what they have in common in registers, which are too few.
 #pragma GCC unroll 1
     for (int part = 0; part < kParts<Lanes>; ++part) {
-      const Vector near = ~far(records + record * record_bytes, part);
+      const uint8_t* own = records + record * record_bytes;
+      // Each part reads the record anew: what parts have in common would be kept in registers, which are too few.
+      __asm__("" : "+r"(own));
+      const Vector near = ~far(own, part);
       store<Lanes>(slot + part * kWordsOf<Lanes>, near);
       any |= near;
     }
