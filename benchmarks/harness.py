@@ -10,7 +10,7 @@ import contextlib
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -81,6 +81,7 @@ class Measurement:
     rate: float
     unit: str
     share_of_limit: Mapping[str, float]  # of each limit that bounds the case, how much ours reaches
+    on_threads: Mapping[int, float]  # seconds of ours without the others in between, on several numbers of threads
 
     def ratio(self, contender: str) -> float:
         """How many times as long as ours the contender takes."""
@@ -122,20 +123,18 @@ def measure(
     seconds: float = 1.0,
     quick: bool = False,
     limits: Mapping[str, float] | None = None,
+    also_threads: Sequence[int] = (),
 ) -> Measurement:
     """Time the contenders of a case in turn, for about ``seconds`` each and at least three rounds; ``limits`` are those
-    of ``machine_limits`` on as many threads."""
+    of ``machine_limits`` on as many threads. With ``also_threads`` ours is then timed alone, on as many threads and on
+    each of those."""
     with thread_limit(threads):
         trial = case.trial(quick=quick)
-        times: dict[str, list[float]] = {name: [] for name in trial.contenders}
-        loops = {name: _loops(run) for name, run in trial.contenders.items()}
-        start = time.perf_counter()
-        while min(map(len, times.values())) < 3 or time.perf_counter() - start < seconds * len(times):
-            for name, run in trial.contenders.items():
-                began = time.perf_counter()
-                for _ in range(loops[name]):
-                    run()
-                times[name].append((time.perf_counter() - began) / loops[name] / trial.share.get(name, 1.0))
+        times = _times(trial, trial.contenders, seconds)
+    on_threads = {}
+    for count in (threads, *also_threads) if also_threads else ():
+        with thread_limit(count):
+            on_threads[count] = statistics.median(_times(trial, {OURS: trial.contenders[OURS]}, seconds)[OURS])
     medians = {name: statistics.median(values) for name, values in times.items()}
     size = case.quick if quick else case.full
     return Measurement(
@@ -151,7 +150,21 @@ def measure(
         share_of_limit={
             name: amount(**size) / medians[OURS] / limits[name] for name, amount in case.bounds.items() if limits
         },
+        on_threads=on_threads,
     )
+
+
+def _times(trial: Trial, contenders: Mapping[str, Callable[[], Any]], seconds: float) -> dict[str, list[float]]:
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    loops = {name: _loops(run) for name, run in contenders.items()}
+    start = time.perf_counter()
+    while min(map(len, times.values())) < 3 or time.perf_counter() - start < seconds * len(times):
+        for name, run in contenders.items():
+            began = time.perf_counter()
+            for _ in range(loops[name]):
+                run()
+            times[name].append((time.perf_counter() - began) / loops[name] / trial.share.get(name, 1.0))
+    return times
 
 
 def _loops(run: Callable[[], Any]) -> int:

@@ -16,6 +16,7 @@ from .harness import OURS, Case, Trial, peers
 _SCAN = "hashkernels scan"
 _RANGE_PEERS = peers("faiss", "faiss flat", "faiss multi-hash")
 _TOPK_PEERS = peers("faiss", "faiss counting")
+_PEER_QUERIES = 100  # the time of more is scaled
 
 
 def _near_codes(
@@ -75,21 +76,22 @@ def build_topk(queries: int, database: int, bits: int, k: int) -> Trial:
         OURS: lambda: built.search(asked, k),
         _SCAN: lambda: scanned.search(asked, k),
     }
+    few = asked[:_PEER_QUERIES]
     for name in _TOPK_PEERS:
         import faiss
 
         flat = faiss.IndexBinaryFlat(bits)
         flat.use_heap = False
         flat.add(codes)
-        contenders[name] = lambda flat=flat: flat.search(asked, k)
+        contenders[name] = lambda flat=flat: flat.search(few, k)
 
     def check(results: Mapping[str, Any]) -> None:
         for name, (distances, indices) in results.items():
-            np.testing.assert_array_equal(distances, results[_SCAN].distances, err_msg=name)
+            np.testing.assert_array_equal(distances, results[_SCAN].distances[: len(distances)], err_msg=name)
             if name == OURS:
                 np.testing.assert_array_equal(indices, results[_SCAN].indices)
 
-    return Trial(contenders, check)
+    return Trial(contenders, check, dict.fromkeys(_TOPK_PEERS, len(few) / len(asked)))
 
 
 def _pairs(queries: int, database: int, **_: int) -> float:
@@ -115,5 +117,5 @@ CASES = (
     _topk_case(1000, 1_000_000, 16, 10),
     _topk_case(1, 10_000_000, 64, 10),
     _topk_case(1, 2_000_000, 1024, 10),
-    *(_topk_case(1000, 1_000_000, bits, 10) for bits in (24, 40, 96, 104, 512, 1024)),
+    *(_topk_case(1000, 1_000_000, bits, 10) for bits in (24, 104)),
 )

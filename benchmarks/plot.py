@@ -1,4 +1,5 @@
-"""A picture of the measurements of top-k by the length of a code: how many times as fast as FAISS, and the rate."""
+"""A picture of the measurements of top-k by the length of a code: how many times as fast as FAISS, the rate, and how
+near one query, which has to read every code, comes to the rate at which memory can be read."""
 
 from __future__ import annotations
 
@@ -9,21 +10,22 @@ from typing import Any
 from hashkernels._validation import require
 
 from .harness import OURS
+from .limits import READ
 
-_QUERIES, _K = 1000, 10
+_MANY, _K = 1000, 10
 
 
-def plot_topk(measurements: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draws the rows with 1000 uniform queries and k = 10 into a file whose suffix names its format."""
-    rows = [row for row in measurements if row["family"] == "topk" and _belongs(row["size"])]
+def plot_topk(measurements: Sequence[Mapping[str, Any]], limits: Mapping[int, Mapping[str, float]], path: Path) -> None:
+    """Draws the rows with 1000 uniform queries and k = 10, and those with one, into a file whose suffix names its
+    format. ``limits``: those of the machine, by the number of threads."""
+    rows, single = _rows(measurements, _MANY), _rows(measurements, 1)
     if not rows:
-        raise ValueError(f"plot needs measurements of topk with {_QUERIES} random queries and k = {_K}, got none")
+        raise ValueError(f"plot needs measurements of topk with {_MANY} random queries and k = {_K}, got none")
     require("matplotlib", extra="report")
     from matplotlib.figure import Figure
 
-    rows.sort(key=lambda row: (row["threads"], row["size"]["bits"]))
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    ratios, rates = figure.subplots(1, 2)
+    figure = Figure(figsize=(14, 4), layout="constrained")
+    ratios, rates, roof = figure.subplots(1, 3)
     for threads in sorted({row["threads"] for row in rows}):
         own = [row for row in rows if row["threads"] == threads]
         bits = [row["size"]["bits"] for row in own]
@@ -31,14 +33,27 @@ def plot_topk(measurements: Sequence[Mapping[str, Any]], path: Path) -> None:
         faiss = [min((row["ratio"][name] for name in row["ratio"] if "faiss" in name), default=None) for row in own]
         ratios.plot(bits, [float("nan") if ratio is None else ratio for ratio in faiss], "o-", label=label)
         rates.plot(bits, [row["rate"] / 1e9 for row in own], "o-", label=f"{OURS}, {label}")
+        alone = [row for row in single if row["threads"] == threads]
+        each = [row["size"]["bits"] for row in alone]
+        roof.plot(each, [row["rate"] / 1e9 for row in alone], "o", label=f"{OURS}, {label}")
+        if threads in limits and alone:
+            roof.plot(each, [limits[threads][READ] / (n / 8) / 1e9 for n in each], "--", label=f"memory, {label}")
     ratios.set_ylabel("times as fast as FAISS's flat index, the better variant")
-    rates.set_ylabel("billions of pairs a second")
-    for axes in (ratios, rates):
+    rates.set_ylabel(f"billions of pairs a second, {_MANY} queries")
+    roof.set_ylabel("billions of codes a second, one query")
+    for axes in (ratios, rates, roof):
         axes.set(xlabel="bits", xscale="log", yscale="log")
         axes.grid(which="both", alpha=0.3)
         axes.legend()
     figure.savefig(path)
 
 
-def _belongs(size: Mapping[str, Any]) -> bool:
-    return (size.get("queries"), size.get("k"), size.get("codes")) == (_QUERIES, _K, "random")
+def _rows(measurements: Sequence[Mapping[str, Any]], queries: int) -> list[Mapping[str, Any]]:
+    """Of top-10 among random codes, by width."""
+    sizes = (queries, _K, "random")
+    of_size = [
+        row
+        for row in measurements
+        if row["family"] == "topk" and tuple(map(row["size"].get, ("queries", "k", "codes"))) == sizes
+    ]
+    return sorted(of_size, key=lambda row: (row["threads"], row["size"]["bits"], row["size"]["database"]))

@@ -76,8 +76,9 @@ class Probes {
     read_buckets(count, visit);
   }
 
-  // Buckets and rows read so far.
+  // Buckets and rows read so far, and what visitors add in the same unit.
   int64_t work() const { return work_; }
+  void add_work(int64_t work) { work_ += work; }
 
   int distance(uint32_t query, uint32_t row, int chunk) const {
     return popcount(fields_.key(queries_[query], chunk) ^ fields_.key(tables_.rows + int64_t{row} * num_words_, chunk));

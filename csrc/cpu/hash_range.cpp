@@ -36,14 +36,15 @@ class RingWork {
     masks.extend_to(ones);
     const uint32_t* starts = tables_.offsets + fields_.first_offset(chunk);
     const int64_t num_samples = std::min(num_queries_, kSamples);
-    int64_t work = 0;
-    for (int64_t i = 0; i < num_samples; ++i) {
-      const uint32_t key = fields_.key(rows_[i * num_queries_ / num_samples], chunk);
-      for (int64_t j = 0; j < masks.ring_size(ones); ++j) {
-        const uint32_t bucket = key ^ masks.ring(ones)[j];
-        work += 1 + starts[bucket + 1] - starts[bucket];
+    const auto for_each_bucket = [&](auto&& visit) {
+      for (int64_t i = 0; i < num_samples; ++i) {
+        const uint32_t key = fields_.key(rows_[i * num_queries_ / num_samples], chunk);
+        for (int64_t j = 0; j < masks.ring_size(ones); ++j) visit(key ^ masks.ring(ones)[j]);
       }
-    }
+    };
+    int64_t work = 0;
+    for_each_bucket([&](uint32_t bucket) { __builtin_prefetch(starts + bucket); });
+    for_each_bucket([&](uint32_t bucket) { work += 1 + starts[bucket + 1] - starts[bucket]; });
     return static_cast<double>(work) / static_cast<double>(num_samples);
   }
 
@@ -56,18 +57,25 @@ class RingWork {
 };
 
 // Each step looks one bit further where that is cheapest, until the pigeonhole holds: the rings of a chunk grow, so the
-// sum is the least there is.
+// sum is the least there is. A ring costs at least its buckets; the rest is found out only of rings that may be next.
 ChunkRadii choose_radii(const HashTables& tables, const QueryRows& rows, int64_t num_queries, int radius) {
   ChunkRadii chosen{std::vector<int>(tables.num_chunks, -1)};
   if (num_queries == 0) return chosen;
   RingWork ring_work(tables, rows, num_queries);
-  std::vector<double> next(tables.num_chunks);
-  for (int c = 0; c < tables.num_chunks; ++c) next[c] = ring_work(c, 0);
-  for (int step = 0; step <= radius; ++step) {
+  std::vector<double> next(tables.num_chunks, 1.0);
+  std::vector<bool> is_bound(tables.num_chunks, true);
+  for (int step = 0; step <= radius;) {
     const int c = static_cast<int>(std::min_element(next.begin(), next.end()) - next.begin());
+    if (is_bound[c]) {
+      next[c] = ring_work(c, chosen.radii[c] + 1);
+      is_bound[c] = false;
+      continue;
+    }
     chosen.work += next[c];
     if (++chosen.radii[c] == tables.widths[c]) return chosen;  // every bucket of a chunk: all codes
-    next[c] = ring_work(c, chosen.radii[c] + 1);
+    next[c] = ring_size(tables.widths[c], chosen.radii[c] + 1);
+    is_bound[c] = true;
+    ++step;
   }
   return chosen;
 }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -29,6 +30,21 @@ class Nearest {
     return static_cast<int>(limit_ >> 32) <= distance;
   }
 
+  size_t count() const { return std::min(keys_.size(), k_); }
+  bool is_full() const { return keys_.size() >= k_; }
+
+  // The distance within which k codes lie, as far as those that are in show: each at distance d stands for weights[d].
+  int likely_limit(const std::vector<double>& weights) {
+    if (keys_.size() > k_) cut();
+    std::sort(keys_.begin(), keys_.end());
+    double stood_for = 0;
+    for (uint64_t key : keys_) {
+      stood_for += weights[key >> 32];
+      if (stood_for >= static_cast<double>(k_)) return static_cast<int>(key >> 32);
+    }
+    return static_cast<int>(keys_.back() >> 32);
+  }
+
   void write(int32_t* distances, int64_t* indices) {
     if (keys_.size() > k_) cut();
     std::sort(keys_.begin(), keys_.end());
@@ -53,35 +69,83 @@ class Nearest {
   std::vector<uint64_t> keys_;
 };
 
+// What the rings of all chunks cost, and how much of what there is they show, where codes and flipped bits are spread
+// evenly.
+class Outlook {
+ public:
+  explicit Outlook(const HashTables& tables) : tables_(tables), num_bits_(8 * tables.num_bytes) {
+    double bits_of_chunks = 0;
+    for (int c = 0; c < tables.num_chunks; ++c) bits_of_chunks += tables.widths[c];
+    share_ = std::min(bits_of_chunks / tables.num_chunks / num_bits_, 0.999);  // that of all bits would divide by zero
+  }
+
+  // Buckets and rows of one ring of one chunk.
+  double work(int chunk, int ring) const {
+    const int width = tables_.widths[chunk];
+    return ring_size(width, ring) *
+           (1 + static_cast<double>(tables_.num_codes) / static_cast<double>(int64_t{1} << width));
+  }
+
+  // Of all steps, in the order of Group::run, up to the one that is sure to have shown all codes at `distance`.
+  double work_up_to(int distance) const {
+    double sum = 0;
+    for (int step = 0; step <= distance; ++step) sum += work(step % tables_.num_chunks, step / tables_.num_chunks);
+    return sum;
+  }
+
+  // For each distance, how many codes there are for each that is found before the rings numbered `ring`.
+  std::vector<double> weights(int ring) const {
+    std::vector<double> result(num_bits_ + 1);
+    for (int distance = 0; distance <= num_bits_; ++distance) {
+      // With so many bits flipped anywhere, fewer than `ring` of them are in a given chunk.
+      double near = 0, flips = std::pow(1 - share_, distance);
+      for (int i = 0; i < std::min(ring, distance + 1); ++i) {
+        near += flips;
+        flips *= (distance - i) * share_ / ((i + 1) * (1 - share_));
+      }
+      const double found = 1 - std::pow(1 - std::min(near, 1.0), tables_.num_chunks);
+      result[distance] = 1 / std::max(found, 1e-9);
+    }
+    return result;
+  }
+
+ private:
+  const HashTables& tables_;
+  int num_bits_;
+  double share_;  // of the bits, in a chunk
+};
+
 // A group of queries that looks ever farther: ring after ring, in each ring chunk after chunk. A code shows up in the
 // chunk that it is nearest in, the first of them, and is passed over in the others.
 class Group {
  public:
   Group(const Kernels& isa, const HashTables& tables, const QueryRows& rows, int64_t first, int64_t last, int64_t k,
         const uint8_t* allowed)
-      : tables_(tables), allowed_(allowed), first_(first), probes_(isa, tables, rows) {
+      : tables_(tables), allowed_(allowed), first_(first), k_(k), outlook_(tables), probes_(isa, tables, rows) {
     for (int c = 0; c < tables.num_chunks; ++c) masks_.emplace_back(tables.widths[c]);
     nearest_.resize(last - first);
     for (Nearest& nearest : nearest_) nearest.start(k);
     for (int64_t q = first; q < last; ++q) open_.push_back(static_cast<uint32_t>(q));
   }
 
-  // Until every query is answered, or the next step would take the group beyond max_work a query.
+  // Until every query is answered or given up.
   void run(double max_work) {
+    // What may be spent in vain: most of the queries that are hopeless show it by then.
+    constexpr double kTrial = 1.0 / 32;
     for (int ring = 0;; ++ring) {
+      if (ring > 0 && average_work() + outlook_.work(0, ring) * tables_.num_chunks > kTrial * max_work) {
+        give_up(ring, max_work);
+      }
       for (int chunk = 0; chunk < tables_.num_chunks; ++chunk) {
-        const double rows_per_bucket =
-            static_cast<double>(tables_.num_codes) / static_cast<double>(int64_t{1} << tables_.widths[chunk]);
-        const double expected = ring_size(tables_.widths[chunk], ring) * (1 + rows_per_bucket);
+        if (open_.empty()) return;
+        const double expected = outlook_.work(chunk, ring);
         const double work = static_cast<double>(probes_.work()) + expected * static_cast<double>(open_.size());
         if (expected > max_work || work > max_work * static_cast<double>(nearest_.size())) return;
         look(chunk, ring);
         if (ring == tables_.widths[chunk]) return open_.clear();  // that was every bucket of a chunk: all codes
         const int seen = tables_.num_chunks * ring + chunk;
-        open_.erase(std::remove_if(open_.begin(), open_.end(),
-                                   [&](uint32_t query) { return nearest_[query - first_].complete_at(seen); }),
-                    open_.end());
-        if (open_.empty()) return;
+        const auto is_answered = [&](uint32_t query) { return nearest_[query - first_].complete_at(seen); };
+        open_.erase(std::remove_if(open_.begin(), open_.end(), is_answered), open_.end());
       }
     }
   }
@@ -93,10 +157,33 @@ class Group {
       nearest_[i].write(distances + query * k, indices + query * k);
     }
     for (uint32_t query : open_) done[query] = 0;
+    for (uint32_t query : given_up_) done[query] = 0;
   }
 
  private:
+  // Buckets and rows a query.
+  double average_work() const { return static_cast<double>(probes_.work()) / static_cast<double>(nearest_.size()); }
+
+  // Gives up the queries for which the codes found before the rings numbered `ring` foretell more than max_work.
+  void give_up(int ring, double max_work) {
+    const double so_far = outlook_.work_up_to(tables_.num_chunks * ring - 1);
+    const double dearer = std::max(1.0, average_work() / so_far);  // buckets of these queries are fuller than others
+    const std::vector<double> weights = outlook_.weights(ring);
+    const auto goes_on = [&](uint32_t query) {
+      Nearest& nearest = nearest_[query - first_];
+      const double found = static_cast<double>(nearest.count());
+      // Too few for a forecast: as many more as are missing must be read at least.
+      const double work = nearest.is_full() ? outlook_.work_up_to(nearest.likely_limit(weights))
+                                            : so_far * static_cast<double>(k_) / (found + 1);
+      return dearer * work <= max_work;
+    };
+    const auto given_up = std::stable_partition(open_.begin(), open_.end(), goes_on);
+    given_up_.insert(given_up_.end(), given_up, open_.end());
+    open_.erase(given_up, open_.end());
+  }
+
   void look(int chunk, int ring) {
+    constexpr int kChunksPerRead = 16;  // whose comparison takes as long as reading a row
     masks_[chunk].extend_to(ring);
     const auto met_before = [&](uint32_t query, uint32_t row) {
       for (int other = 0; other < tables_.num_chunks; ++other) {
@@ -107,7 +194,9 @@ class Group {
     probes_.read(chunk, open_, masks_[chunk].ring(ring), masks_[chunk].ring_size(ring),
                  [&](uint32_t query, uint32_t row, int distance) {
                    Nearest& nearest = nearest_[query - first_];
-                   if (!nearest.may_enter(distance) || met_before(query, row)) return;
+                   if (!nearest.may_enter(distance)) return;
+                   probes_.add_work(1 + tables_.num_chunks / kChunksPerRead);
+                   if (met_before(query, row)) return;
                    const uint32_t position = tables_.ids[row];
                    if (allowed_ == nullptr || allowed_[position] != 0) nearest.add(distance, position);
                  });
@@ -115,9 +204,10 @@ class Group {
 
   const HashTables& tables_;
   const uint8_t* allowed_;
-  int64_t first_;
+  int64_t first_, k_;
+  Outlook outlook_;
   std::vector<Nearest> nearest_;
-  std::vector<uint32_t> open_;
+  std::vector<uint32_t> open_, given_up_;
   Probes probes_;
   std::vector<Masks> masks_;
 };

@@ -106,7 +106,7 @@ Status gather_codes(const SlicedCodes& codes, const int64_t* positions, int64_t 
 
 const char* search_method(bool sliced, int64_t num_queries, int64_t num_codes, int num_threads) noexcept {
   const SearchPlan plan(num_queries, num_codes, num_threads);
-  return scan_method_name(plan_scan(sliced, plan.queries_per_tile));
+  return scan_method_name(plan_scan(kernels(), sliced, plan.queries_per_tile));
 }
 
 }  // namespace hashkernels

@@ -31,6 +31,7 @@ struct Kernels {
   MeasureCandidates measure_candidates;
   CountHits count_hits;
   const SlicedKernels* sliced;
+  int queries_for_slicing;  // from so many queries on, slicing a block and building its table costs less than it saves
   SelectHistogram select_histogram;
   RelevantIds relevant_ids;
   RelevantBits relevant_bits;

@@ -6,9 +6,7 @@
 namespace hashkernels {
 namespace {
 
-// From here on the work once a block (slicing, the carry table) costs less than it saves.
-constexpr int64_t kQueriesForSlicing = 16;
-constexpr int64_t kQueriesForTables = 5;
+constexpr int64_t kQueriesForTables = 5;  // where planes are there; see also Kernels::queries_for_slicing
 
 int bit(const uint64_t* words, int index) { return static_cast<int>((words[index / 64] >> (index % 64)) & 1); }
 
@@ -103,9 +101,9 @@ const uint64_t* BlockReader::planes() {
   return current_planes_ = planes_.data();
 }
 
-ScanMethod plan_scan(bool sliced, int64_t num_queries) {
+ScanMethod plan_scan(const Kernels& isa, bool sliced, int64_t num_queries) {
   if (!sliced) {
-    return num_queries >= kQueriesForSlicing ? ScanMethod::kTables : ScanMethod::kRows;
+    return num_queries >= isa.queries_for_slicing ? ScanMethod::kTables : ScanMethod::kRows;
   }
   return num_queries >= kQueriesForTables ? ScanMethod::kTables : ScanMethod::kPlanes;
 }
@@ -117,7 +115,7 @@ const char* scan_method_name(ScanMethod method) {
 
 TileScan::TileScan(const Kernels& isa, const Database& database, int64_t max_queries)
     : isa_(isa),
-      method_(plan_scan(database.planes != nullptr, max_queries)),
+      method_(plan_scan(isa, database.planes != nullptr, max_queries)),
       shape_(sliced_shape(database.codes.num_bytes)),
       sliced_scan_(isa.sliced->scan(shape_)),
       num_words_(words_per_code(database.codes.num_bytes)),

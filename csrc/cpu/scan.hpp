@@ -77,7 +77,7 @@ class BlockReader {
 //   planes: bit-sliced, one query at a time; for planes that are already there.
 //   tables: bit-sliced, all queries on one carry table a block.
 enum class ScanMethod { kRows, kPlanes, kTables };
-ScanMethod plan_scan(bool sliced, int64_t num_queries);
+ScanMethod plan_scan(const Kernels& isa, bool sliced, int64_t num_queries);
 const char* scan_method_name(ScanMethod method);
 
 // A tile of queries on its way through the database. Queries whose threshold falls to 0 drop out.

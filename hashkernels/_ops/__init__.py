@@ -7,7 +7,7 @@ Typed functions over tensors, one family a file. They trust their callers for th
 
 from __future__ import annotations
 
-from hashkernels._ops._library import get_num_threads, set_num_threads
+from hashkernels._ops._library import empty_on_huge_pages, get_num_threads, set_num_threads
 from hashkernels._ops.checksum import block_checksums
 from hashkernels._ops.codes import pack_codes, pack_labels, unpack_codes
 from hashkernels._ops.descent import discrete_descent
@@ -62,6 +62,7 @@ __all__ = [
     "contrastive_loss",
     "device_search_method",
     "discrete_descent",
+    "empty_on_huge_pages",
     "gather_codes",
     "get_num_threads",
     "hamming_distance",

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hashkernels import _loader
-from hashkernels._ops._library import row_stride, rows, thread_argument, thread_count
+from hashkernels._ops._library import empty_on_huge_pages, row_stride, rows, thread_argument, thread_count
 from hashkernels._ops.search import address, call_range_search, check_range, check_topk, empty_topk, range_count_fake
 
 
@@ -87,7 +87,7 @@ def build_hash_tables(planes: Tensor, count: int, bits: int, threads: int | None
     chunks = _native("choose_chunks")(planes.data_ptr(), count, num_bytes, bits, order.data_ptr(), widths.data_ptr())
     widths = widths[:chunks].clone()
     shapes = hash_table_shapes(count, num_bytes, bits, widths.tolist())[2:]
-    tables = HashTables(count, num_bytes, widths, order, *(torch.empty(shape, dtype=dtype) for shape, dtype in shapes))
+    tables = HashTables(count, num_bytes, widths, order, *(empty_on_huge_pages(*shape) for shape in shapes))
     _native("build_hash_tables")(planes.data_ptr(), tables.native(), thread_count(thread_argument(threads)))
     return tables
 

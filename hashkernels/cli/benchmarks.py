@@ -28,6 +28,9 @@ def bench(
         Path | None, typer.Option(help="Also search the real codes in the .npz files of this folder.")
     ] = None,
     threads: Annotated[list[int] | None, typer.Option(help="Thread counts to time; repeatable [default: 1].")] = None,
+    also_threads: Annotated[
+        list[int] | None, typer.Option(help="Then time ours alone on so many threads, too; repeatable.")
+    ] = None,
     seconds: Annotated[float, typer.Option(help="Time for each contender of a case.")] = 1.0,
     quick: Annotated[
         bool, typer.Option("--quick", help="Small sizes: a check of the code, no figures to quote.")
@@ -60,6 +63,7 @@ def bench(
         raise ValueError(f"only must match the title of a case (see --list), got {', '.join(wanted)}")
     check.check_real("seconds", seconds, 0.0, 3600.0)
     counts = [check.check_int("threads", count, 1, 4096) for count in threads or [1]]
+    others = [check.check_int("also_threads", count, 1, 4096) for count in also_threads or []]
     if list_cases:
         emit(as_json, {"cases": [case.title for case in cases]}, "\n".join(case.title for case in cases))
         return
@@ -80,7 +84,12 @@ def bench(
                     with suite.thread_limit(count):
                         limits[count] = suite.machine_limits()
                 measurement = suite.measure(
-                    case, threads=count, seconds=seconds, quick=quick, limits=limits.get(count)
+                    case,
+                    threads=count,
+                    seconds=seconds,
+                    quick=quick,
+                    limits=limits.get(count),
+                    also_threads=others,
                 ).to_dict()
                 measurements.append(measurement)
                 bar.advance(task)
@@ -92,7 +101,7 @@ def bench(
     if output is not None:
         save_text(output, json.dumps(numbers, indent=1))
     if draw is not None:
-        draw(measurements, plot)
+        draw(measurements, limits, plot)
     if as_json:
         emit(True, numbers, "")
 
@@ -112,7 +121,13 @@ def _table(measurement: dict[str, Any]) -> str:
     title = f"{measurement['case']} ({threads} thread{'s' if threads > 1 else ''})"
     rate = f"{measurement['rate'] / 1e9:.3g} G{measurement['rate_unit']}"
     shares = [f"{share:.0%} of the limit of {name}" for name, share in measurement["share_of_limit"].items()]
-    ours = ", ".join([rate, *shares])
+    alone = measurement["on_threads"]
+    speed_up = [
+        f"alone {alone[threads] / seconds:.2f} times as fast on {count} threads"
+        for count, seconds in alone.items()
+        if count != threads
+    ]
+    ours = ", ".join([rate, *shares, *speed_up])
     return f"{title}\n{text_table(['', 'median ms', 'range', 'ratio'], rows)}\nhashkernels: {ours}"
 
 

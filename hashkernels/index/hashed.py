@@ -16,20 +16,38 @@ from hashkernels.index.storage import Storage
 BUCKET_BITS = 16
 """Up to so many bits one table of buckets answers most searches, and takes four bytes a code."""
 
-# What decides, in nanoseconds of one core (Zen 3, AVX2; the ratio of the two is much the same elsewhere). A bucket or a
-# row read through the tables costs a part of a cache miss, since many are under way at a time; a scan costs as much as
-# the code has bytes, more where there are too few queries to share a carry table.
-_READ = 20.0
-_SCAN_BYTE = 0.012
-_SCAN_BYTE_ALONE = 0.06
+# What decides, in nanoseconds of one core (Zen 3, AVX2; the ratios are much the same elsewhere). A bucket or a row read
+# through the tables costs a part of a cache miss, since many are under way at a time, and its words. A scan costs what
+# the code has bytes: few queries are compared one by one, and more share a carry table for each block. What they share,
+# that table or the reading of codes that no cache holds, comes once.
+_READ, _READ_WORD = 7.0, 1.8
 _FEW_QUERIES = 5
-# So many queries are tried through the tables before the others: where most of them are given up, all are scanned.
-_TRIED = 32
+_SCAN_BYTE_OF_FEW, _FETCH_BYTE = 0.03, 0.05
+_SCAN_BYTE_OF_MANY, _TABLE_BYTE = 0.0125, 0.07
+_CACHED_BYTES = 16 << 20
 # Scans for so many queries take about as long as building buckets does.
 _QUERIES_WORTH_BUCKETS = 64
 
 
 Build = Literal["first", "worth it", "never"]
+
+
+class _Pause:
+    """For how many calls the tables are left alone: twice as many each time that they answer less than half of the
+    queries, none once they do. Whatever threads make of it at the same time only costs time."""
+
+    _LONGEST = 63
+
+    def __init__(self) -> None:
+        self._length = self._left = 0
+
+    def is_over(self) -> bool:
+        self._left -= 1
+        return self._left < 0
+
+    def after(self, *, answered: bool) -> None:
+        self._length = 0 if answered else min(2 * self._length + 1, self._LONGEST)
+        self._left = self._length
 
 
 class HashedStorage:
@@ -48,6 +66,7 @@ class HashedStorage:
         self._asked = 0
         self.tables: _ops.HashTables | None = None
         self._building = threading.Lock()
+        self._pauses: dict[tuple[int, int], _Pause] = {}
         self.build_seconds = 0.0
 
     @property
@@ -73,11 +92,14 @@ class HashedStorage:
 
     def topk(self, queries: Tensor, k: int, allowed: Tensor | None, threads: int | None) -> tuple[Tensor, Tensor]:
         tables = self._tables_for(queries, threads)
-        if tables is None or not self._worth_trying(queries, k, allowed, threads):
+        # Searches for as many answer alike, and the price of a scan changes with the number of queries.
+        pause = self._pauses.setdefault((k.bit_length(), len(queries).bit_length()), _Pause())
+        if tables is None or not pause.is_over():
             return self._codes.topk(queries, k, allowed, threads)
-        most = self._most_work(queries)
+        most = self._most_work(queries, threads)
         distances, indices, done = _ops.hash_topk(queries, tables, k, allowed, most, threads)
         left = (~done).nonzero().squeeze(1)
+        pause.after(answered=2 * len(left) < len(queries))
         if len(left):
             distances[left], indices[left] = self._codes.topk(queries[left], k, allowed, threads)
         return distances, indices
@@ -86,13 +108,13 @@ class HashedStorage:
         self, queries: Tensor, radius: int, allowed: Tensor | None, max_results: int | None, threads: int | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         tables = self._tables_for(queries, threads)
-        if tables is None or not self._within_is_cheap(queries, radius):
+        if tables is None or not self._within_is_cheap(queries, radius, threads):
             return self._codes.range_search(queries, radius, allowed, max_results, threads)
         return _ops.hash_range_search(queries, tables, radius, allowed, max_results, threads)
 
     def range_count(self, queries: Tensor, radius: int, allowed: Tensor | None, threads: int | None) -> Tensor:
         tables = self._tables_for(queries, threads)
-        if tables is None or not self._within_is_cheap(queries, radius):
+        if tables is None or not self._within_is_cheap(queries, radius, threads):
             return self._codes.range_count(queries, radius, allowed, threads)
         return _ops.hash_range_count(queries, tables, radius, allowed, threads)
 
@@ -106,9 +128,9 @@ class HashedStorage:
         if self.tables is not None and _ops.can_hash(self.count) and len(queries):
             sample = queries[:: max(1, len(queries) // 8)]
             cheap = (
-                self._within_is_cheap(queries, radius)
+                self._within_is_cheap(queries, radius, threads)
                 if radius is not None
-                else k is not None and self._mostly_answered(sample, k, None, self._most_work(queries), threads)
+                else k is not None and self._mostly_answered(sample, k, self._most_work(queries, threads), threads)
             )
             if cheap:
                 return "buckets" if len(self.tables.widths) == 1 else "hash"
@@ -121,27 +143,23 @@ class HashedStorage:
             self.prepare(threads)
         return self.tables if len(queries) and _ops.can_hash(self.count) else None
 
-    def _scan_cost(self, queries: Tensor) -> float:
-        """Nanoseconds of a scan, a query."""
-        per_byte = _SCAN_BYTE if len(queries) >= _FEW_QUERIES else _SCAN_BYTE_ALONE
-        return per_byte * self.count * queries.shape[1]
+    def _most_work(self, queries: Tensor, threads: int | None) -> float:
+        """How many buckets and rows a query may read through the tables until a scan would have been faster."""
+        num_queries, num_bytes = queries.shape
+        if num_queries >= _FEW_QUERIES:
+            scan_byte = _SCAN_BYTE_OF_MANY + _TABLE_BYTE / num_queries
+        else:
+            scan_byte = _SCAN_BYTE_OF_FEW + (_FETCH_BYTE / num_queries if self.count * num_bytes > _CACHED_BYTES else 0)
+        read = _READ + _READ_WORD * -(-num_bytes // 8)
+        # Threads share the codes of a scan, but only queries of a search through the tables.
+        threads = threads or _ops.get_num_threads()
+        return scan_byte * self.count * num_bytes / read * min(num_queries, threads) / threads
 
-    def _most_work(self, queries: Tensor) -> float:
-        """What a query may read through the tables before it is given up: half of what a scan costs."""
-        return self._scan_cost(queries) / 2 / _READ
-
-    def _within_is_cheap(self, queries: Tensor, radius: int) -> bool:
+    def _within_is_cheap(self, queries: Tensor, radius: int, threads: int | None) -> bool:
         assert self.tables is not None
-        return _READ * _ops.hash_range_work(queries, self.tables, radius) < self._scan_cost(queries)
+        return _ops.hash_range_work(queries, self.tables, radius) < self._most_work(queries, threads)
 
-    def _worth_trying(self, queries: Tensor, k: int, allowed: Tensor | None, threads: int | None) -> bool:
-        if len(queries) <= 2 * _TRIED:
-            return True
-        return self._mostly_answered(queries[:_TRIED], k, allowed, self._most_work(queries), threads)
-
-    def _mostly_answered(
-        self, queries: Tensor, k: int, allowed: Tensor | None, most_work: float, threads: int | None
-    ) -> bool:
+    def _mostly_answered(self, queries: Tensor, k: int, most_work: float, threads: int | None) -> bool:
         assert self.tables is not None
-        done = _ops.hash_topk(queries, self.tables, k, allowed, most_work, threads)[2]
+        done = _ops.hash_topk(queries, self.tables, k, None, most_work, threads)[2]
         return 2 * int(done.sum()) > len(done)

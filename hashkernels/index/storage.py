@@ -173,4 +173,4 @@ def _grown(room: Tensor, used: int, needed: int) -> Tensor:
 def _room(*shape: int, dtype: torch.dtype) -> Tensor:
     # A tensor made under inference_mode could never be added to outside of it.
     with torch.inference_mode(False):
-        return torch.empty(shape, dtype=dtype, device="cpu")
+        return _ops.empty_on_huge_pages(shape, dtype)

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pytest
+from hashkernels.benchmarks.plot import plot_topk
 from typer.testing import CliRunner
 
 from hashkernels.cli.app import app
@@ -34,6 +36,32 @@ def test_table_names_the_threads() -> None:
     result = run("--only", "hamming_distance", "--quick", "--seconds", "0", "--threads", "2")
     assert result.exit_code == 0, result.stderr
     assert "(2 threads)" in result.stdout
+
+
+def test_ours_is_timed_alone_on_other_numbers_of_threads(tmp_path: Path) -> None:
+    output = tmp_path / "figures.json"
+    arguments = ("--only", "bits 64, dtype int8", "--quick", "--seconds", "0", "--output", str(output))
+    result = run(*arguments, "--also-threads", "2")
+    assert result.exit_code == 0, result.stderr
+    assert "times as fast on 2 threads" in result.stdout
+    for measurement in json.loads(output.read_text())["measurements"]:
+        assert set(measurement["on_threads"]) == {"1", "2"}
+    assert run("--also-threads", "0").exit_code == 2
+
+
+def test_plot_draws_ratios_rates_and_what_memory_allows(tmp_path: Path) -> None:
+    def row(queries: int, bits: int, rate: float) -> dict[str, Any]:
+        size = {"queries": queries, "database": 1000, "bits": bits, "k": 10, "codes": "random"}
+        return {"family": "topk", "size": size, "threads": 1, "rate": rate, "ratio": {"faiss heap": 9.0}}
+
+    rows = [row(1000, 64, 1e10), row(1000, 128, 5e9), row(1, 64, 1e9)]
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        plot_topk(rows, {1: {"bytes read": 1.2e10}}, tmp_path / "topk.svg")
+    drawn = (tmp_path / "topk.svg").read_text()
+    assert "memory, 1 thread" in drawn
+    assert "hashkernels, 1 thread" in drawn
+    with pytest.raises(ValueError, match="got none"):
+        plot_topk(rows[2:], {}, tmp_path / "none.svg")
 
 
 def test_real_codes_of_a_folder_are_searched(tmp_path: Path) -> None:

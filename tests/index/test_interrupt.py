@@ -26,6 +26,9 @@ print("searching", flush=True)
     [
         "hk.topk(queries, database, 1, threads=1)",
         "hk.range_count(queries, database, 3, threads=2)",
+        "from hashkernels.index import hashed; hashed._READ = hashed._READ_WORD = 1e-9\n"
+        "index = hk.BinaryIndex(1024, structure='hash'); index.add(database[:100_000]); index.prepare()\n"
+        "index.range_count(queries, 0, threads=2)",
     ],
 )
 def test_a_long_search_can_be_interrupted(call: str) -> None:

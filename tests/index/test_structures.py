@@ -3,6 +3,8 @@ sort."""
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -120,12 +122,42 @@ def test_a_query_that_reads_too_much_is_given_up_and_scanned(monkeypatch: pytest
 
     original = _ops.hash_topk
     monkeypatch.setattr(_ops, "hash_topk", spy)
-    monkeypatch.setattr(hashed, "_READ", 20.0)
     exact = Exact(queries, codes, None)
     exact.check_nearest(*index.search(queries[:1], 1), np.array([0]))
     exact.check_nearest(*index.search(queries, 2), np.ones(40, bool))
     assert calls[0].tolist() == [True]
     assert not calls[1].all()
+
+
+def test_hopeless_queries_cost_little_more_than_a_scan_and_are_tried_ever_more_rarely(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if _loader.isa() == _loader.REFERENCE:
+        return
+    index = hk.BinaryIndex(1024, structure="hash")
+    index.add(make_codes(60_000, 1024, "uniform", 1))
+    index.prepare()
+    query = make_codes(1, 1024, "uniform", 2)
+    spent = {"hash_topk": [], "sliced_topk": []}
+
+    def timed(name: str) -> None:
+        original = getattr(_ops, name)
+
+        def call(*arguments: object) -> object:
+            began = time.process_time()
+            found = original(*arguments)
+            spent[name].append(time.process_time() - began)
+            return found
+
+        monkeypatch.setattr(_ops, name, call)
+
+    for name in spent:
+        timed(name)
+    for _ in range(40):
+        index.search(query, 10, threads=1)
+    assert len(spent["sliced_topk"]) == 40
+    assert 2 <= len(spent["hash_topk"]) <= 6
+    assert min(spent["hash_topk"]) < 0.5 * min(spent["sliced_topk"])
 
 
 def test_plans_are_explained_and_prices_decide(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,6 +170,7 @@ def test_plans_are_explained_and_prices_decide(monkeypatch: pytest.MonkeyPatch) 
     assert index.range_search(queries, 0, explain=True) == "tables"  # nothing is built yet
     index.prepare()
     assert index.structure_bytes > 16 * len(codes)
+    monkeypatch.setattr(hashed, "_READ_WORD", 0.0)
     for price, method in ((1e-3, "hash"), (1e9, "tables")):
         monkeypatch.setattr(hashed, "_READ", price)
         assert index.range_search(queries, 1, explain=True) == method

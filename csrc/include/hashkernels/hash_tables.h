@@ -57,8 +57,8 @@ Status range_count(const Codes& queries, const HashTables& tables, int radius, c
 // The buckets and rows that a search with this radius would read, a query, found from a few of the queries.
 double hash_range_work(const Codes& queries, const HashTables& tables, int radius) noexcept;
 
-// As in search.h, but a query that would read more than max_work buckets and rows is given up: done[q] is 0 then, and
-// its results are unspecified.
+// As in search.h, but a query that would read more than max_work buckets and rows is given up, as early as what it has
+// found foretells that: done[q] is 0 then, and its results are unspecified.
 Status topk(const Codes& queries, const HashTables& tables, int64_t k, const uint8_t* allowed, double max_work,
             int32_t* distances, int64_t* indices, uint8_t* done, int num_threads) noexcept;
 

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Times search, packing, mean average precision and the margin loss against their peers on one thread, then ours on two,
+# and leaves figures, their table and a plot under benchmarks/results/, in about eight minutes on a quiet machine.
+#
+#   benchmarks/run_cpu.sh NAME [PART...]
+#
+# writes cpu_NAME_PART.json and .txt; parts: search, index, packing, evaluation, losses (default: all).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+name=${1:?usage: benchmarks/run_cpu.sh NAME [PART...]}
+shift
+[ $# -gt 0 ] || set -- search index packing evaluation losses
+declare -A titles=([search]="topk: queries" [index]="index_range" [packing]="bits 64, dtype"
+  [evaluation]="mean average precision" [losses]="margin loss")
+for part in "$@"; do
+  began=$SECONDS
+  results=${RESULTS:-benchmarks/results}/cpu_${name}_$part
+  options=()
+  [ "$part" = search ] && options=(--plot "$results.svg")
+  hashkernels bench --preset targets --only "${titles[$part]}" --threads 1 --also-threads 2 --seconds 0.1 \
+    --output "$results.json" "${options[@]}" --force >"$results.txt"
+  echo "$part: $((SECONDS - began)) s"
+done
