@@ -73,7 +73,10 @@ def evaluate(
         bool, typer.Option("--index-order", help="Also the value in the order of the database.")
     ] = False,
     compat: Annotated[
-        bool, typer.Option("--compat", help="Also what other evaluators would print; implies --index-order.")
+        bool,
+        typer.Option(
+            "--compat", help="Also what other evaluators would print if they sorted stably; implies --index-order."
+        ),
     ] = False,
     statistics: Annotated[bool, typer.Option("--statistics", help="Also how the codes use their bits.")] = False,
     per_class: Annotated[bool, typer.Option("--per-class", help="Also print mAP of each class.")] = False,

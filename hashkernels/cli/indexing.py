@@ -135,7 +135,8 @@ def verify(index: IndexFile, as_json: Json = False) -> None:
 def search(
     index: IndexFile,
     queries: Annotated[
-        Path, typer.Argument(help=".npy of packed codes (uint8), of 64-bit integers, or of embeddings, packed by sign.")
+        Path,
+        typer.Argument(help=".npy of packed codes (uint8), of 64-bit integers [N], or of embeddings, packed by sign."),
     ],
     k: Annotated[int | None, typer.Option("--k", help="The k nearest.")] = None,
     radius: Annotated[int | None, typer.Option(help="All within this Hamming distance, inclusive.")] = None,

@@ -36,7 +36,7 @@ Queries = Annotated[
     int | None, typer.Option(help="Items held out as queries [default: 300 of digits, else up to 1,000].")
 ]
 CodesFile = Annotated[
-    Path, typer.Argument(help=".npy of packed codes (uint8), of 64-bit integers, or of embeddings, packed by sign.")
+    Path, typer.Argument(help=".npy of packed codes (uint8), of 64-bit integers [N], or of embeddings, packed by sign.")
 ]
 LabelsFile = Annotated[
     Path | None,

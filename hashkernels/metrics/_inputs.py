@@ -140,7 +140,12 @@ def checked_codes(name: str, value: Any, bits: int | None, *, allow_empty: bool 
 
 def checked_labels(name: str, value: Any, codes: Tensor) -> Tensor:
     """Class ids or multi-hot labels, one row for each code, on the device of the codes."""
-    labels = check_labels(name, to_tensor(name, opened(name, value)), codes.shape[0], synchronize=True)
+    labels = to_tensor(name, opened(name, value))
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        raise ValueError(
+            f"{name} must be class ids [N], or multi-hot [N, C] of two classes or more, got {tuple(labels.shape)}"
+        )
+    check_labels(name, labels, codes.shape[0], synchronize=True)
     if labels.ndim == 2 and labels.shape[1] == 0:
         raise ValueError(f"{name} given as multi-hot must have at least one class, got none")
     return labels.to(codes.device)

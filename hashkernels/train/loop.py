@@ -213,6 +213,7 @@ class _EpochTally:
 
 def _separation(packed: torch.Tensor, labels: torch.Tensor, bits: int) -> float:
     if labels.ndim == 2:
+        labels = labels != 0
         labelled = labels.any(dim=1)
         packed, labels = packed[labelled], labels[labelled]
     num_classes = len(torch.unique(labels)) if labels.ndim == 1 else int(labels.any(dim=0).sum())

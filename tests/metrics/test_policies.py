@@ -108,6 +108,11 @@ BAD_CALLS = [
     ({"database_labels": IDS[:3]}, ValueError, "database_labels must have one row for each of 4 items, got 3"),
     ({"query_labels": IDS * 1.0}, TypeError, "query_labels given as class ids must be integers"),
     ({"query_labels": IDS > 0}, TypeError, "query_labels given as class ids must be integers"),
+    (
+        {"query_labels": IDS[:, None], "database_labels": IDS[:, None]},
+        ValueError,
+        "query_labels must be class ids [N], or",
+    ),
     ({"query_labels": IDS[:, None, None]}, ValueError, "query_labels must be class ids [N] or multi-hot [N, C]"),
     ({"query_labels": IDS.tolist()}, TypeError, "query_labels must be a torch.Tensor or a numpy.ndarray, got list"),
     ({"query_codes": CODES.repeat(2, axis=1)}, ValueError, "query_codes must have 1 bytes a code for 4 bits, got 2"),
