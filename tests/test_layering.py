@@ -150,7 +150,9 @@ def test_import_loads_no_part_that_a_search_does_not_need() -> None:
 
 
 def test_import_takes_no_time_beyond_torch() -> None:
+    # As a share of torch's own: whatever slows a machine down slows both.
     code = (
-        "import time, torch, numpy; start = time.process_time(); import hashkernels; print(time.process_time() - start)"
+        "from time import process_time as now; start = now(); import numpy, torch; middle = now(); import hashkernels; "
+        "print((now() - middle) / (middle - start))"
     )
     assert min(float(fresh_process(code)) for _ in range(3)) < 0.1
