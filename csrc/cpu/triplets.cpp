@@ -37,8 +37,11 @@ double run_query(const Triplets<T>& triplets, int64_t q, TripletKernel<T> kernel
   const int64_t num_relevant = std::count(relevant, relevant + items, 1);
   int64_t p = 0, n = num_relevant;
   for (int64_t i = 0; i < items; ++i) {
-    if (relevant[i]) space.values[p++] = static_cast<T>(triplets.margin) - row[i];
-    if (irrelevant[i]) space.values[n++] = row[i];
+    if (relevant[i]) {
+      space.values[p++] = static_cast<T>(triplets.margin) - row[i];
+    } else if (irrelevant[i]) {
+      space.values[n++] = row[i];
+    }
   }
   std::fill(space.slopes + num_relevant, space.slopes + n, T{0});
   const double sum = kernel({space.values, space.values + num_relevant, num_relevant, n - num_relevant, space.slopes,

@@ -101,7 +101,8 @@ def likelihood_loss(
     ``weighted`` divides both sums of the pairs' losses, each times its scale, by positive_scale * P + negative_scale *
     Q, with P and Q the numbers of pairs; scales of 1 then give the mean over all pairs. Else each sum is divided by
     the number of its own pairs. ``overlap`` multiplies the loss of a positive pair of packed classes by the share of
-    the classes of either that both have; class ids have all in common.
+    the classes of either that both have; class ids have all in common. On CUDA torch computes that, with the matrix of
+    all pairs.
     """
     parameters = (scale, positive_scale, negative_scale, weighted, overlap)
     return _pair_loss(_likelihood_loss, u, labels, bank, bank_labels, parameters, 0.0, threads, precision)
@@ -146,7 +147,10 @@ def contrastive_loss(
     precision: str = "auto",
 ) -> PairLoss:
     """The same as ``likelihood_loss`` for the squared distance d = |u_i - v_j|^2: d / 2 for positive pairs and
-    max(0, margin - d) / 2 for the others, the loss of Deep Supervised Hashing."""
+    max(0, margin - d) / 2 for the others, the loss of Deep Supervised Hashing.
+
+    On CUDA torch computes it, with the matrix of all pairs.
+    """
     parameters = (margin, positive_scale, negative_scale, weighted)
     return _pair_loss(_contrastive_loss, u, labels, bank, bank_labels, parameters, 0.0, threads, precision)
 

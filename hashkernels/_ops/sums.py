@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -26,7 +29,7 @@ def harmonic_sums(start: Ints, count: Ints) -> tuple[Floats, Floats]:
     kernel = _loader.cpu_kernel("harmonic_sums")
     if kernel is None:
         return reference.harmonic_sums(start, count)
-    start, count = np.ascontiguousarray(start), np.ascontiguousarray(count)
+    start, count = (np.ascontiguousarray(part, dtype=np.int64) for part in np.broadcast_arrays(start, count))
     reciprocal, ramp = np.empty(start.shape), np.empty(start.shape)
     kernel(
         start.ctypes.data,
@@ -46,7 +49,7 @@ def log2(values: Floats) -> Floats:
     kernel = _loader.cpu_kernel("log2")
     if kernel is None:
         return reference.log2(values)
-    values = np.ascontiguousarray(values)
+    values = np.ascontiguousarray(values, dtype=np.float64)
     logarithms = np.empty(values.shape)
     kernel(values.ctypes.data, values.size, logarithms.ctypes.data)
     return logarithms
@@ -54,21 +57,21 @@ def log2(values: Floats) -> Floats:
 
 def running_sums(values: Ints) -> Ints:
     """``values.cumsum(axis=0)`` of int64 [B, Q]."""
-    kernel = _loader.cpu_kernel("running_sums")
-    if kernel is None:
-        return reference.running_sums(values)
-    values = np.ascontiguousarray(values)
-    sums = np.empty(values.shape, dtype=np.int64)
-    kernel(values.ctypes.data, *values.shape, sums.ctypes.data)
+    sums: Ints = _down("running_sums", reference.running_sums, values, np.int64)
     return sums
 
 
 def compensated_sums(values: Floats) -> Floats:
     """Running sums of float64 [B, Q] down axis 0, as if added with twice the precision and rounded once."""
-    kernel = _loader.cpu_kernel("compensated_sums")
+    sums: Floats = _down("compensated_sums", reference.compensated_sums, values, np.float64)
+    return sums
+
+
+def _down(name: str, fallback: Callable[[Any], Any], values: Any, dtype: npt.DTypeLike) -> Any:
+    kernel = _loader.cpu_kernel(name)
+    values = np.ascontiguousarray(values, dtype=dtype)
     if kernel is None:
-        return reference.compensated_sums(values)
-    values = np.ascontiguousarray(values)
-    sums = np.empty(values.shape)
+        return fallback(values)
+    sums = np.empty_like(values)
     kernel(values.ctypes.data, *values.shape, sums.ctypes.data)
     return sums

@@ -28,7 +28,7 @@ def triplet_likelihood(
 
     ``similarities`` is [Q, N], float32 or float64; p are the items marked in ``relevant``, n those in ``irrelevant``,
     bool [Q, N] both, which have none in common; ``weights`` float64 [Q], a constant. There is no second derivative:
-    asking for one raises ``RuntimeError``.
+    asking for one raises ``RuntimeError``. On CUDA torch computes it, a bounded number of triplets at a time.
     """
     arguments = (relevant, irrelevant, weights, margin, thread_argument(threads))
     if torch.is_grad_enabled() and similarities.requires_grad:

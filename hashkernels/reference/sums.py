@@ -94,16 +94,7 @@ def _half_integer_correction(x: Floats) -> Floats:
 
 
 def harmonic_sums(start: Ints, count: Ints) -> tuple[Floats, Floats]:
-    """Sums over the ``count`` ranks that follow rank ``start``.
-
-    Args:
-        start: int64 [M], at least 0.
-        count: int64 [M], at least 0; start + count below 2^51.
-
-    Returns:
-        float64 [M] twice: sum of 1/(start + t), and of (t - 1)/(start + t), over t = 1..count. Both keep a relative
-        error of some 1e-14 at worst, whatever the ratio of count to start.
-    """
+    """Sum of 1/(start + t), and of (t - 1)/(start + t), over t = 1..count, for int64 [M] each."""
     head = np.flatnonzero(start < TABLE_SIZE)
     if head.size == 0:
         return _asymptotic_sums(start, count)

@@ -13,7 +13,10 @@ import pytest
 import hashkernels as hk
 from hashkernels import _loader
 
-NEEDS_KERNELS = pytest.mark.skipif(_loader.isa() == _loader.REFERENCE, reason="the reference is too slow")
+NEEDS_KERNELS = pytest.mark.skipif(
+    _loader.isa() == _loader.REFERENCE,
+    reason="without kernels, searches of more than 2^31 pairs take hours and stay untested",
+)
 
 
 def random_codes(count: int, bits: int, seed: int) -> np.ndarray:
