@@ -360,7 +360,8 @@ def sign_error(
     bits: int,
     row_stride: int,
     scale: float,
-    out_term: int,
+    terms: int,
+    out_total: int,
     grad: int,
 ) -> None: ...
 def cuda_pack_codes(

@@ -50,9 +50,7 @@ def value_checks_enabled(tensor: torch.Tensor) -> bool:
     """
     if torch.compiler.is_compiling() or type(tensor) not in (torch.Tensor, torch.nn.Parameter):
         return False
-    if tensor.device.type == "meta":
-        return False
-    return tensor.device.type == "cpu" or _validate_device_values
+    return tensor.is_cpu or (_validate_device_values and not tensor.is_meta)
 
 
 def require(module: str, *, extra: str) -> ModuleType:

@@ -83,13 +83,16 @@ void register_pairwise(pybind11::module_& module) {
   register_on_cpu(module, "cauchy_loss", make_cauchy_loss, [](auto&&... args) { return cauchy_loss(args...); });
   register_on_cpu(module, "contrastive_loss", make_contrastive_loss,
                   [](auto&&... args) { return contrastive_loss(args...); });
+  // The third term, and the total of the three.
   module.def("sign_error", [](uintptr_t u, const std::string& dtype_code, int64_t num_rows, int64_t bits,
-                              int64_t row_stride, double scale, uintptr_t out_term, uintptr_t grad) {
+                              int64_t row_stride, double scale, uintptr_t terms, uintptr_t out_total, uintptr_t grad) {
     with_type(dtype_code, [&](auto zero) {
       using T = decltype(zero);
       const Embeddings<T> rows{address<const T>(u), num_rows, row_stride};
       const pybind11::gil_scoped_release release;
-      *address<double>(out_term) = sign_error(rows, bits, scale, address<T>(grad));
+      double* const values = address<double>(terms);
+      values[2] = sign_error(rows, bits, scale, address<T>(grad));
+      *address<T>(out_total) = static_cast<T>(values[0] + values[1] + values[2]);
     });
   });
 }

@@ -16,10 +16,11 @@ struct Factor {
 
 // out[r][0 .. kVectors vectors) (+)= sum over k < depth of a(r, k) * b[k][same columns], for kRows rows.
 // The sum starts from zero even where it is added: shorter runs of additions lose less. Inlined where registers hold
-// other values as well, the loop would keep a sum in memory and wait for it: not inlined, it takes two thirds of the time.
+// other values as well, the loop would keep a sum in memory and wait for it: not inlined, it takes two thirds of the
+// time.
 template <class S, int kRows, int kVectors>
-__attribute__((noinline)) void multiply_block(typename S::T* out, int64_t out_stride, Factor<typename S::T> a, const typename S::T* b,
-                    int64_t b_stride, int64_t depth, bool add) {
+__attribute__((noinline)) void multiply_block(typename S::T* out, int64_t out_stride, Factor<typename S::T> a,
+                                              const typename S::T* b, int64_t b_stride, int64_t depth, bool add) {
   using Vector = typename S::Vector;
   Vector sum[kRows][kVectors] = {};
   for (int64_t k = 0; k < depth; ++k) {

@@ -171,18 +171,15 @@ def _pair_loss(
     if dtype not in _FLOATS:
         dtype = torch.float32
     if not u.is_cuda or dtype == torch.float64:
-        u = u.to(dtype)
+        u = u if u.dtype == dtype else u.to(dtype)  # a call of torch's is felt with few items
         bank = None if bank is None else bank.to(dtype)
     bank = None if bank is None else bank.detach()
-    numbers = (*parameters, quantization)
-    options = (thread_argument(threads), precision)
-    if torch.is_grad_enabled() and u.requires_grad:
-        total, terms, num_pairs = _PairLoss.apply(  # type: ignore[no-untyped-call]
-            op, u, bank, labels, bank_labels, numbers, options
-        )
+    with_grad = torch.is_grad_enabled() and u.requires_grad
+    options = (*parameters, quantization, with_grad, thread_argument(threads), precision)
+    if with_grad:
+        total, terms, num_pairs = _PairLoss.apply(op, u, bank, labels, bank_labels, options)  # type: ignore[no-untyped-call]
     else:
-        terms, num_pairs, _ = op(u.detach(), bank, labels, bank_labels, *numbers, False, *options)
-        total = terms.sum().to(dtype)
+        total, terms, num_pairs, _ = op(u.detach(), bank, labels, bank_labels, *options)
     return PairLoss(total, terms, num_pairs)
 
 
@@ -197,21 +194,23 @@ class _PairLoss(torch.autograd.Function):
         bank: Tensor | None,
         labels: Tensor,
         bank_labels: Tensor | None,
-        numbers: tuple[float, ...],
-        options: tuple[int, str],
+        options: tuple[Any, ...],
     ) -> tuple[Tensor, Tensor, Tensor]:
-        terms, num_pairs, grad = op(u, bank, labels, bank_labels, *numbers, True, *options)
+        total, terms, num_pairs, grad = op(u, bank, labels, bank_labels, *options)
         ctx.save_for_backward(grad)
         ctx.dtype = u.dtype
         ctx.mark_non_differentiable(terms, num_pairs)
         ctx.set_materialize_grads(False)
-        return terms.sum().to(grad.dtype), terms, num_pairs
+        return total, terms, num_pairs
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_total: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
         (grad,) = ctx.saved_tensors
-        return None, None if grad_total is None else (grad * grad_total).to(ctx.dtype), *(None,) * 5
+        if grad_total is None:
+            return (None,) * 6
+        grad = grad * grad_total
+        return None, grad if grad.dtype == ctx.dtype else grad.to(ctx.dtype), *(None,) * 4
 
 
 class _Pairs(NamedTuple):
@@ -255,25 +254,30 @@ def _pairs(
     return _Pairs(u, columns, labels, column_labels, words)
 
 
-def _results(u: Tensor, with_grad: bool) -> tuple[Tensor, Tensor, Tensor]:
+# Total, terms, numbers of pairs, gradient.
+_Results = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+def _results(u: Tensor, with_grad: bool) -> _Results:
+    dtype = u.dtype if u.dtype in _FLOATS else torch.float32
     return (
+        u.new_empty((), dtype=dtype),
         u.new_empty(3, dtype=torch.float64),
         u.new_empty(2, dtype=torch.int64),
-        u.new_empty(tuple(u.shape) if with_grad else (0,), dtype=u.dtype if u.dtype in _FLOATS else torch.float32),
+        u.new_empty(u.shape if with_grad else (0,), dtype=dtype),
     )
 
 
-def _with_sign_error(
-    results: tuple[Tensor, Tensor, Tensor], u: Tensor, quantization: float
-) -> tuple[Tensor, Tensor, Tensor]:
+def _with_sign_error(terms: Tensor, num_pairs: Tensor, grad: Tensor, u: Tensor, quantization: float) -> _Results:
     """Adds the third term to the two of the pairs, and its gradient."""
-    terms, num_pairs, grad = results
     if not quantization:
-        return torch.nn.functional.pad(terms, (0, 1)), num_pairs, grad
-    errors, slopes = reference.sign_error(u if u.dtype in _FLOATS else u.float())
-    if grad.numel():
-        grad.add_(slopes, alpha=quantization)
-    return torch.cat((terms, (quantization * errors).reshape(1))), num_pairs, grad
+        terms = torch.nn.functional.pad(terms, (0, 1))
+    else:
+        errors, slopes = reference.sign_error(u if u.dtype in _FLOATS else u.float())
+        if grad.numel():
+            grad.add_(slopes, alpha=quantization)
+        terms = torch.cat((terms, (quantization * errors).reshape(1)))
+    return terms.sum().to(grad.dtype), terms, num_pairs, grad
 
 
 def _define(
@@ -286,16 +290,14 @@ def _define(
     """Register the op of a loss: the native functions and the reference have its name; ``parameters`` are the schema
     of what it takes beside the pairs. ``on_cuda`` of their values says whether there is a CUDA kernel for them."""
 
-    def cpu(
-        u: Tensor, bank: Tensor | None, labels: Tensor, bank_labels: Tensor | None, *rest: Any
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def cpu(u: Tensor, bank: Tensor | None, labels: Tensor, bank_labels: Tensor | None, *rest: Any) -> _Results:
         *parameters, quantization, with_grad, threads, _ = rest
         pairs = _pairs(u, bank, labels, bank_labels, (u.dtype,) if u.dtype in _FLOATS else _FLOATS)
         kernel, sign_error = _loader.cpu_kernel(name), _loader.cpu_kernel("sign_error")
         if kernel is None or sign_error is None:
             results = fallback(pairs.u, bank, labels, bank_labels, *parameters, with_grad)
-            return _with_sign_error(results, pairs.u, quantization)
-        terms, num_pairs, grad = _results(u, with_grad)
+            return _with_sign_error(*results, pairs.u, quantization)
+        total, terms, num_pairs, grad = _results(u, with_grad)
         kernel(
             pairs.u.data_ptr(),
             _FLOATS[u.dtype],
@@ -312,14 +314,13 @@ def _define(
             *pairs.u.shape,
             row_stride(pairs.u),
             quantization,
-            terms.data_ptr() + 2 * terms.itemsize,
+            terms.data_ptr(),
+            total.data_ptr(),
             grad.data_ptr() if with_grad else 0,
         )
-        return terms, num_pairs, grad
+        return total, terms, num_pairs, grad
 
-    def cuda(
-        u: Tensor, bank: Tensor | None, labels: Tensor, bank_labels: Tensor | None, *rest: Any
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def cuda(u: Tensor, bank: Tensor | None, labels: Tensor, bank_labels: Tensor | None, *rest: Any) -> _Results:
         *parameters, quantization, with_grad, _, precision = rest
         kernel = size = None
         if on_cuda(*parameters):
@@ -329,10 +330,10 @@ def _define(
             u, bank = u.to(dtype), None if bank is None else bank.to(dtype)
             pairs = _pairs(u, bank, labels, bank_labels, (dtype,))
             results = fallback(pairs.u, bank, labels, bank_labels, *parameters, with_grad)
-            return _with_sign_error(results, pairs.u, quantization)
+            return _with_sign_error(*results, pairs.u, quantization)
         pairs = _pairs(u, bank, labels, bank_labels, _ON_CUDA)
         num_rows, num_columns, bits = u.shape[0], pairs.columns.shape[0], u.shape[1]
-        terms, num_pairs, grad = _results(u, with_grad)
+        _, terms, num_pairs, grad = _results(u, with_grad)
         space = workspace(u, size(num_rows, num_columns, bits, with_grad))
         kernel(
             pairs.u.data_ptr(),
@@ -355,14 +356,14 @@ def _define(
             space.data_ptr(),
             *cuda_arguments(u),
         )
-        return _with_sign_error((terms[:2], num_pairs, grad), pairs.u, quantization)
+        return _with_sign_error(terms[:2], num_pairs, grad, pairs.u, quantization)
 
-    def fake(u: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
+    def fake(u: Tensor, *rest: Any) -> _Results:
         return _results(u, rest[-3])
 
     return define(
         f"{name}(Tensor u, Tensor? bank, Tensor labels, Tensor? bank_labels, {parameters}, float quantization, "
-        "bool with_grad, int threads, str precision) -> (Tensor, Tensor, Tensor)",
+        "bool with_grad, int threads, str precision) -> (Tensor, Tensor, Tensor, Tensor)",
         cpu=cpu,
         cuda=cuda,
         fake=fake,

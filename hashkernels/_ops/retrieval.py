@@ -65,7 +65,8 @@ def label_arguments(
     row_name: str, row_labels: Tensor, num_rows: int, column_name: str, column_labels: Tensor, num_columns: int
 ) -> tuple[Tensor, Tensor, int]:
     """Both labels, contiguous, and the number of words an item (0: class ids), as the pointer contract wants them."""
-    for name, labels, items in ((row_name, row_labels, num_rows), (column_name, column_labels, num_columns)):
+    sides = ((row_name, row_labels, num_rows), (column_name, column_labels, num_columns))
+    for name, labels, items in sides[: 1 if row_labels is column_labels and num_rows == num_columns else 2]:
         if labels.dtype != torch.int64:
             raise TypeError(f"{name} must be int64, got {labels.dtype}")
         if labels.shape[0] != items or labels.shape[1:] != row_labels.shape[1:]:

@@ -153,4 +153,4 @@ class HashLoss(nn.Module):
 
 
 def _computing_precision(u: Tensor) -> Tensor:
-    return u if u.dtype == torch.float64 else u.to(torch.float32)
+    return u if u.dtype in (torch.float32, torch.float64) else u.to(torch.float32)

@@ -15,7 +15,9 @@ from hashkernels._validation import check_labels
 def canonical_labels(name: str, labels: Any, num_items: int, num_classes: int) -> Tensor:
     """Checked labels, as ``int64 [N]`` or ``bool [N, num_classes]``; a row may be without a class."""
     checked = check_labels(name, labels, num_items, num_classes)
-    return checked.to(torch.int64) if checked.ndim == 1 else checked != 0
+    if checked.ndim == 2:
+        return checked != 0
+    return checked if checked.dtype == torch.int64 else checked.to(torch.int64)
 
 
 def multi_hot(labels: Tensor, num_classes: int, dtype: torch.dtype) -> Tensor:
