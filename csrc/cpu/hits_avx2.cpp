@@ -38,6 +38,11 @@ void measure_candidates_avx2(const Candidate* candidates, int count, const uint6
   measure_candidates<Avx2>(candidates, count, queries, rows, num_words, distances);
 }
 
+void measure_rows_avx2(const uint64_t* query, const uint8_t* rows, int64_t stride, int num_bytes, int count,
+                       uint16_t* distances) {
+  measure_rows<Avx2>(query, rows, stride, num_bytes, count, distances);
+}
+
 void count_hits_avx2(const HitQueue& queue, int* counts) { count_hits<Avx2>(queue, counts); }
 
 }  // namespace hashkernels

@@ -52,6 +52,64 @@ void measure_candidates(const Candidate* candidates, int count, const uint64_t* 
   }
 }
 
+// Appends a piece of a row to a value, `shift` bits up.
+template <class Piece>
+inline void append(const uint8_t*& row, int& shift, uint64_t& value) {
+  Piece piece;
+  __builtin_memcpy(&piece, row, sizeof(piece));
+  value |= uint64_t{piece} << shift;
+  row += sizeof(piece);
+  shift += 8 * static_cast<int>(sizeof(piece));
+}
+
+// Rows of kWords whole words, any number where that is negative, and kTail bytes.
+template <class Isa, int kWords, int kTail>
+void measure_rows_of(const uint64_t* query, const uint8_t* rows, int64_t stride, int num_bytes, int count,
+                     uint16_t* distances) {
+  const int num_words = kWords < 0 ? num_bytes / 8 : kWords;
+#pragma GCC unroll 4
+  for (int i = 0; i < count; ++i) {
+    const uint8_t* row = rows + i * stride;
+    int distance = 0;
+#pragma GCC unroll 4
+    for (int w = 0; w < num_words; ++w, row += 8) {
+      uint64_t word;
+      __builtin_memcpy(&word, row, sizeof(word));
+      distance += Isa::popcount(query[w] ^ word);
+    }
+    if constexpr (kTail > 0) {
+      uint64_t word = 0;
+      int shift = 0;
+      if constexpr ((kTail & 4) != 0) append<uint32_t>(row, shift, word);
+      if constexpr ((kTail & 2) != 0) append<uint16_t>(row, shift, word);
+      if constexpr ((kTail & 1) != 0) append<uint8_t>(row, shift, word);
+      distance += Isa::popcount(query[num_words] ^ word);
+    }
+    distances[i] = static_cast<uint16_t>(distance);
+  }
+}
+
+template <class Isa, int kWords>
+MeasureRows measure_rows_by_tail(int tail) {
+  static constexpr MeasureRows kByTail[] = {measure_rows_of<Isa, kWords, 0>, measure_rows_of<Isa, kWords, 1>,
+                                            measure_rows_of<Isa, kWords, 2>, measure_rows_of<Isa, kWords, 3>,
+                                            measure_rows_of<Isa, kWords, 4>, measure_rows_of<Isa, kWords, 5>,
+                                            measure_rows_of<Isa, kWords, 6>, measure_rows_of<Isa, kWords, 7>};
+  return kByTail[tail];
+}
+
+template <class Isa>
+void measure_rows(const uint64_t* query, const uint8_t* rows, int64_t stride, int num_bytes, int count,
+                  uint16_t* distances) {
+  const int words = num_bytes / 8, tail = num_bytes % 8;
+  const MeasureRows run = words == 0   ? measure_rows_by_tail<Isa, 0>(tail)
+                          : words == 1 ? measure_rows_by_tail<Isa, 1>(tail)
+                          : words == 2 ? measure_rows_by_tail<Isa, 2>(tail)
+                          : words == 4 ? measure_rows_by_tail<Isa, 4>(tail)
+                                       : measure_rows_by_tail<Isa, -1>(tail);
+  run(query, rows, stride, num_bytes, count, distances);
+}
+
 template <class Isa>
 void count_hits(const HitQueue& queue, int* counts) {
   for (int entry = 0; entry < queue.num_entries; ++entry) {

@@ -56,6 +56,17 @@ void measure_candidates_scalar(const Candidate* candidates, int count, const uin
 void measure_candidates_avx2(const Candidate* candidates, int count, const uint64_t* queries, const uint64_t* rows,
                              int num_words, uint16_t* distances);
 
+// distances[i] = bits in which the query and row i differ, for `count` rows of num_bytes bytes where they lie, `stride`
+// bytes apart. The query's words hold zeros past its bytes.
+using MeasureRows = void (*)(const uint64_t* query, const uint8_t* rows, int64_t stride, int num_bytes, int count,
+                             uint16_t* distances);
+void measure_rows_scalar(const uint64_t* query, const uint8_t* rows, int64_t stride, int num_bytes, int count,
+                         uint16_t* distances);
+void measure_rows_avx2(const uint64_t* query, const uint8_t* rows, int64_t stride, int num_bytes, int count,
+                       uint16_t* distances);
+void measure_rows_neon(const uint64_t* query, const uint8_t* rows, int64_t stride, int num_bytes, int count,
+                       uint16_t* distances);
+
 // counts[record of an entry] = its number of hits.
 using CountHits = void (*)(const HitQueue& queue, int* counts);
 void count_hits_scalar(const HitQueue& queue, int* counts);

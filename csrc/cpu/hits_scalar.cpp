@@ -48,6 +48,11 @@ void measure_candidates_scalar(const Candidate* candidates, int count, const uin
   measure_candidates<Scalar>(candidates, count, queries, rows, num_words, distances);
 }
 
+void measure_rows_scalar(const uint64_t* query, const uint8_t* rows, int64_t stride, int num_bytes, int count,
+                         uint16_t* distances) {
+  measure_rows<Scalar>(query, rows, stride, num_bytes, count, distances);
+}
+
 void count_hits_scalar(const HitQueue& queue, int* counts) { count_hits<Scalar>(queue, counts); }
 
 }  // namespace hashkernels

@@ -104,9 +104,10 @@ Status gather_codes(const SlicedCodes& codes, const int64_t* positions, int64_t 
   return Status::kOk;
 }
 
-const char* search_method(bool sliced, int64_t num_queries, int64_t num_codes, int num_threads) noexcept {
+const char* search_method(bool sliced, int num_bytes, int64_t num_queries, int64_t num_codes,
+                          int num_threads) noexcept {
   const SearchPlan plan(num_queries, num_codes, num_threads);
-  return scan_method_name(plan_scan(kernels(), sliced, plan.queries_per_tile));
+  return scan_method_name(plan_scan(kernels(), sliced, num_bytes, plan.queries_per_tile));
 }
 
 }  // namespace hashkernels

@@ -29,9 +29,12 @@ struct Kernels {
   GatherHits gather_hits;
   ListHits list_hits;
   MeasureCandidates measure_candidates;
+  MeasureRows measure_rows;
   CountHits count_hits;
   const SlicedKernels* sliced;
-  int queries_for_slicing;  // from so many queries on, slicing a block and building its table costs less than it saves
+  // From so many queries on, slicing a block and building its table costs less than it saves: codes of up to a word,
+  // and longer ones.
+  int queries_for_slicing, queries_for_slicing_long;
   SelectHistogram select_histogram;
   RelevantIds relevant_ids;
   RelevantBits relevant_bits;

@@ -76,22 +76,34 @@ bool BlockReader::load(int64_t block) {
   return num_valid_ > 0;
 }
 
-const uint64_t* BlockReader::words() {
-  if (current_words_ != nullptr) return current_words_;
+// Whole blocks of packed, aligned 8-byte codes already have the form that kernels read.
+const uint64_t* BlockReader::words_in_place() const {
   const Codes& codes = database_.codes;
   const int64_t first = block_ * kBlockCodes;
+  if (codes.num_bytes != 8 || codes.stride != 8 || codes.num_codes - first < kBlockCodes) return nullptr;
+  const uint8_t* row = codes.row(first);
+  return reinterpret_cast<uintptr_t>(row) % alignof(uint64_t) == 0 ? reinterpret_cast<const uint64_t*>(row) : nullptr;
+}
+
+const uint64_t* BlockReader::words() {
+  if (current_words_ != nullptr) return current_words_;
   if (database_.planes != nullptr) {
     isa_.sliced->unslice(planes(), num_bits_, words_.data());
     return current_words_ = words_.data();
   }
-  // Whole blocks of packed, aligned 8-byte codes already have the form that kernels read.
-  const uint8_t* row = codes.row(first);
-  if (codes.num_codes - first >= kBlockCodes && codes.num_bytes == 8 && codes.stride == 8 &&
-      reinterpret_cast<uintptr_t>(row) % alignof(uint64_t) == 0) {
-    return current_words_ = reinterpret_cast<const uint64_t*>(row);
-  }
-  load_block(codes, first, words_.data());
+  current_words_ = words_in_place();
+  if (current_words_ != nullptr) return current_words_;
+  load_block(database_.codes, block_ * kBlockCodes, words_.data());
   return current_words_ = words_.data();
+}
+
+void BlockReader::measure(const uint64_t* query, uint16_t* distances) const {
+  const Codes& codes = database_.codes;
+  const int64_t first = block_ * kBlockCodes;
+  if (const uint64_t* words = words_in_place(); words != nullptr) return isa_.hamming_block(query, words, 1, distances);
+  const auto count = static_cast<int>(std::min(kBlockCodes, codes.num_codes - first));
+  isa_.measure_rows(query, codes.row(first), codes.stride, codes.num_bytes, count, distances);
+  std::fill(distances + count, distances + kBlockCodes, uint16_t{0});
 }
 
 const uint64_t* BlockReader::planes() {
@@ -101,9 +113,10 @@ const uint64_t* BlockReader::planes() {
   return current_planes_ = planes_.data();
 }
 
-ScanMethod plan_scan(const Kernels& isa, bool sliced, int64_t num_queries) {
+ScanMethod plan_scan(const Kernels& isa, bool sliced, int num_bytes, int64_t num_queries) {
   if (!sliced) {
-    return num_queries >= isa.queries_for_slicing ? ScanMethod::kTables : ScanMethod::kRows;
+    const int enough = num_bytes <= 8 ? isa.queries_for_slicing : isa.queries_for_slicing_long;
+    return num_queries >= enough ? ScanMethod::kTables : ScanMethod::kRows;
   }
   return num_queries >= kQueriesForTables ? ScanMethod::kTables : ScanMethod::kPlanes;
 }
@@ -115,7 +128,7 @@ const char* scan_method_name(ScanMethod method) {
 
 TileScan::TileScan(const Kernels& isa, const Database& database, int64_t max_queries)
     : isa_(isa),
-      method_(plan_scan(isa, database.planes != nullptr, max_queries)),
+      method_(plan_scan(isa, database.planes != nullptr, database.codes.num_bytes, max_queries)),
       shape_(sliced_shape(database.codes.num_bytes)),
       sliced_scan_(isa.sliced->scan(shape_)),
       num_words_(words_per_code(database.codes.num_bytes)),
@@ -135,6 +148,7 @@ TileScan::TileScan(const Kernels& isa, const Database& database, int64_t max_que
       highs_(max_queries),
       records_(max_queries * record_bytes_),
       table_(method_ == ScanMethod::kTables ? shape_.table_bytes() : 0),
+      distances_(method_ == ScanMethod::kRows ? max_queries * kBlockCodes : 0),
       found_(kHitBatch) {}
 
 void TileScan::add(int query, const uint64_t* words, int threshold) {
@@ -163,7 +177,6 @@ int TileScan::find() {
     return sliced_scan_(table_.data(), records_.data(), record_bytes_, num_records_, shape_.num_chunks,
                         shape_.num_bounds, hits_.data(), who_.data());
   }
-  alignas(64) uint16_t distances[kBlockCodes];
   int found = 0;
   for (int record = 0; record < num_records_; ++record) {
     uint64_t* hits = hits_.data() + int64_t{found} * kHitWords;
@@ -172,7 +185,8 @@ int TileScan::find() {
       any = isa_.sliced->scan_one(reader_.planes(), bounds(record) + shape_.num_bounds, bounds(record),
                                   shape_.num_bytes, shape_.num_bounds, hits);
     } else {
-      isa_.hamming_block(words_.data() + record * num_words_, reader_.words(), num_words_, distances);
+      uint16_t* distances = distances_.data() + record * kBlockCodes;
+      reader_.measure(words_.data() + record * num_words_, distances);
       any = isa_.below(distances, thresholds_[record], hits);
     }
     who_[found] = record;
@@ -212,8 +226,23 @@ int TileScan::gather(int num_entries) {
 }
 
 int TileScan::list(int first, int last, int* num_hits) {
+  if (method_ == ScanMethod::kRows) return list_measured(first, last, num_hits);
   return isa_.list_hits(hit_words_.data(), hit_places_.data(), first, last, words_.data(), reader_.words(), num_words_,
                         found_.data(), num_hits);
+}
+
+int TileScan::list_measured(int first, int last, int* num_hits) {
+  int count = 0, next = first;
+  for (; next < last && count + 64 <= kHitBatch; ++next) {
+    const uint32_t record = hit_places_[next] / kHitWords;
+    const int base = 64 * static_cast<int>(hit_places_[next] % kHitWords);
+    for (uint64_t rest = hit_words_[next]; rest != 0; rest &= rest - 1) {
+      const int position = base + __builtin_ctzll(rest);
+      found_[count++] = {record, static_cast<uint16_t>(position), distances_[record * kBlockCodes + position]};
+    }
+  }
+  *num_hits = count;
+  return next;
 }
 
 void TileScan::retire() {

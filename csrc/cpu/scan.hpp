@@ -56,12 +56,16 @@ class BlockReader {
 
   // False when no code of the block may be found.
   bool load(int64_t block);
+  // distances[i] = that of code i to a query, read where the codes lie.
+  void measure(const uint64_t* query, uint16_t* distances) const;
   const uint64_t* words();
   const uint64_t* planes();
   const uint64_t* valid() const { return valid_; }
   int num_valid() const { return num_valid_; }
 
  private:
+  const uint64_t* words_in_place() const;
+
   const Kernels& isa_;
   Database database_;
   int num_bits_;
@@ -73,11 +77,11 @@ class BlockReader {
 };
 
 // How a tile is scanned.
-//   rows:   distance by distance, straight from the words; nothing to prepare.
+//   rows:   distance by distance, from the codes where they lie; nothing to prepare.
 //   planes: bit-sliced, one query at a time; for planes that are already there.
 //   tables: bit-sliced, all queries on one carry table a block.
 enum class ScanMethod { kRows, kPlanes, kTables };
-ScanMethod plan_scan(const Kernels& isa, bool sliced, int64_t num_queries);
+ScanMethod plan_scan(const Kernels& isa, bool sliced, int num_bytes, int64_t num_queries);
 const char* scan_method_name(ScanMethod method);
 
 // A tile of queries on its way through the database. Queries whose threshold falls to 0 drop out.
@@ -86,7 +90,7 @@ class TileScan {
   TileScan(const Kernels& isa, const Database& database, int64_t max_queries);
   explicit operator bool() const {
     return reader_ && words_ && hits_ && hit_words_ && hit_places_ && who_ && queries_ && thresholds_ && counts_ &&
-           lows_ && highs_ && records_ && table_ && found_;
+           lows_ && highs_ && records_ && table_ && distances_ && found_;
   }
 
   void clear() { num_records_ = 0; }
@@ -136,6 +140,7 @@ class TileScan {
   void lower_thresholds(int64_t block, int64_t k);
   int gather(int num_entries);
   int list(int first, int last, int* num_hits);
+  int list_measured(int first, int last, int* num_hits);
   void set_threshold(int64_t record, int threshold);
   void retire();
   // What the bit-sliced kernels read of a query: the bounds of its threshold, then picks (tables) or flips (planes).
@@ -153,6 +158,7 @@ class TileScan {
   Buffer<uint32_t> who_, queries_, hit_places_;
   Buffer<int> thresholds_, counts_, lows_, highs_;
   Buffer<uint8_t> records_, table_;
+  Buffer<uint16_t> distances_;  // rows: of every code of the block, record after record
   Buffer<Hit> found_;
 };
 

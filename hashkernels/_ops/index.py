@@ -75,13 +75,14 @@ def sliced_range_count(
     return counts
 
 
-def search_method(sliced: bool, num_queries: int, num_codes: int, threads: int | None = None) -> str:
+def search_method(sliced: bool, num_bytes: int, num_queries: int, num_codes: int, threads: int | None = None) -> str:
     """How a search runs: "rows", "planes" or "tables" in native code (see csrc/include/hashkernels/index.h), or
     "reference"."""
     kernel = _loader.cpu_kernel("search_method")
     if kernel is None:
         return _loader.REFERENCE
-    return str(kernel(sliced, max(num_queries, 1), max(num_codes, 1), thread_count(thread_argument(threads))))
+    threads = thread_count(thread_argument(threads))
+    return str(kernel(sliced, num_bytes, max(num_queries, 1), max(num_codes, 1), threads))
 
 
 def _check_planes(planes: Tensor, count: int) -> int:

@@ -110,7 +110,7 @@ class SlicedStorage:
         return self._planes[: _num_blocks(self.count)]
 
     def method(self, queries: Tensor, threads: int | None, k: int | None = None, radius: int | None = None) -> str:
-        return _ops.search_method(True, len(queries), self.count, threads)
+        return _ops.search_method(True, self.num_bytes, len(queries), self.count, threads)
 
 
 class PackedStorage:
@@ -146,7 +146,7 @@ class PackedStorage:
         return planes
 
     def method(self, queries: Tensor, threads: int | None, k: int | None = None, radius: int | None = None) -> str:
-        return _ops.search_method(False, len(queries), self.count, threads)
+        return _ops.search_method(False, self.num_bytes, len(queries), self.count, threads)
 
 
 def copied(source: Storage, positions: npt.NDArray[np.int64], target: Storage) -> Storage:
