@@ -56,6 +56,24 @@ def test_positions_beyond_2_to_the_31() -> None:
     assert hk.range_count(query, codes, 8, threads=2).tolist() == [2**31 + 1000]
 
 
+@NEEDS_KERNELS
+def test_an_index_of_more_than_2_to_the_31_codes() -> None:
+    codes = np.zeros((2**31 + 1000, 1), np.uint8)
+    far = [2**31 - 1, 2**31, 2**31 + 999]
+    codes[[5, *far], 0] = [1, 255, 127, 255]
+    index = hk.BinaryIndex(8, structure="scan")
+    index.add(codes)
+    assert index.ntotal == 2**31 + 1000
+    np.testing.assert_array_equal(index.reconstruct(np.array([*far, 7]))[:, 0], [255, 127, 255, 0])
+    query = np.array([[255]], np.uint8)
+    for queries in (query, np.repeat(query, 9, axis=0)):  # one by one, and many on one table
+        found = index.search(queries, 4, threads=2)
+        assert (found.distances == [0, 0, 1, 7]).all()
+        assert (found.indices == [far[0], far[2], far[1], 5]).all()
+    assert index.range_search(query, 1, threads=2).indices.tolist() == [far[0], far[2], far[1]]
+    assert index.range_count(query, 8, threads=2).tolist() == [2**31 + 1000]
+
+
 def searches(queries: np.ndarray, codes: np.ndarray) -> tuple[Callable[[], tuple[np.ndarray, ...]], ...]:
     """One of each kind, all on two threads of their own."""
     bits = 8 * codes.shape[1]
