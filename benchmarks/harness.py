@@ -19,6 +19,7 @@ from typing import Any
 import hashkernels as hk
 
 OURS = "hashkernels"
+_LEAST_TURNS = 5  # of each number of threads
 
 
 @dataclass(frozen=True)
@@ -127,14 +128,11 @@ def measure(
 ) -> Measurement:
     """Time the contenders of a case in turn, for about ``seconds`` each and at least three rounds; ``limits`` are those
     of ``machine_limits`` on as many threads. With ``also_threads`` ours is then timed alone, on as many threads and on
-    each of those."""
+    each of those in turn."""
     with thread_limit(threads):
         trial = case.trial(quick=quick)
         times = _times(trial, trial.contenders, seconds)
-    on_threads = {}
-    for count in (threads, *also_threads) if also_threads else ():
-        with thread_limit(count):
-            on_threads[count] = statistics.median(_times(trial, {OURS: trial.contenders[OURS]}, seconds)[OURS])
+    on_threads = _on_threads(trial.contenders[OURS], (threads, *also_threads), seconds) if also_threads else {}
     medians = {name: statistics.median(values) for name, values in times.items()}
     size = case.quick if quick else case.full
     return Measurement(
@@ -165,6 +163,22 @@ def _times(trial: Trial, contenders: Mapping[str, Callable[[], Any]], seconds: f
                 run()
             times[name].append((time.perf_counter() - began) / loops[name] / trial.share.get(name, 1.0))
     return times
+
+
+def _on_threads(run: Callable[[], Any], counts: Sequence[int], seconds: float) -> dict[int, float]:
+    """Median seconds on each number of threads. They take turns, so that what else runs on the machine meets all."""
+    times: dict[int, list[float]] = {count: [] for count in counts}
+    loops = _loops(run)
+    start = time.perf_counter()
+    while min(map(len, times.values())) < _LEAST_TURNS or time.perf_counter() - start < seconds * len(times):
+        for count in counts:
+            with thread_limit(count):
+                run()  # wakes the threads
+                began = time.perf_counter()
+                for _ in range(loops):
+                    run()
+                times[count].append((time.perf_counter() - began) / loops)
+    return {count: statistics.median(values) for count, values in times.items()}
 
 
 def _loops(run: Callable[[], Any]) -> int:
