@@ -146,7 +146,9 @@ def measure(
         rate=case.work(**size) / medians[OURS],
         unit=case.unit,
         share_of_limit={
-            name: amount(**size) / medians[OURS] / limits[name] for name, amount in case.bounds.items() if limits
+            name: amount(**size) / medians[OURS] / limits[name]
+            for name, amount in case.bounds.items()
+            if limits and name in limits
         },
         on_threads=on_threads,
     )

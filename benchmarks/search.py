@@ -14,7 +14,8 @@ import hashkernels as hk
 
 from .codes import Codes, bit_counts, data_set, query_and_database_codes, random_codes
 from .harness import OURS, Case, Trial, peers
-from .limits import READ
+from .limits import LOGIC, READ
+from .logic import logic_per_pair
 
 _CHECKED_QUERIES = 5
 _ONE_CALL = "hashkernels one call"
@@ -28,6 +29,7 @@ _PART = {"torch": 50, "torch.compile": 50, "usearch exact": 10, "faiss heap": 10
 
 _WIDE_CONTENDERS = (OURS, _ONE_CALL, *_FAISS)
 _MOST_BITS_OF_TORCH = 256  # more as float32 would fill the memory
+_MOST_BITS_OF_BUCKETS = 16
 _CONTENDERS = (*_WIDE_CONTENDERS, "torch")
 _ALL_CONTENDERS = (*_CONTENDERS, "torch.compile", *_USEARCH)
 
@@ -151,11 +153,15 @@ def _code_bytes(database: int, bits: int, **_: Any) -> float:
     return database * ((bits + 7) // 8)
 
 
+def _logic(queries: int, database: int, bits: int, **_: Any) -> float:
+    return queries * database * logic_per_pair(bits)
+
+
 def _topk_case(queries: int, database: int, bits: int, k: int, codes: str = "random", *, target: bool = False) -> Case:
     full = {"queries": queries, "database": database, "bits": bits, "k": k, "codes": codes}
     quick = {"queries": 3, "database": 900, "bits": bits, "k": 7, "codes": codes}
-    # Few queries cannot but read all codes; many reuse what they have read.
-    bounds = {READ: _code_bytes} if queries == 1 else {}
+    # Few queries cannot but read all codes; many reuse what they have read, and count. Short codes are looked up.
+    bounds = {READ: _code_bytes} if queries == 1 else {LOGIC: _logic} if bits > _MOST_BITS_OF_BUCKETS else {}
     names = _CONTENDERS if bits <= _MOST_BITS_OF_TORCH else _WIDE_CONTENDERS
     if (queries, bits, k, codes) == (1000, 64, 10, "random"):
         names = _ALL_CONTENDERS
