@@ -23,12 +23,11 @@ class BlockHistogram {
   explicit BlockHistogram(int64_t num_bins) : num_bins_(num_bins), counters_(kCopies * num_bins) {}
   explicit operator bool() const { return static_cast<bool>(counters_); }
 
-  void add(const LabelledBlock& block, int64_t* total, int64_t* relevant) {
+  void add(const Compared& compared, int64_t size, int64_t* total, int64_t* relevant) {
     std::memset(counters_.data(), 0, sizeof(uint32_t) * kCopies * num_bins_);
-    const uint16_t* distances = block.distances();
-    const uint8_t* is_relevant = block.relevant();
-    for (int64_t i = 0; i < block.size(); ++i) {
-      counters_[(i % kCopies) * num_bins_ + distances[i]] += 1u + (static_cast<uint32_t>(is_relevant[i]) << 16);
+    for (int64_t i = 0; i < size; ++i) {
+      const uint32_t both = 1u + (static_cast<uint32_t>(compared.relevant[i]) << 16);
+      counters_[(i % kCopies) * num_bins_ + compared.distances[i]] += both;
     }
     for (int64_t d = 0; d < num_bins_; ++d) {
       uint32_t sum = 0;
@@ -89,12 +88,13 @@ AddToHistograms kernel_for(const Kernels& isa, const Codes& queries, bool releva
 bool count_by_code(const Kernels& isa, const LabelledQueries& queries, const CountingTask& task) {
   LabelledBlock block(task.database, task.database_labels);
   BlockHistogram histogram(task.num_bins());
+  Compared compared;
   if (!block || !histogram) return false;
   for (int64_t b = task.first_block; b < task.last_block; ++b) {
     block.load(b);
     for (int64_t q = 0; q < task.last - task.first; ++q) {
-      block.compare(isa, queries, task.first + q);
-      histogram.add(block, task.total + q * task.num_bins(), task.relevant + q * task.num_bins());
+      block.compare(isa, queries, task.first + q, compared);
+      histogram.add(compared, block.size(), task.total + q * task.num_bins(), task.relevant + q * task.num_bins());
     }
   }
   return true;

@@ -41,13 +41,13 @@ void LabelledBlock::load(int64_t block) {
   }
 }
 
-void LabelledBlock::compare(const Kernels& isa, const LabelledQueries& queries, int64_t query) {
-  isa.hamming_block(queries.words(query), words_.data(), num_words_, distances_);
+void LabelledBlock::compare(const Kernels& isa, const LabelledQueries& queries, int64_t query, Compared& out) const {
+  isa.hamming_block(queries.words(query), words_.data(), num_words_, out.distances);
   const uint64_t* label = queries.label_words(query);
   if (label_source_.words == 0) {
-    isa.relevant_ids(static_cast<int64_t>(*label), reinterpret_cast<const int64_t*>(labels_.data()), relevant_);
+    isa.relevant_ids(static_cast<int64_t>(*label), reinterpret_cast<const int64_t*>(labels_.data()), out.relevant);
   } else {
-    isa.relevant_bits(label, labels_.data(), label_source_.words, relevant_);
+    isa.relevant_bits(label, labels_.data(), label_source_.words, out.relevant);
   }
 }
 

@@ -27,6 +27,12 @@ class LabelledQueries {
   Buffer<uint64_t> words_, labels_;
 };
 
+// A query and the codes of a block.
+struct Compared {
+  alignas(64) uint16_t distances[kBlockCodes];
+  alignas(64) uint8_t relevant[kBlockCodes];
+};
+
 // One block of the database: loaded once, then compared with each query of a group.
 class LabelledBlock {
  public:
@@ -36,10 +42,7 @@ class LabelledBlock {
   void load(int64_t block);
   int64_t size() const { return size_; }
 
-  // Fills distances() and relevant() for one query.
-  void compare(const Kernels& isa, const LabelledQueries& queries, int64_t query);
-  const uint16_t* distances() const { return distances_; }
-  const uint8_t* relevant() const { return relevant_; }
+  void compare(const Kernels& isa, const LabelledQueries& queries, int64_t query, Compared& out) const;
 
  private:
   const Codes codes_;
@@ -47,8 +50,6 @@ class LabelledBlock {
   const int num_words_;
   int64_t size_ = 0;
   Buffer<uint64_t> words_, labels_;
-  alignas(64) uint16_t distances_[kBlockCodes];
-  alignas(64) uint8_t relevant_[kBlockCodes];
 };
 
 }  // namespace hashkernels

@@ -45,23 +45,43 @@ void start_ranks(QueryState& state, int64_t num_bins) {
   }
 }
 
-// What is relevant is noted first, without a branch that nobody could predict, and added up then. Few blocks have a
-// rank within any cutoff but the last: the others are added up in a loop that vectorises.
-void accumulate(const LabelledBlock& block, const int64_t* cutoffs, int num_cutoffs, QueryState& state) {
+// The relevant codes of a block.
+struct Noted {
   int64_t ranks[kBlockCodes + 1];
   uint16_t distances[kBlockCodes + 1];
-  int64_t noted = 0;
-  for (int64_t i = 0; i < block.size(); ++i) {
-    const uint16_t distance = block.distances()[i];
-    ranks[noted] = ++state.rank[distance];
-    distances[noted] = distance;
-    noted += block.relevant()[i];
+  int64_t count;
+};
+
+// Queries that are gone through together: a CPU waits for one counter of a query to be stored before it reads another,
+// for all it knows the same.
+constexpr int kTogether = 4;
+
+// What is relevant is noted first, without a branch that nobody could predict.
+template <int kQueries>
+void note(const Compared* compared, int64_t size, const QueryState* states, Noted* noted) {
+  int64_t count[kQueries] = {};
+  for (int64_t i = 0; i < size; ++i) {
+#pragma GCC unroll 4
+    for (int q = 0; q < kQueries; ++q) {
+      const uint16_t distance = compared[q].distances[i];
+      noted[q].ranks[count[q]] = ++states[q].rank[distance];
+      noted[q].distances[count[q]] = distance;
+      count[q] += compared[q].relevant[i];
+    }
   }
+  for (int q = 0; q < kQueries; ++q) noted[q].count = count[q];
+}
+
+// Adds up what is noted. Few blocks have a rank within any cutoff but the last: the others are added up in a loop that
+// vectorises.
+void accumulate(const Noted& found, const int64_t* cutoffs, int num_cutoffs, QueryState& state) {
+  const int64_t noted = found.count;
+  const int64_t* ranks = found.ranks;
   const int64_t last = cutoffs[num_cutoffs - 1], before_last = num_cutoffs > 1 ? cutoffs[num_cutoffs - 2] : 0;
   double divisors[kBlockCodes], hits[kBlockCodes];
   int64_t least = last;
   for (int64_t i = 0; i < noted; ++i) {
-    hits[i] = static_cast<double>(++state.hits[distances[i]]);
+    hits[i] = static_cast<double>(++state.hits[found.distances[i]]);
     divisors[i] = static_cast<double>(ranks[i]);
     least = std::min(least, ranks[i]);
   }
@@ -103,6 +123,8 @@ Status index_order_precision(const Codes& queries, const Codes& database, Labels
     const int64_t first = task * group;
     const int64_t last = std::min(first + group, queries.num_codes);
     LabelledBlock block(database, database_labels);
+    Compared compared[kTogether];
+    Noted noted[kTogether];
     Buffer<int64_t> ranks(group * 2 * num_bins), cut_hits(group * num_cutoffs);
     Buffer<uint128> sums(group * num_cutoffs);
     if (!block || !ranks || !cut_hits || !sums) {
@@ -137,10 +159,19 @@ Status index_order_precision(const Codes& queries, const Codes& database, Labels
     }
     for (int64_t b = 0; b < blocks; ++b) {
       block.load(b);
-      for (int64_t q = first; q < last; ++q) {
-        block.compare(isa, labelled, q);
-        QueryState s = state(q);
-        accumulate(block, cutoffs, num_cutoffs, s);
+      for (int64_t q = first; q < last; q += kTogether) {
+        const int together = static_cast<int>(std::min<int64_t>(kTogether, last - q));
+        QueryState states[kTogether];
+        for (int i = 0; i < together; ++i) {
+          states[i] = state(q + i);
+          block.compare(isa, labelled, q + i, compared[i]);
+        }
+        if (together == kTogether) {
+          note<kTogether>(compared, block.size(), states, noted);
+        } else {
+          for (int i = 0; i < together; ++i) note<1>(compared + i, block.size(), states + i, noted + i);
+        }
+        for (int i = 0; i < together; ++i) accumulate(noted[i], cutoffs, num_cutoffs, states[i]);
       }
     }
 
