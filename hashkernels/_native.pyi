@@ -600,3 +600,52 @@ def harmonic_sums(
 def log2(values: int, num_values: int, out: int) -> None: ...
 def running_sums(values: int, rows: int, columns: int, out: int) -> None: ...
 def compensated_sums(values: int, rows: int, columns: int, out: int) -> None: ...
+def hidden_units(
+    float64: bool,
+    x: int,
+    block_stride: int,
+    item_stride: int,
+    weight: int,
+    num_blocks: int,
+    num_items: int,
+    hidden: int,
+    size: int,
+    bias: int,
+    kept: int,
+    scale: float,
+    units: int,
+    slope: int,
+    threads: int,
+) -> None: ...
+def pattern_errors(
+    float64: bool,
+    patterns: int,
+    num_blocks: int,
+    num_items: int,
+    num_patterns: int,
+    logits: int,
+    weights: int,
+    errors: int,
+    nll: int,
+    threads: int,
+) -> None: ...
+def hidden_gradients(
+    float64: bool,
+    x: int,
+    block_stride: int,
+    item_stride: int,
+    weight: int,
+    num_blocks: int,
+    num_items: int,
+    hidden: int,
+    size: int,
+    patterns: int,
+    num_patterns: int,
+    product: int,
+    slope: int,
+    weight_out: int,
+    grad_x: int,
+    grad_weight: int,
+    grad_bias: int,
+    threads: int,
+) -> None: ...

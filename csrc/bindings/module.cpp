@@ -15,6 +15,7 @@ PYBIND11_MODULE(_native, module) {
   bindings::register_rescore(module);
   bindings::register_search(module);
   bindings::register_sums(module);
+  bindings::register_surrogate(module);
   bindings::register_hash_tables(module);
   bindings::register_triplets(module);
 }

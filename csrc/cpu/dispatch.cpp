@@ -6,6 +6,7 @@
 #include "kernels.hpp"
 #include "pairwise_kernels.hpp"
 #include "sliced_kernels.hpp"
+#include "surrogate_kernels.hpp"
 #include "triplets_kernels.hpp"
 
 namespace hashkernels {
@@ -32,6 +33,8 @@ constexpr Kernels kScalar{
     .crc32c_streams = crc32c_streams_scalar,
     .triplets_f32 = triplets_f32_scalar,
     .triplets_f64 = triplets_f64_scalar,
+    .surrogate_f32 = &kSurrogateF32Scalar,
+    .surrogate_f64 = &kSurrogateF64Scalar,
 };
 
 #ifdef HASHKERNELS_X86
@@ -56,6 +59,8 @@ constexpr Kernels kAvx2{
     .crc32c_streams = crc32c_streams_avx2,
     .triplets_f32 = triplets_f32_avx2,
     .triplets_f64 = triplets_f64_avx2,
+    .surrogate_f32 = &kSurrogateF32Avx2,
+    .surrogate_f64 = &kSurrogateF64Avx2,
 };
 constexpr Kernels kAvx512{
     .hamming_block = hamming_block_avx512,
@@ -78,6 +83,8 @@ constexpr Kernels kAvx512{
     .crc32c_streams = crc32c_streams_avx2,
     .triplets_f32 = triplets_f32_avx512,
     .triplets_f64 = triplets_f64_avx512,
+    .surrogate_f32 = &kSurrogateF32Avx512,
+    .surrogate_f64 = &kSurrogateF64Avx512,
 };
 constexpr Kernels kAvx512Vpopcnt{
     .hamming_block = hamming_block_avx512_vpopcnt,
@@ -100,6 +107,8 @@ constexpr Kernels kAvx512Vpopcnt{
     .crc32c_streams = crc32c_streams_avx2,
     .triplets_f32 = triplets_f32_avx512,
     .triplets_f64 = triplets_f64_avx512,
+    .surrogate_f32 = &kSurrogateF32Avx512,
+    .surrogate_f64 = &kSurrogateF64Avx512,
 };
 #endif
 
@@ -125,6 +134,8 @@ constexpr Kernels kNeon{
     .crc32c_streams = crc32c_streams_scalar,
     .triplets_f32 = triplets_f32_neon,
     .triplets_f64 = triplets_f64_neon,
+    .surrogate_f32 = &kSurrogateF32Neon,
+    .surrogate_f64 = &kSurrogateF64Neon,
 };
 
 constexpr Kernels with_crc(Kernels kernels) {

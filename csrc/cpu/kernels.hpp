@@ -15,6 +15,7 @@
 #include "hits_kernels.hpp"
 #include "pairwise_kernels.hpp"
 #include "sliced_kernels.hpp"
+#include "surrogate_kernels.hpp"
 #include "triplets_kernels.hpp"
 
 namespace hashkernels {
@@ -43,6 +44,8 @@ struct Kernels {
   Crc32cStreams crc32c_streams;
   TripletKernel<float> triplets_f32;
   TripletKernel<double> triplets_f64;
+  const SurrogateKernels<float>* surrogate_f32;
+  const SurrogateKernels<double>* surrogate_f64;
 };
 
 // Whether this is an Arm CPU with CRC instructions, which "neon" uses where they are.

@@ -43,11 +43,13 @@ from hashkernels._ops.search import (
     range_search,
     topk,
 )
+from hashkernels._ops.surrogate import hidden_gradients, hidden_units, pattern_errors
 from hashkernels._ops.triplets import triplet_likelihood
-from hashkernels.reference import (  # the functions of a pair, differentiable by torch
+from hashkernels.reference import (  # differentiable by torch, or no kernel's work
     pair_cauchy,
     pair_contrastive,
     pair_likelihood,
+    unpack_kept,
 )
 
 __all__ = [
@@ -72,6 +74,8 @@ __all__ = [
     "hash_range_work",
     "hash_table_shapes",
     "hash_topk",
+    "hidden_gradients",
+    "hidden_units",
     "index_order_precision",
     "likelihood_loss",
     "margin_loss",
@@ -80,6 +84,7 @@ __all__ = [
     "pair_cauchy",
     "pair_contrastive",
     "pair_likelihood",
+    "pattern_errors",
     "range_count",
     "range_nearest",
     "range_search",
@@ -95,4 +100,5 @@ __all__ = [
     "topk",
     "triplet_likelihood",
     "unpack_codes",
+    "unpack_kept",
 ]

@@ -23,6 +23,7 @@ from hashkernels.reference.pairwise import (
 from hashkernels.reference.rescore import score_codes, score_vectors
 from hashkernels.reference.retrieval import index_order_precision, retrieval_counts
 from hashkernels.reference.search import hamming_distance, range_count, range_search, topk
+from hashkernels.reference.surrogate import hidden_gradients, hidden_units, pattern_errors, unpack_kept
 from hashkernels.reference.triplets import triplet_likelihood
 
 __all__ = [
@@ -33,6 +34,8 @@ __all__ = [
     "contrastive_loss",
     "discrete_descent",
     "hamming_distance",
+    "hidden_gradients",
+    "hidden_units",
     "index_order_precision",
     "likelihood_loss",
     "margin_loss",
@@ -41,6 +44,7 @@ __all__ = [
     "pair_cauchy",
     "pair_contrastive",
     "pair_likelihood",
+    "pattern_errors",
     "range_count",
     "range_search",
     "retrieval_counts",
@@ -51,5 +55,6 @@ __all__ = [
     "topk",
     "triplet_likelihood",
     "unpack_codes",
+    "unpack_kept",
     "unslice_codes",
 ]

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from hashkernels.surrogate import SurrogatePosterior
+from hashkernels.surrogate.blocks import draw_kept
 
 BITS = (1, 7, 8, 9, 12, 20, 48, 64)
 
@@ -212,17 +213,19 @@ def test_log_prob_table_gives_every_code_for_every_item():
 
 
 def test_dropout_keeps_the_mean_and_drops_the_stated_share():
-    from hashkernels.surrogate.blocks import dropout_scale
+    def draw(shape, probability):
+        words, scale = draw_kept(shape, probability, torch.device("cpu"))
+        assert words.shape == (*shape[:-1], -(-shape[-1] // 64))
+        octets = words.numpy().astype("<i8").view(np.uint8)
+        return np.unpackbits(octets, axis=-1, bitorder="little")[..., : shape[-1]], scale
 
+    assert draw_kept((2, 3, 65), 0.0, torch.device("cpu")) == (None, 1.0)
     torch.manual_seed(0)
-    for probability in (0.0, 0.1, 0.5, 0.9):
-        scale = dropout_scale((7, 33, 401), probability, torch.empty(0))
-        dropped = (scale == 0).double().mean().item()
-        assert abs(dropped - probability) < 5 * math.sqrt(0.25 / scale.numel()) + 2**-16
-        values = scale[scale != 0].unique()
-        assert len(values) == 1
-        assert abs(values.item() * (1 - probability) - 1) < 1e-3
-    rows = dropout_scale((1, 2000, 64), 0.5, torch.empty(0))[0].numpy() > 0
+    for probability in (0.1, 0.5, 0.9):
+        kept, scale = draw((7, 33, 401), probability)
+        assert abs(kept.mean() - (1 - probability)) < 5 * math.sqrt(0.25 / kept.size) + 2**-16
+        assert abs(scale * (1 - probability) - 1) < 1e-3
+    rows = draw((1, 2000, 64), 0.5)[0][0]
     correlation = np.corrcoef(rows.T)
     assert np.abs(correlation - np.eye(64)).max() < 0.12
 
