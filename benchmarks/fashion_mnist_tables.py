@@ -124,7 +124,9 @@ def margins_table(cells: Cells, classes: int) -> str:
             cell = cells.get("margins", margin, bits, classes)
             row.append("-" if cell is None else cell.text())
         rows.append(row)
-    alphas = [f"{ecm_margin(bits, classes)} / {plotkin_margin(bits, classes):.1f}" for bits in (16, 32, 64)]
+    alphas = [
+        f"{ecm_margin(bits, classes)} / {plotkin_margin(bits=bits, num_classes=classes):.1f}" for bits in (16, 32, 64)
+    ]
     rows.append(["alpha of ecm / plotkin", *alphas])
     return markdown_table([f"margin, {classes} classes", "16 bits", "32 bits", "64 bits"], rows)
 

@@ -155,7 +155,7 @@ def train(split: RetrievalSplit, run: Run, training: dict[str, Any]) -> dict[str
         "precision_within_2": float(report.precision_within[2]),
         "min_center_distance": center_distance(database, labels, run.bits, run.classes).least,
         "target_distance": centers.minimum_distance(targets) if isinstance(targets, torch.Tensor) else None,
-        "distance_bound": tightest_distance(run.bits, run.classes),
+        "distance_bound": tightest_distance(bits=run.bits, num_classes=run.classes),
         "distinct_codes": len(np.unique(database, axis=0)),
         "losses": [round(value, 6) for value in history.series("loss")],
         "network": NETWORK,

@@ -162,6 +162,16 @@ def check_bits(bits: Any, name: str = "bits") -> int:
     return check_int(name, bits, 1, MAX_BITS)
 
 
+def check_class_count(value: Any, bits: int, most: int | None = None) -> int:
+    """A number of classes that can have a code of ``bits`` bits each: 2..2^bits, and ``most`` where it is given."""
+    number = check_int("num_classes", value, 2)
+    if number > 1 << bits:
+        raise ValueError(
+            f"num_classes must be at most 2^bits = {1 << bits}, the number of codes of {bits} bits, got {number}"
+        )
+    return check_int("num_classes", number, 2, most)
+
+
 def check_packable(name: str, value: Any) -> torch.Tensor:
     """Real numbers [N, L], L in 1..4096, of a dtype whose signs can be packed."""
     tensor = check_tensor(name, value, 2)

@@ -104,7 +104,9 @@ def _check_layer(x: Tensor, weight: Tensor) -> tuple[int, int, int]:
     return blocks, items, hidden
 
 
-def _checked_units(x: Tensor, weight: Tensor, bias: Tensor, kept: Tensor | None) -> tuple[Tensor, ...]:
+def _checked_units(
+    x: Tensor, weight: Tensor, bias: Tensor, kept: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     blocks, items, hidden = _check_layer(x, weight)
     _check("bias", bias, x, (blocks, hidden))
     if kept is not None:
@@ -149,7 +151,7 @@ def _units_fake(x: Tensor, weight: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
     return _units_results(x, weight)
 
 
-def _checked_errors(logits: Tensor, patterns: Tensor, weights: Tensor | None) -> tuple[Tensor, ...]:
+def _checked_errors(logits: Tensor, patterns: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     _check_first("logits", logits)
     blocks, items, num_patterns = logits.shape
     if num_patterns == 0:
@@ -194,15 +196,15 @@ def _errors_fake(logits: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
 
 def _checked_gradients(
     product: Tensor, slope: Tensor, x: Tensor, weight: Tensor, weight_out: Tensor, patterns: Tensor
-) -> tuple[Tensor, ...]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     blocks, items, hidden = _check_layer(x, weight)
     _check("product", product, x, (blocks, items, hidden))
     _check("slope", slope, x, (blocks, items, hidden))
     num_patterns = weight_out.shape[1] if weight_out.ndim == 3 else -1
     _check("weight_out", weight_out, x, (blocks, num_patterns, hidden))
     _check("patterns", patterns, x, (blocks, 2, items), torch.int64)
-    rest = (weight, weight_out, patterns)
-    return product.contiguous(), slope.contiguous(), _with_rows(x), *(tensor.contiguous() for tensor in rest)
+    product, slope, weight, weight_out = (t.contiguous() for t in (product, slope, weight, weight_out))
+    return product, slope, _with_rows(x), weight, weight_out, patterns.contiguous()
 
 
 def _gradients_on_cpu(

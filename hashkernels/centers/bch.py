@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hashkernels._validation import check_bits, check_int
+from hashkernels._validation import check_bits, check_class_count, check_int
 from hashkernels.centers._fields import minimal_polynomial
 from hashkernels.centers._linear import (
     MAX_DIMENSION,
@@ -47,7 +47,7 @@ def bch_centers(num_classes: int, bits: int, *, seed: int = 0) -> Codebook:
         12
     """
     bits = check_bits(bits)
-    num_classes = check_int("num_classes", num_classes, 2, 2 ** min(bits, MAX_DIMENSION))
+    num_classes = check_class_count(num_classes, bits, 2**MAX_DIMENSION)
     rng = np.random.default_rng(check_int("seed", seed, 0))
     words, recipe = bch_words(dimension_for(num_classes), bits, rng)
     return Codebook(scramble(select_words(words, num_classes, rng), rng), construction=recipe)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hashkernels._validation import check_bits, check_int, check_real
+from hashkernels._validation import check_bits, check_class_count, check_int, check_real
 from hashkernels.centers._automorphism import MAX_SEARCH_DIMENSION, random_problem, search_words
 from hashkernels.centers._cosets import MAX_COSET_BITS, coset_union
 from hashkernels.centers._kerdock import KERDOCK_LENGTHS, kerdock_words
@@ -59,10 +59,10 @@ def best_centers(num_classes: int, bits: int, *, time_limit: float = 20.0, seed:
         (6, 6)
     """
     bits = check_bits(bits)
-    num_classes = check_int("num_classes", num_classes, 2, 2 ** min(bits, MAX_DIMENSION))
+    num_classes = check_class_count(num_classes, bits, 2**MAX_DIMENSION)
     deadline = time.monotonic() + check_real("time_limit", time_limit, 0)
     rng = np.random.default_rng(check_int("seed", seed, 0))
-    bound = tightest_distance(bits, num_classes, linear_program=find_spec("scipy") is not None)
+    bound = tightest_distance(bits=bits, num_classes=num_classes, linear_program=find_spec("scipy") is not None)
     search = _Search(num_classes, bits, bound, deadline, rng)
     for attempt in (_levenshtein, _hadamard, _kerdock, _bch, _coset_unions, _greedy, _linear_codes):
         attempt(search)

@@ -54,7 +54,7 @@ class Codebook:
         self._construction = construction
         self._min_distance = minimum_distance(self._words)
         if upper_bound is None:
-            upper_bound = tightest_distance(self.bits, self.num_classes, linear_program=False)
+            upper_bound = tightest_distance(bits=self.bits, num_classes=self.num_classes, linear_program=False)
         if upper_bound < self._min_distance:
             raise ValueError(
                 f"upper_bound must be at least the minimum distance {self._min_distance}, got {upper_bound}"

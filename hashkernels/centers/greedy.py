@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hashkernels._validation import check_bits, check_int
+from hashkernels._validation import check_bits, check_class_count, check_int
 from hashkernels.centers._select import random_signs
 from hashkernels.centers.bounds import gilbert_varshamov_distance, tightest_distance
 from hashkernels.centers.codebook import Codebook, Words, distances_to, pack_words
@@ -40,7 +40,7 @@ def greedy_centers(num_classes: int, bits: int, *, seed: int = 0, steps: int = 2
         4
     """
     bits = check_bits(bits)
-    num_classes = check_int("num_classes", num_classes, 2, 2 ** min(bits, _LEXICODE_BITS))
+    num_classes = check_class_count(num_classes, bits, 2**_LEXICODE_BITS)
     rng = np.random.default_rng(check_int("seed", seed, 0))
     steps = check_int("steps", steps, 0)
     words = _lexicode(num_classes, bits, rng) if bits <= _LEXICODE_BITS else _farthest_sampled(num_classes, bits, rng)
@@ -86,8 +86,8 @@ def _key(distances: NDArray[np.int64]) -> tuple[int, int]:
 def _lexicode(num_words: int, bits: int, rng: np.random.Generator) -> Words:
     everything = (np.arange(2**bits)[:, None] >> np.arange(bits) & 1).astype(np.int8) * 2 - 1
     packed = pack_words(everything > 0)
-    floor = gilbert_varshamov_distance(bits, num_words)
-    for distance in range(tightest_distance(bits, num_words, linear_program=False), floor - 1, -1):
+    floor = gilbert_varshamov_distance(bits=bits, num_classes=num_words)
+    for distance in range(tightest_distance(bits=bits, num_classes=num_words, linear_program=False), floor - 1, -1):
         order = rng.permutation(len(packed))
         left = order
         chosen: list[int] = []

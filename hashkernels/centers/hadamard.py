@@ -6,7 +6,7 @@ from functools import cache, lru_cache
 
 import numpy as np
 
-from hashkernels._validation import check_bits, check_int
+from hashkernels._validation import check_bits, check_class_count, check_int
 from hashkernels.centers._fields import prime_power, quadratic_character
 from hashkernels.centers._select import dead_weight, draws_within_budget, random_signs, scramble
 from hashkernels.centers.codebook import Codebook, Words
@@ -73,8 +73,8 @@ def hadamard_centers(num_classes: int, bits: int, *, seed: int = 0) -> Codebook:
         >>> hadamard_centers(21, 48).min_distance
         24
     """
-    num_classes = check_int("num_classes", num_classes, 2)
     bits = check_bits(bits)
+    num_classes = check_class_count(num_classes, bits)
     seed = check_int("seed", seed, 0)
     if not has_hadamard_matrix(bits) or num_classes > 2 * bits:
         raise ValueError(

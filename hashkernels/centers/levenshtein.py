@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from hashkernels._validation import check_bits, check_int
+from hashkernels._validation import check_bits, check_class_count, check_int
 from hashkernels.centers._select import dead_weight, draws_within_budget, scramble
 from hashkernels.centers.bounds import plotkin_distance
 from hashkernels.centers.codebook import Codebook, Words
@@ -36,10 +36,10 @@ def levenshtein_centers(num_classes: int, bits: int, *, seed: int = 0) -> Codebo
         >>> [levenshtein_centers(10, bits).min_distance for bits in (16, 32, 48, 64)]
         [8, 17, 26, 35]
     """
-    num_classes = check_int("num_classes", num_classes, 2)
     bits = check_bits(bits)
+    num_classes = check_class_count(num_classes, bits)
     rng = np.random.default_rng(check_int("seed", seed, 0))
-    for distance in range(plotkin_distance(bits, num_classes), (bits - 1) // 2 - 1, -1):
+    for distance in range(plotkin_distance(bits=bits, num_classes=num_classes), (bits - 1) // 2 - 1, -1):
         odd = distance % 2
         parts = _parts(bits + odd, distance + odd, num_classes)
         if parts is not None:

@@ -6,7 +6,7 @@ from math import comb
 
 import numpy as np
 
-from hashkernels._validation import check_bits, check_int
+from hashkernels._validation import check_bits, check_class_count, check_int
 from hashkernels.centers.codebook import Codebook, Words, minimum_distance
 
 __all__ = ["random_centers"]
@@ -37,7 +37,7 @@ def random_centers(
         [0]
     """
     bits = check_bits(bits)
-    num_classes = check_int("num_classes", num_classes, 2)
+    num_classes = check_class_count(num_classes, bits)
     seed = check_int("seed", seed, 0)
     max_draws = check_int("max_draws", max_draws, 1)
     if min_distance is not None:
@@ -45,7 +45,7 @@ def random_centers(
     balanced = comb(bits, bits // 2)
     if num_classes > balanced:
         raise ValueError(
-            f"num_classes must be in 2..{balanced} for distinct balanced codes of {bits} bits, got {num_classes}"
+            f"num_classes must be at most {balanced}, the number of balanced codes of {bits} bits, got {num_classes}"
         )
     rng = np.random.default_rng(seed)
     best, best_distance, draws = None, 0, 0

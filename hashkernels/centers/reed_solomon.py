@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hashkernels._validation import check_bits, check_int
+from hashkernels._validation import check_bits, check_class_count, check_int
 from hashkernels.centers._fields import primitive_powers
 from hashkernels.centers._linear import MAX_DIMENSION, Bits, adapt, dimension_for, minimum_weight
 from hashkernels.centers._select import scramble, select_words
@@ -37,7 +37,7 @@ def reed_solomon_centers(num_classes: int, bits: int, *, seed: int = 0) -> Codeb
         True
     """
     bits = check_bits(bits)
-    num_classes = check_int("num_classes", num_classes, 2, 2 ** min(bits, MAX_DIMENSION))
+    num_classes = check_class_count(num_classes, bits, 2**MAX_DIMENSION)
     rng = np.random.default_rng(check_int("seed", seed, 0))
     dimension = dimension_for(num_classes)
     least = next(s for s in range(2, 13) if -(-bits // s) < 2**s and s * -(-bits // s) >= dimension)

@@ -20,6 +20,7 @@ from hashkernels.centers import Codebook, bounds
 from hashkernels.cli.console import emit
 from hashkernels.cli.options import Force, Json
 from hashkernels.data.files import check_output_files, save_npy
+from hashkernels.losses.ecm import MARGINS, margin_of
 
 _MAKERS: dict[str, Callable[..., Codebook]] = {
     "best": constructions.best_centers,
@@ -46,7 +47,7 @@ def centers(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Compare constructions of class centers, and the bounds on their minimum distance.
+    """Compare constructions of class centers, the bounds on their minimum distance, and the margins made of them.
 
     Examples:
 
@@ -57,9 +58,10 @@ def centers(
     if output is not None:
         check_output_files([output], force=force)
     names = tuple(_MAKERS) if construction is None else (check.check_choice("construction", construction, _MAKERS),)
-    limits = _bounds(num_classes, bits)
-    margin = bounds.ecm_margin(bits, num_classes)
+    check.check_class_count(num_classes, check.check_bits(bits))
     check.check_real("time_limit", time_limit, 0)
+    limits = _bounds(num_classes, bits)
+    margins = {name: margin_of(bits, num_classes, name) for name in MARGINS}
     books, missing = _constructions(names, num_classes, bits, seed, time_limit)
     chosen = max(books, key=lambda name: books[name].min_distance)
     if output is not None:
@@ -69,7 +71,8 @@ def centers(
     lines += [f"{name:<14}{'-':>12}  {reason}" for name, reason in missing.items()]
     lines += ["", "bound on the minimum distance"]
     lines += [f"{name.replace('_', ' '):<20}{value:>6}" for name, value in limits.items()]
-    lines += ["", f"margin of the error-correction loss: {margin}"]
+    lines += ["", "margin of the error-correction loss, of which the paper's is ecm"]
+    lines += [f"{name:<20}{margin:>6.4g}" for name, margin in margins.items()]
     lines += [f"written: {output} ({chosen})"] if output is not None else []
     numbers = {
         "num_classes": num_classes,
@@ -79,7 +82,8 @@ def centers(
         },
         "unavailable": missing,
         "bounds": limits,
-        "ecm_margin": margin,
+        "ecm_margin": bounds.ecm_margin(bits, num_classes),
+        "margins": margins,
         "chosen": chosen,
         "output": None if output is None else str(output),
     }
@@ -100,10 +104,12 @@ def info(as_json: Json = False) -> None:
 def _bounds(num_classes: int, bits: int) -> dict[str, int]:
     """Upper bounds, the tightest with its linear program where scipy is installed, and the lower bound."""
     return {
-        "hamming": bounds.hamming_bound_distance(bits, num_classes),
-        "plotkin": bounds.plotkin_distance(bits, num_classes),
-        "tightest": bounds.tightest_distance(bits, num_classes, linear_program=find_spec("scipy") is not None),
-        "gilbert_varshamov": bounds.gilbert_varshamov_distance(bits, num_classes),
+        "hamming": bounds.hamming_bound_distance(bits=bits, num_classes=num_classes),
+        "plotkin": bounds.plotkin_distance(bits=bits, num_classes=num_classes),
+        "tightest": bounds.tightest_distance(
+            bits=bits, num_classes=num_classes, linear_program=find_spec("scipy") is not None
+        ),
+        "gilbert_varshamov": bounds.gilbert_varshamov_distance(bits=bits, num_classes=num_classes),
     }
 
 

@@ -205,10 +205,14 @@ def margin_of(bits: int, num_classes: int, margin: str | float) -> float:
     if margin == "ecm":
         return float(bounds.ecm_margin(bits, num_classes))
     if margin == "plotkin":
-        return bounds.plotkin_margin(bits, num_classes)
+        return bounds.plotkin_margin(bits=bits, num_classes=num_classes)
     if margin == "tightest":
         return float(
-            bits - 2 * bounds.tightest_distance(bits, num_classes, linear_program=find_spec("scipy") is not None)
+            bits
+            - 2
+            * bounds.tightest_distance(
+                bits=bits, num_classes=num_classes, linear_program=find_spec("scipy") is not None
+            )
         )
     distance = bounds.hamming_bound_distance if margin == "hamming" else bounds.gilbert_varshamov_distance
-    return float(bits - 2 * distance(bits, num_classes))
+    return float(bits - 2 * distance(bits=bits, num_classes=num_classes))

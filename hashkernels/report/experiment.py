@@ -193,7 +193,7 @@ def center_distance(codes: NDArray[np.uint8], labels: NDArray[Any], bits: int, n
     votes = member.T @ unpack_codes(codes, bits).astype(np.int64)
     majority = np.where(votes[member.any(axis=0)] > 0, 1, -1).astype(np.int8)
     least = minimum_distance(majority) if len(majority) > 1 else None
-    return CenterDistance(least, tightest_distance(bits, num_classes, linear_program=False))
+    return CenterDistance(least, tightest_distance(bits=bits, num_classes=num_classes, linear_program=False))
 
 
 def versions() -> dict[str, str]:

@@ -73,9 +73,9 @@ def test_seed_decides() -> None:
 
 
 def test_arguments_are_checked() -> None:
-    with pytest.raises(ValueError, match=r"num_classes must be in 2\.\.16, got 17"):
+    with pytest.raises(ValueError, match=r"num_classes must be at most 2\^bits = 16, .*, got 17"):
         bch_centers(17, 4)
-    with pytest.raises(ValueError, match=r"num_classes must be in 2\.\.262144, got 1"):
+    with pytest.raises(ValueError, match=r"num_classes must be at least 2, got 1"):
         bch_centers(1, 64)
     with pytest.raises(ValueError, match=r"bits must be in 1\.\.4096, got 0"):
         bch_centers(10, 0)

@@ -7,6 +7,7 @@ from math import comb
 
 import pytest
 
+from hashkernels.centers import bounds
 from hashkernels.centers.bounds import (
     ball_volume,
     ecm_distance,
@@ -69,11 +70,11 @@ def test_ecm_distance_is_defined_by_the_two_inequalities_of_the_paper(classes: i
     def fits(distance: int) -> bool:
         return classes * sum(comb(bits, i) for i in range((distance - 1) // 2 + 1)) <= 2**bits
 
-    distance = ecm_distance(bits, classes)
+    distance = ecm_distance(bits=bits, num_classes=classes)
     assert fits(distance - 1)
     assert not fits(distance)
     if distance <= bits:
-        assert hamming_bound_distance(bits, classes) == distance - 1
+        assert hamming_bound_distance(bits=bits, num_classes=classes) == distance - 1
 
 
 @pytest.mark.parametrize(
@@ -93,8 +94,8 @@ def test_ecm_distance_is_defined_by_the_two_inequalities_of_the_paper(classes: i
     ],
 )
 def test_upper_bounds_of_the_usual_settings(classes: int, bits: int, hamming: int, plotkin: int) -> None:
-    assert hamming_bound_distance(bits, classes) == hamming
-    assert plotkin_distance(bits, classes) == plotkin
+    assert hamming_bound_distance(bits=bits, num_classes=classes) == hamming
+    assert plotkin_distance(bits=bits, num_classes=classes) == plotkin
 
 
 @pytest.mark.parametrize(
@@ -112,14 +113,18 @@ def test_upper_bounds_of_the_usual_settings(classes: int, bits: int, hamming: in
     ],
 )
 def test_gilbert_varshamov_of_the_usual_settings(classes: int, bits: int, distance: int) -> None:
-    assert gilbert_varshamov_distance(bits, classes) == distance
+    assert gilbert_varshamov_distance(bits=bits, num_classes=classes) == distance
 
 
 @pytest.mark.parametrize("classes", range(2, 40))
 def test_plotkin_margin_is_the_margin_of_the_average_distance(classes: int) -> None:
-    assert plotkin_margin(48, classes) == pytest.approx(-48 / (classes - 1 if classes % 2 == 0 else classes), rel=1e-15)
-    assert plotkin_distance(48, classes) == int((48 - plotkin_margin(48, classes)) / 2 + 1e-9)
-    assert type(plotkin_margin(48, classes)) is float
+    assert plotkin_margin(bits=48, num_classes=classes) == pytest.approx(
+        -48 / (classes - 1 if classes % 2 == 0 else classes), rel=1e-15
+    )
+    assert plotkin_distance(bits=48, num_classes=classes) == int(
+        (48 - plotkin_margin(bits=48, num_classes=classes)) / 2 + 1e-9
+    )
+    assert type(plotkin_margin(bits=48, num_classes=classes)) is float
 
 
 def most_words(length: int, distance: int, alphabet: int) -> int:
@@ -149,10 +154,10 @@ def test_bounds_bracket_the_largest_codes(length: int, distance: int, alphabet: 
     assert size in (None, found)
     for classes in range(2, found + 1):
         for bound in (hamming_bound_distance, plotkin_distance, singleton_distance):
-            assert bound(length, classes, alphabet=alphabet) >= distance
-        assert ecm_distance(length, classes, alphabet=alphabet) > distance
+            assert bound(bits=length, num_classes=classes, alphabet=alphabet) >= distance
+        assert ecm_distance(bits=length, num_classes=classes, alphabet=alphabet) > distance
     if found < alphabet**length:
-        assert gilbert_varshamov_distance(length, found + 1, alphabet=alphabet) < distance
+        assert gilbert_varshamov_distance(bits=length, num_classes=found + 1, alphabet=alphabet) < distance
 
 
 @pytest.mark.parametrize(
@@ -160,28 +165,27 @@ def test_bounds_bracket_the_largest_codes(length: int, distance: int, alphabet: 
     [(7, 4, 2, 3), (23, 12, 2, 7), (11, 6, 3, 5), (31, 5, 2, 16), (48, 7, 2, 23), (8, 3, 8, 6)],
 )
 def test_griesmer_bound(bits: int, dimension: int, alphabet: int, distance: int) -> None:
-    assert griesmer_distance(bits, alphabet**dimension, alphabet=alphabet) >= distance
+    assert griesmer_distance(bits=bits, num_classes=alphabet**dimension, alphabet=alphabet) >= distance
     assert sum(-(-distance // alphabet**i) for i in range(dimension)) <= bits
 
 
 def test_griesmer_bound_is_met_by_simplex_codes_and_only_holds_for_linear_codes() -> None:
     for m in range(2, 9):
-        assert griesmer_distance(2**m - 1, 2**m) == 2 ** (m - 1)
-    assert griesmer_distance(12, 24) == 5  # 24 rows of [H; -H] of order 12, not linear, are 6 apart
+        assert griesmer_distance(bits=2**m - 1, num_classes=2**m) == 2 ** (m - 1)
+    assert griesmer_distance(bits=12, num_classes=24) == 5  # 24 rows of [H; -H] of order 12, not linear, are 6 apart
 
 
 def test_perfect_codes_meet_the_hamming_bound() -> None:
-    assert (
-        hamming_bound_distance(7, 2**4) == 4
-    )  # balls of radius one fill the space, as the definition counts d = 4 too
+    # balls of radius one fill the space, as the definition counts d = 4 too
+    assert hamming_bound_distance(bits=7, num_classes=2**4) == 4
     assert ball_volume(23, 3) * 2**12 == 2**23
     assert ball_volume(11, 2, alphabet=3) * 3**6 == 3**11
 
 
 def test_too_many_classes_for_distinct_codes_give_zero() -> None:
-    assert hamming_bound_distance(3, 9) == 0
-    assert singleton_distance(3, 9) == 0
-    assert gilbert_varshamov_distance(3, 9) == 0
+    assert hamming_bound_distance(bits=3, num_classes=9) == 0
+    assert singleton_distance(bits=3, num_classes=9) == 0
+    assert gilbert_varshamov_distance(bits=3, num_classes=9) == 0
 
 
 @pytest.mark.parametrize(
@@ -200,18 +204,25 @@ def test_too_many_classes_for_distinct_codes_give_zero() -> None:
 def test_bad_arguments_are_named(bound: object) -> None:
     assert callable(bound)
     with pytest.raises(ValueError, match=r"bits must be in 1\.\.4096, got 0"):
-        bound(0, 10)
+        bound(bits=0, num_classes=10)
     with pytest.raises(ValueError, match=r"num_classes must be at least 2, got 1"):
-        bound(16, 1)
+        bound(bits=16, num_classes=1)
     with pytest.raises(TypeError, match="bits must be an int, got float"):
-        bound(16.0, 10)
+        bound(bits=16.0, num_classes=10)
     with pytest.raises(TypeError, match="num_classes must be an int, got bool"):
-        bound(16, True)
+        bound(bits=16, num_classes=True)
+
+
+def test_sizes_of_distances_are_given_by_name_alone() -> None:
+    for name in bounds.__all__:
+        if name not in ("ball_volume", "ecm_margin"):
+            with pytest.raises(TypeError, match="positional"):
+                getattr(bounds, name)(16, 10)
 
 
 def test_alphabet_and_radius_are_checked() -> None:
     with pytest.raises(ValueError, match="alphabet must be at least 2, got 1"):
-        hamming_bound_distance(16, 10, alphabet=1)
+        hamming_bound_distance(bits=16, num_classes=10, alphabet=1)
     with pytest.raises(ValueError, match="radius must be at least 0, got -1"):
         ball_volume(16, -1)
 
@@ -222,4 +233,4 @@ def test_distances_of_small_spaces_by_hand() -> None:
         min(sum(a != b for a, b in zip(x, y, strict=True)) for x, y in combinations(code, 2))
         for code in combinations(product((0, 1), repeat=4), 3)
     )
-    assert gilbert_varshamov_distance(4, 3) <= best <= plotkin_distance(4, 3)
+    assert gilbert_varshamov_distance(bits=4, num_classes=3) <= best <= plotkin_distance(bits=4, num_classes=3)

@@ -15,7 +15,7 @@ SIZES = [
 def test_centers_are_optimal(classes: int, bits: int) -> None:
     book = levenshtein_centers(classes, bits)
     assert np.asarray(book).shape == (classes, bits)
-    assert book.min_distance == tightest_distance(bits, classes, linear_program=False)
+    assert book.min_distance == tightest_distance(bits=bits, num_classes=classes, linear_program=False)
 
 
 @pytest.mark.parametrize(

@@ -89,8 +89,8 @@ def test_size_bounds_have_their_published_values(size: object, bits: int, distan
 def test_distance_bounds_allow_the_distance_of_the_largest_codes(bits: int, distance: int) -> None:
     words = LARGEST[bits, distance]
     for bound in (johnson_distance, elias_bassalygo_distance, linear_programming_distance, tightest_distance):
-        assert bound(bits, words) >= distance
-    assert gilbert_varshamov_distance(bits, words + 1) < distance
+        assert bound(bits=bits, num_classes=words) >= distance
+    assert gilbert_varshamov_distance(bits=bits, num_classes=words + 1) < distance
 
 
 @pytest.mark.parametrize(
@@ -98,13 +98,13 @@ def test_distance_bounds_allow_the_distance_of_the_largest_codes(bits: int, dist
     [(10, 16, 8), (10, 64, 35), (21, 48, 24), (100, 16, 6), (100, 32, 14), (1000, 32, 12), (1000, 48, 20)],
 )
 def test_tightest_bound_is_sharp_where_codes_are_known_that_meet_it(classes: int, bits: int, distance: int) -> None:
-    assert tightest_distance(bits, classes) == distance
+    assert tightest_distance(bits=bits, num_classes=classes) == distance
 
 
 @pytest.mark.parametrize("bits", [7, 12, 16, 33, 48, 64, 100])
 @pytest.mark.parametrize("classes", [2, 3, 10, 100, 127])
 def test_tightest_bound_is_the_least(bits: int, classes: int) -> None:
-    tightest = tightest_distance(bits, classes)
+    tightest = tightest_distance(bits=bits, num_classes=classes)
     for bound in (
         hamming_bound_distance,
         plotkin_distance,
@@ -113,17 +113,19 @@ def test_tightest_bound_is_the_least(bits: int, classes: int) -> None:
         elias_bassalygo_distance,
         linear_programming_distance,
     ):
-        assert tightest <= bound(bits, classes)
+        assert tightest <= bound(bits=bits, num_classes=classes)
     assert (
-        gilbert_varshamov_distance(bits, classes) <= tightest <= tightest_distance(bits, classes, linear_program=False)
+        gilbert_varshamov_distance(bits=bits, num_classes=classes)
+        <= tightest
+        <= tightest_distance(bits=bits, num_classes=classes, linear_program=False)
     )
 
 
 def test_bounds_of_two_words_and_of_too_many() -> None:
     for bits in (1, 2, 3, 64, 4096):
-        assert tightest_distance(bits, 2) == bits
-    assert tightest_distance(3, 9) == 0
-    assert tightest_distance(3, 8) == 1
+        assert tightest_distance(bits=bits, num_classes=2) == bits
+    assert tightest_distance(bits=3, num_classes=9) == 0
+    assert tightest_distance(bits=3, num_classes=8) == 1
 
 
 @pytest.mark.parametrize(("bits", "weight"), [(n, w) for n in range(4, 8) for w in range(n + 1)])
@@ -147,16 +149,16 @@ def test_constant_weight_bounds_hold_by_brute_force(bits: int, weight: int, dist
 def test_missing_scipy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy.optimize", None)
     with pytest.raises(ImportError, match=r"scipy is missing: pip install 'hashkernels\[centers\]'"):
-        linear_programming_distance(91, 123)
-    assert tightest_distance(91, 123, linear_program=False) > 0
+        linear_programming_distance(bits=91, num_classes=123)
+    assert tightest_distance(bits=91, num_classes=123, linear_program=False) > 0
 
 
 @pytest.mark.parametrize(("bound", "most"), [(johnson_distance, 512), (elias_bassalygo_distance, 512)])
 def test_lengths_beyond_reach_are_refused(bound: object, most: int) -> None:
     assert callable(bound)
     with pytest.raises(ValueError, match=rf"bits must be in 1\.\.{most}, got {most + 1}"):
-        bound(most + 1, 10)
+        bound(bits=most + 1, num_classes=10)
     with pytest.raises(ValueError, match=r"bits must be in 1\.\.256, got 257"):
-        linear_programming_distance(257, 10)
+        linear_programming_distance(bits=257, num_classes=10)
     with pytest.raises(ValueError, match="num_classes must be at least 2, got 1"):
-        bound(16, 1)
+        bound(bits=16, num_classes=1)

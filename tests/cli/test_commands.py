@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ def test_info_prints_what_the_library_says() -> None:
 def test_centers_prints_bounds_and_writes_the_best(tmp_path: Path) -> None:
     path = tmp_path / "centers.npy"
     numbers = run_json("centers", 10, 32, "--output", path)
-    assert numbers["bounds"]["plotkin"] == bounds.plotkin_distance(32, 10) == 17
+    assert numbers["bounds"]["plotkin"] == bounds.plotkin_distance(bits=32, num_classes=10) == 17
     assert numbers["bounds"]["hamming"] == 24
     assert numbers["ecm_margin"] == -18
     words = np.load(path)
@@ -112,8 +113,12 @@ def test_centers_prints_bounds_and_writes_the_best(tmp_path: Path) -> None:
     best = max(entry["min_distance"] for entry in numbers["constructions"].values())
     assert distances.min() == best == numbers["constructions"][numbers["chosen"]]["min_distance"] == 17
     assert numbers["constructions"]["hadamard"]["min_distance"] == 16
+    assert numbers["margins"] == pytest.approx(
+        {"ecm": -18, "hamming": 32 - 2 * 24, "plotkin": -32 / 9, "tightest": 32 - 2 * 17, "gv": 32 - 2 * 12}
+    )
     text = run("centers", 10, 32).output
-    assert "plotkin" in text
+    assert re.search(r"^plotkin +-3\.556$", text, re.MULTILINE)
+    assert re.search(r"^tightest +-2$", text, re.MULTILINE)
     assert "Levenshtein" in text
     numbers = run_json("centers", 100, 16, "--construction", "bch")
     assert list(numbers["constructions"]) == ["bch"]
@@ -331,6 +336,7 @@ BAD_INPUT = [
     (("centers", 1, 32), "NUM_CLASSES must be at least 2, got 1"),
     (("centers", 10, 32, "--construction", "nope"), "--construction must be one of best, levenshtein"),
     (("centers", 100, 18, "--construction", "hadamard"), "hadamard"),
+    (("centers", 100, 4), "NUM_CLASSES must be at most 2^bits = 16, the number of codes of 4 bits, got 100"),
     (("centers", 10, 0), "BITS must be in 1..4096, got 0"),
 ]  # fmt: skip
 
