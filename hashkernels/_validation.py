@@ -105,20 +105,23 @@ def check_tensor(name: str, value: Any, ndim: int) -> torch.Tensor:
 
 
 def check_embeddings(name: str, value: Any, bits: int | None = None) -> torch.Tensor:
-    """Floating-point embeddings [N, bits] without NaN."""
+    """Floating-point embeddings [N, bits], finite."""
     tensor = check_tensor(name, value, 2)
     if not tensor.is_floating_point():
         raise TypeError(f"{name} must be floating point, got {tensor.dtype}")
     if bits is not None and tensor.shape[1] != bits:
         raise ValueError(f"{name} must have shape [N, {bits}], got {tuple(tensor.shape)}")
-    if value_checks_enabled(tensor) and _has_nan(tensor.detach()):
-        raise ValueError(f"{name} must not contain NaN")
+    if value_checks_enabled(tensor):
+        _check_finite(name, tensor.detach())
     return tensor
 
 
-def _has_nan(values: torch.Tensor) -> bool:
-    # A NaN makes the sum one, in a single pass; so do infinities of both signs, and only then each value is looked at.
-    return math.isnan(values.sum().item()) and bool(torch.isnan(values).any())
+def _check_finite(name: str, values: torch.Tensor) -> None:
+    # One that is not finite leaves no finite sum, in a single pass; a sum may also overflow, so then each is looked at.
+    if not math.isfinite(values.sum().item()):
+        wrong = values[~torch.isfinite(values)]
+        if len(wrong):
+            raise ValueError(f"{name} must be finite, got {wrong[0].item()}")
 
 
 def check_labels(

@@ -42,7 +42,10 @@ class Bank(nn.Module):
         if tensor.numel() and value_checks_enabled(tensor):
             low, high = (int(x) for x in torch.aminmax(tensor))
             if low < 0 or high >= self.num_train:
-                raise ValueError(f"indices must be in 0..{self.num_train - 1}, got {low if low < 0 else high}")
+                raise ValueError(
+                    f"indices must be in 0..{self.num_train - 1} for a bank of num_train={self.num_train} items, "
+                    f"got {low if low < 0 else high}"
+                )
         return tensor.to(torch.int64)
 
     @torch.no_grad()

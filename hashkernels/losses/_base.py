@@ -89,7 +89,8 @@ class HashLoss(nn.Module):
             A scalar of dtype float32, or float64 for float64 embeddings. A term that has nothing to add up is zero.
 
         Raises:
-            ValueError: a wrong shape, NaN, labels out of range.
+            ValueError: a wrong shape, embeddings that are not finite, labels out of range. On CUDA values are looked at
+                only after `hashkernels.validate`.
             TypeError: a wrong type or dtype.
         """
         batch = self._checked(u, labels, indices, ref_emb, ref_labels)

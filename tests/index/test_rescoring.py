@@ -105,7 +105,7 @@ def test_bad_arguments():
     for options, error, message in [
         ({"rescore": queries[:, :31]}, ValueError, r"rescore must have shape \[N, 32\]"),
         ({"rescore": queries[:2]}, ValueError, "rescore must have one row for each of 6 queries, got 2"),
-        ({"rescore": queries * np.nan}, ValueError, "rescore must not contain NaN"),
+        ({"rescore": queries * np.nan}, ValueError, "rescore must be finite, got nan"),
         ({"rescore": queries * np.float32(np.inf)}, ValueError, "rescore must be finite"),
         ({"rescore": packed}, TypeError, "rescore must be floating point"),
         ({"rescore": queries, "oversample": 0}, ValueError, "oversample must be at least 1, got 0"),

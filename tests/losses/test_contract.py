@@ -177,7 +177,7 @@ def test_bad_batches(case):
     nan = u.detach().clone()
     nan[1, 2] = torch.nan
     bad = [
-        (ValueError, "u must not contain NaN", nan, labels),
+        (ValueError, "u must be finite, got nan", nan, labels),
         (ValueError, r"u must have shape \[N, 12\], got \(3, 11\)", u[:, :11], labels),
         (ValueError, "u must have 2 dimensions", u[0], labels),
         (TypeError, "u must be floating point, got torch.int64", u.long(), labels),
@@ -190,9 +190,23 @@ def test_bad_batches(case):
         (TypeError, "labels given as class ids must be integers, got torch.float32", u, labels.float()),
         (TypeError, "labels must be a torch.Tensor, got list", u, [0, 1, 2]),
     ]
+    for infinite, shown in ((torch.inf, "inf"), (-torch.inf, "-inf")):
+        x = u.detach().clone()
+        x[2, 0] = infinite
+        bad.append((ValueError, f"u must be finite, got {shown}", x, labels))
+        x = x.clone()
+        x[1, 1] = -infinite  # the sum of both is no number
+        bad.append((ValueError, "u must be finite, got -?inf", x, labels))
     for error, message, x, y in bad:
         with pytest.raises(error, match=message):
             call(loss, x, y)
+
+
+@pytest.mark.parametrize("case", ALL)
+def test_a_sum_that_overflows_is_no_reason_to_refuse_finite_embeddings(case):
+    u = torch.full((4, BITS), 6e4, dtype=torch.float16)
+    assert u.sum().isinf()
+    assert call(make(case), u, torch.arange(4)).isfinite()
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -217,8 +231,8 @@ def test_bad_indices(name):
     u, labels = batch(3)
     bad = [
         (ValueError, "indices must be given: the loss keeps a bank of num_train=30 items", None),
-        (ValueError, r"indices must be in 0\.\.29, got 30", torch.tensor([0, 30, 1])),
-        (ValueError, r"indices must be in 0\.\.29, got -1", torch.tensor([0, -1, 1])),
+        (ValueError, r"indices must be in 0\.\.29 for a bank of num_train=30 items, got 30", torch.tensor([0, 30, 1])),
+        (ValueError, r"indices must be in 0\.\.29 for a bank of num_train=30 items, got -1", torch.tensor([0, -1, 1])),
         (ValueError, "indices must have one entry for each of 3 items, got 2", torch.tensor([0, 1])),
         (ValueError, "indices must have 1 dimension", torch.zeros(3, 1, dtype=torch.int64)),
         (TypeError, "indices must be integers, got torch.float32", torch.zeros(3)),
@@ -260,7 +274,7 @@ def test_bad_references(name):
         ("ref_emb and ref_labels must be given together", {"ref_labels": ref_labels}),
         (r"ref_emb must have shape \[N, 12\]", {"ref_emb": ref[:, :3], "ref_labels": ref_labels}),
         ("ref_labels must have one row for each of 4 items", {"ref_emb": ref, "ref_labels": labels}),
-        ("ref_emb must not contain NaN", {"ref_emb": torch.full((3, 12), torch.nan), "ref_labels": labels}),
+        ("ref_emb must be finite, got nan", {"ref_emb": torch.full((3, 12), torch.nan), "ref_labels": labels}),
     ]
     for message, references in bad:
         with pytest.raises(ValueError, match=message):

@@ -291,6 +291,16 @@ def test_bad_options_are_named(options, error, message):
         SurrogateLoss(**{"base_loss": None, "centers": np.ones((4, 16)), **options})
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_embeddings_that_are_not_finite_are_named(value):
+    loss = make_loss()
+    u = torch.zeros(2, 12)
+    u[1, 3] = value
+    for call in (loss, loss.hash_loss, lambda u, _: loss.posterior_loss(u)):
+        with pytest.raises(ValueError, match=f"u must be finite, got {value}"):
+            call(u, torch.tensor([0, 1]))
+
+
 def test_bad_labels_are_named():
     loss = make_loss()
     u = torch.zeros(2, 12)

@@ -330,7 +330,8 @@ def test_bad_options_are_named(options, error, message):
     [
         (torch.zeros(4, 15), None, ValueError, r"u must have shape \[N, 16\], got \(4, 15\)"),
         (torch.zeros(4, 16, dtype=torch.int8), None, TypeError, "u must be floating point"),
-        (torch.full((1, 16), torch.nan), None, ValueError, "u must not contain NaN"),
+        (torch.full((1, 16), torch.nan), None, ValueError, "u must be finite, got nan"),
+        (torch.full((1, 16), -torch.inf), None, ValueError, "u must be finite, got -inf"),
         (torch.zeros(4, 16), torch.zeros(3, 16), ValueError, r"targets must have shape \[4, 16\], got \(3, 16\)"),
         (torch.zeros(4, 16), np.zeros((4, 16)), TypeError, "targets must be a torch.Tensor, got ndarray"),
         (torch.zeros(4, 16), torch.zeros(4, 16) * 1j, TypeError, "targets must be of a real dtype"),
