@@ -649,3 +649,16 @@ def hidden_gradients(
     grad_bias: int,
     threads: int,
 ) -> None: ...
+def element_loss(
+    float64: bool,
+    u: int,
+    targets: int,
+    count: int,
+    functions: list[int],
+    parameters: list[float],
+    weights: list[float],
+    terms: int,
+    total: int,
+    grad: int,
+    threads: int,
+) -> None: ...

@@ -57,6 +57,7 @@ void register_codes(pybind11::module_& module);
 void register_cuda(pybind11::module_& module);
 void register_descent(pybind11::module_& module);
 void register_hash_tables(pybind11::module_& module);
+void register_elements(pybind11::module_& module);
 void register_distance(pybind11::module_& module);
 void register_pairwise(pybind11::module_& module);
 void register_index(pybind11::module_& module);

@@ -10,6 +10,7 @@ PYBIND11_MODULE(_native, module) {
   bindings::register_cuda(module);
   bindings::register_descent(module);
   bindings::register_distance(module);
+  bindings::register_elements(module);
   bindings::register_pairwise(module);
   bindings::register_index(module);
   bindings::register_rescore(module);

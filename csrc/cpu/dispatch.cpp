@@ -2,6 +2,7 @@
 #include "checksum_kernels.hpp"
 #include "codes_kernels.hpp"
 #include "distance_kernels.hpp"
+#include "elements_kernels.hpp"
 #include "histogram_kernels.hpp"
 #include "kernels.hpp"
 #include "pairwise_kernels.hpp"
@@ -35,6 +36,8 @@ constexpr Kernels kScalar{
     .triplets_f64 = triplets_f64_scalar,
     .surrogate_f32 = &kSurrogateF32Scalar,
     .surrogate_f64 = &kSurrogateF64Scalar,
+    .elements_f32 = &kElementsF32Scalar,
+    .elements_f64 = &kElementsF64Scalar,
 };
 
 #ifdef HASHKERNELS_X86
@@ -61,6 +64,8 @@ constexpr Kernels kAvx2{
     .triplets_f64 = triplets_f64_avx2,
     .surrogate_f32 = &kSurrogateF32Avx2,
     .surrogate_f64 = &kSurrogateF64Avx2,
+    .elements_f32 = &kElementsF32Avx2,
+    .elements_f64 = &kElementsF64Avx2,
 };
 constexpr Kernels kAvx512{
     .hamming_block = hamming_block_avx512,
@@ -85,6 +90,8 @@ constexpr Kernels kAvx512{
     .triplets_f64 = triplets_f64_avx512,
     .surrogate_f32 = &kSurrogateF32Avx512,
     .surrogate_f64 = &kSurrogateF64Avx512,
+    .elements_f32 = &kElementsF32Avx512,
+    .elements_f64 = &kElementsF64Avx512,
 };
 constexpr Kernels kAvx512Vpopcnt{
     .hamming_block = hamming_block_avx512_vpopcnt,
@@ -109,6 +116,8 @@ constexpr Kernels kAvx512Vpopcnt{
     .triplets_f64 = triplets_f64_avx512,
     .surrogate_f32 = &kSurrogateF32Avx512,
     .surrogate_f64 = &kSurrogateF64Avx512,
+    .elements_f32 = &kElementsF32Avx512,
+    .elements_f64 = &kElementsF64Avx512,
 };
 #endif
 
@@ -136,6 +145,8 @@ constexpr Kernels kNeon{
     .triplets_f64 = triplets_f64_neon,
     .surrogate_f32 = &kSurrogateF32Neon,
     .surrogate_f64 = &kSurrogateF64Neon,
+    .elements_f32 = &kElementsF32Neon,
+    .elements_f64 = &kElementsF64Neon,
 };
 
 constexpr Kernels with_crc(Kernels kernels) {

@@ -10,6 +10,7 @@
 #include "checksum_kernels.hpp"
 #include "codes_kernels.hpp"
 #include "counting_kernels.hpp"
+#include "elements_kernels.hpp"
 #include "hashkernels/isa.h"
 #include "histogram_kernels.hpp"
 #include "hits_kernels.hpp"
@@ -46,6 +47,8 @@ struct Kernels {
   TripletKernel<double> triplets_f64;
   const SurrogateKernels<float>* surrogate_f32;
   const SurrogateKernels<double>* surrogate_f64;
+  const ElementKernels<float>* elements_f32;
+  const ElementKernels<double>* elements_f64;
 };
 
 // Whether this is an Arm CPU with CRC instructions, which "neon" uses where they are.

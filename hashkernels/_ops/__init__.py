@@ -11,6 +11,7 @@ from hashkernels._ops._library import empty_on_huge_pages, get_num_threads, set_
 from hashkernels._ops.checksum import block_checksums
 from hashkernels._ops.codes import pack_codes, pack_labels, unpack_codes
 from hashkernels._ops.descent import discrete_descent
+from hashkernels._ops.elements import ElementLoss, ElementTerm, element_loss
 from hashkernels._ops.hash_tables import (
     HashTables,
     build_hash_tables,
@@ -54,6 +55,8 @@ from hashkernels.reference import (  # differentiable by torch, or no kernel's w
 
 __all__ = [
     "BLOCK_CODES",
+    "ElementLoss",
+    "ElementTerm",
     "HashTables",
     "PairLoss",
     "block_checksums",
@@ -64,6 +67,7 @@ __all__ = [
     "contrastive_loss",
     "device_search_method",
     "discrete_descent",
+    "element_loss",
     "empty_on_huge_pages",
     "gather_codes",
     "get_num_threads",

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from hashkernels._validation import check_int
 from hashkernels.centers import hadamard_centers, has_hadamard_matrix, random_centers
-from hashkernels.losses._labels import multi_hot
 
 
 def center_tensor(centers: Any, num_classes: int, bits: int) -> Tensor:
@@ -44,18 +43,13 @@ def random_signs(shape: tuple[int, ...], seed: int) -> Tensor:
     return torch.from_numpy((2 * rng.integers(0, 2, shape) - 1).astype(np.int8))
 
 
-def target_codes(centers: Tensor, tie_break: Tensor, labels: Tensor, dtype: torch.dtype) -> Tensor:
-    """The code that each item should have, ``[N, bits]`` of -1/+1.
+def target_codes(centers: Tensor, tie_break: Tensor, labels: Tensor) -> Tensor:
+    """The code that each item should have, ``int8 [N, bits]`` of -1/+1.
 
     The center of its class; of several classes, the sign of the sum of their centers, where a sum of zero takes the
     bit of ``tie_break``. An item without a class has a row of zeros.
     """
     if labels.ndim == 1:
-        return centers.index_select(0, labels).to(dtype)
-    total = multi_hot(labels, centers.shape[0], dtype) @ centers.to(dtype)
-    return where_labelled(torch.where(total == 0, tie_break.to(dtype), total.sign()), labels)
-
-
-def where_labelled(values: Tensor, labels: Tensor) -> Tensor:
-    """Finite values ``[N, bits]`` with 0 for items without a class, which class ids have none of."""
-    return values if labels.ndim == 1 else values * labels.any(dim=1, keepdim=True)
+        return centers.index_select(0, labels)
+    total = labels.float() @ centers.float()  # whole numbers, exact
+    return torch.where(total == 0, tie_break, total.sign().to(torch.int8)) * labels.any(dim=1, keepdim=True)

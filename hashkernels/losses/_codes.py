@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -25,12 +24,6 @@ def sign_error(u: Tensor, reduction: str = "mean") -> Tensor:
     return code_error(u, code_sign(u), reduction)
 
 
-def log_cosh(x: Tensor) -> Tensor:
-    """``log cosh x`` elementwise, without overflow."""
-    size = x.abs()
-    return size + functional.softplus(-2 * size) - math.log(2)
-
-
 def mean(values: Tensor) -> Tensor:
     """Mean of all elements; 0, still on the graph, when there are none."""
     return values.mean() if values.numel() else values.sum()
@@ -46,14 +39,19 @@ class _StraightThroughSign(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (u,) = ctx.saved_tensors
-        if ctx.estimator == "clip":
-            return grad * (u.abs() <= 1), None
-        if ctx.estimator == "tanh":
-            return grad * (1 - torch.tanh(u).square()), None
-        return grad, None
+        return through_sign(grad, u, ctx.estimator), None
 
 
 ESTIMATORS = ("identity", "clip", "tanh")
+
+
+def through_sign(grad: Tensor, u: Tensor, estimator: str) -> Tensor:
+    """What of the gradient at ``sgn(u)`` an estimator gives to ``u``, see `straight_through_sign`."""
+    if estimator == "clip":
+        return grad * (u.abs() <= 1)
+    if estimator == "tanh":
+        return grad * (1 - torch.tanh(u).square())
+    return grad
 
 
 def straight_through_sign(u: Tensor, estimator: str) -> Tensor:

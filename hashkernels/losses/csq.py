@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
-from torch.nn import functional
 
+from hashkernels import _ops
 from hashkernels._validation import check_int, check_real
 from hashkernels.losses._base import Batch, HashLoss, Presets, Terms
-from hashkernels.losses._centers import center_tensor, hadamard_or_random, random_signs, target_codes, where_labelled
-from hashkernels.losses._codes import mean
+from hashkernels.losses._centers import center_tensor, hadamard_or_random, random_signs, target_codes
 
 
 class CSQLoss(HashLoss):
@@ -85,10 +83,12 @@ class CSQLoss(HashLoss):
         self.register_buffer("tie_break", random_signs((self.bits,), self.seed))
 
     def _compute(self, batch: Batch) -> Terms:
-        target = target_codes(self.centers, self.tie_break, batch.labels, batch.u.dtype)
-        center = where_labelled(functional.softplus(target * batch.u * -self.scale), batch.labels)
-        code = torch.tanh(batch.u * (self.scale / 2))
-        return Terms.sum_of(
-            center=mean(center),
-            quantization=self.quantization_weight * mean((code.abs() - 1).square()),
+        targets = target_codes(self.centers, self.tie_break, batch.labels)
+        share = 1 / max(batch.u.numel(), 1)
+        loss = _ops.element_loss(
+            batch.u,
+            _ops.ElementTerm("logistic", share, self.scale),
+            _ops.ElementTerm("tanh_error", self.quantization_weight * share, self.scale),
+            targets=targets,
         )
+        return Terms(loss.total, dict(zip(("center", "quantization"), loss.terms.unbind(), strict=True)))

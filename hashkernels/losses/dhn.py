@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from hashkernels import _ops
 from hashkernels._validation import check_choice, check_real
 from hashkernels.losses._base import Batch, Terms
-from hashkernels.losses._codes import log_cosh, mean
 from hashkernels.losses._likelihood import PairLikelihoodLoss
 
 
@@ -60,9 +60,10 @@ class DHNLoss(PairLikelihoodLoss):
 
     def _compute(self, batch: Batch) -> Terms:
         pairs = self._pair_mean(batch)
-        error = log_cosh(batch.u.abs() - 1)
+        likelihood, weight = pairs.value, self.quantization_weight
         if self.reduction == "sum":
-            return Terms.sum_of(
-                likelihood=pairs.value * pairs.num_pairs, quantization=self.quantization_weight * error.sum()
-            )
-        return Terms.sum_of(likelihood=pairs.value, quantization=self.quantization_weight * mean(error))
+            likelihood = likelihood * pairs.num_pairs
+        else:
+            weight = weight / max(batch.u.numel(), 1)
+        error = _ops.element_loss(batch.u, _ops.ElementTerm("log_cosh", weight)).total
+        return Terms.sum_of(likelihood=likelihood, quantization=error)

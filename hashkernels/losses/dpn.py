@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hashkernels import _ops
 from hashkernels._validation import check_choice, check_int, check_real
 from hashkernels.losses._base import Batch, HashLoss, Terms
-from hashkernels.losses._centers import center_tensor, random_signs, target_codes, where_labelled
+from hashkernels.losses._centers import center_tensor, random_signs, target_codes
 from hashkernels.losses._codes import code_sign, mean
 from hashkernels.losses._labels import multi_hot
 
@@ -104,8 +105,9 @@ class DPNLoss(HashLoss):
     def _polarization(self, batch: Batch) -> Tensor:
         u = batch.u
         if batch.labels.ndim == 1 or self.multi_label == "majority":
-            target = target_codes(self.centers, self.tie_break, batch.labels, u.dtype)
-            return mean(where_labelled((self.margin - target * u).clamp(min=0), batch.labels)) * self.bits
+            targets = target_codes(self.centers, self.tie_break, batch.labels)
+            hinge = _ops.ElementTerm("hinge", 1 / max(len(u), 1), self.margin)
+            return _ops.element_loss(u, hinge, targets=targets).total
         hot = multi_hot(batch.labels, self.num_classes, u.dtype)
         positive = hot @ (self.centers > 0).to(u.dtype)  # [N, bits]: centers of the item with +1 there
         negative = hot.sum(dim=1, keepdim=True) - positive

@@ -9,7 +9,6 @@ from torch import Tensor
 from hashkernels import _ops
 from hashkernels._validation import check_real
 from hashkernels.losses._base import Batch, Terms
-from hashkernels.losses._codes import mean
 from hashkernels.losses._fused import Fused
 from hashkernels.losses._pairwise import PairwiseLoss
 
@@ -78,7 +77,6 @@ class DSHLoss(PairwiseLoss):
         return Fused(partial(_ops.contrastive_loss, margin=self.margin))
 
     def _compute(self, batch: Batch) -> Terms:
-        error = (batch.u.abs() - 1).abs() * self.bits
-        return Terms.sum_of(
-            contrastive=self._pair_mean(batch).value, quantization=self.quantization_weight * mean(error)
-        )
+        weight = self.quantization_weight / max(len(batch.u), 1)
+        error = _ops.element_loss(batch.u, _ops.ElementTerm("absolute", weight)).total
+        return Terms.sum_of(contrastive=self._pair_mean(batch).value, quantization=error)

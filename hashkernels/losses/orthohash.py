@@ -76,11 +76,15 @@ class OrthoHashLoss(HashLoss):
 
     def _compute(self, batch: Batch) -> Terms:
         dtype = batch.u.dtype
-        cosine = functional.normalize(batch.u, dim=1) @ (self.centers.to(dtype) / self.bits**0.5).T  # [N, C]
+        directions = functional.normalize(batch.u, dim=1)
+        centers = self.centers.to(dtype).T  # [bits, C], of length sqrt(bits)
         own = multi_hot(batch.labels, self.num_classes, dtype)
         if self.angular:
+            cosine = directions @ (centers / self.bits**0.5)
             angle = torch.acos(cosine.clamp(-_MAX_COSINE, _MAX_COSINE))
-            cosine = torch.where(own > 0, torch.cos(angle + self.margin), cosine)
+            logits = self.scale * torch.where(own > 0, torch.cos(angle + self.margin), cosine)
         else:
-            cosine = torch.sub(cosine, own, alpha=self.margin)
-        return Terms.sum_of(classification=cross_entropy(self.scale * cosine, batch.labels))
+            logits = torch.addmm(
+                own, directions, centers, beta=-self.scale * self.margin, alpha=self.scale / self.bits**0.5
+            )
+        return Terms.sum_of(classification=cross_entropy(logits, batch.labels))

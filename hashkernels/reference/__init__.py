@@ -8,6 +8,7 @@ from __future__ import annotations
 from hashkernels.reference.checksum import block_checksums
 from hashkernels.reference.codes import pack_codes, pack_labels, unpack_codes
 from hashkernels.reference.descent import discrete_descent
+from hashkernels.reference.elements import ELEMENT_FUNCTIONS, NUM_WITH_TARGETS, element, element_loss
 from hashkernels.reference.index import BLOCK_CODES, slice_codes, unslice_codes
 from hashkernels.reference.pairwise import (
     cauchy_loss,
@@ -28,11 +29,15 @@ from hashkernels.reference.triplets import triplet_likelihood
 
 __all__ = [
     "BLOCK_CODES",
+    "ELEMENT_FUNCTIONS",
+    "NUM_WITH_TARGETS",
     "block_checksums",
     "cauchy_loss",
     "class_share",
     "contrastive_loss",
     "discrete_descent",
+    "element",
+    "element_loss",
     "hamming_distance",
     "hidden_gradients",
     "hidden_units",

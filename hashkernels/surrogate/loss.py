@@ -162,7 +162,7 @@ class SurrogateLoss(HashLoss):
             per_item = (table * positive).sum(1) / positive.sum(1).clamp(min=1)
             target = -per_item.sum() / max(u.shape[0], 1)
         else:
-            codes = target_codes(self.centers, self.tie_break, labels, u.dtype)
+            codes = target_codes(self.centers, self.tie_break, labels)
             weight = None if labels.ndim == 1 else labels.any(dim=1)
             if joint and dropout == self.posterior.training:
                 posterior, target = self.posterior.split_nll(u, codes, weight)
