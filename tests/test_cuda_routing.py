@@ -116,7 +116,7 @@ class Launchers:
 
     def pair_loss(self, kernel: Callable[..., Any], *arguments: Any) -> None:
         u, u_dtype, num_rows, bits, u_stride, v, v_dtype, num_columns, v_stride, *rest = arguments
-        *labels_and_parameters, split, terms, num_pairs, grad, workspace = rest
+        row_labels, column_labels, label_words, *parameters, split, terms, num_pairs, grad, workspace = rest
         self.splits.append(split)
         rows, columns = self.embeddings(u, u_dtype, num_rows, u_stride), None
         if v or num_columns == 0:
@@ -130,7 +130,11 @@ class Launchers:
             0 if columns is None else columns.data_ptr(),
             num_columns,
             v_stride,
-            *labels_and_parameters,
+            row_labels,
+            column_labels,
+            label_words,
+            0,  # no column is left out
+            *parameters,
             terms,
             num_pairs,
             grad,
@@ -267,7 +271,7 @@ def test_pairwise_losses(
     bank = None if columns is None else torch.randn(columns, 9, generator=generator)
     labels = torch.arange(17) % 3
     bank_labels = None if columns is None else torch.arange(columns) % 3
-    arguments = (u, bank, labels, bank_labels, *parameters, 0.0, with_grad)
+    arguments = (u, bank, labels, bank_labels, None, *parameters, 0.0, with_grad)
     expect_same(on_cuda(name, *arguments, 0, "auto"), on_cpu(name, *arguments, 1, "auto"))
     assert launchers.calls == [f"cuda_{name}"]
 
@@ -281,7 +285,7 @@ def test_losses_without_a_cuda_kernel_go_to_the_reference(
 ) -> None:
     u = torch.randn(17, 9, generator=torch.Generator().manual_seed(4))
     words = _ops.pack_labels((torch.arange(17)[:, None] % 3 == torch.arange(3)).long())
-    arguments = (u, None, words, None, *parameters, 0.0, True)
+    arguments = (u, None, words, None, None, *parameters, 0.0, True)
     got, expected = on_cuda(name, *arguments, 0, "auto"), on_cpu(name, *arguments, 1, "auto")
     for found, wanted in zip(got, expected, strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
@@ -295,18 +299,29 @@ def test_half_types_reach_the_kernel_as_they_are(launchers: Launchers, kinds: tu
         torch.randn(n, 8, generator=generator).to(getattr(torch, kind)) for n, kind in zip((7, 9), kinds, strict=True)
     )
     labels, bank_labels = torch.arange(7) % 3, torch.arange(9) % 3
-    got = on_cuda("margin_loss", u, bank, labels, bank_labels, *MARGINS, 0.0, True, 0, "auto")
+    got = on_cuda("margin_loss", u, bank, labels, bank_labels, None, *MARGINS, 0.0, True, 0, "auto")
     expect_same(
-        got, on_cpu("margin_loss", u.float(), bank.float(), labels, bank_labels, *MARGINS, 0.0, True, 1, "auto")
+        got, on_cpu("margin_loss", u.float(), bank.float(), labels, bank_labels, None, *MARGINS, 0.0, True, 1, "auto")
     )
-    assert got[2].dtype == torch.float32
+    assert got[3].dtype == torch.float32
+
+
+def test_a_bank_but_for_one_goes_to_the_reference(launchers: Launchers) -> None:
+    generator = torch.Generator().manual_seed(4)
+    u, bank = torch.randn(17, 9, generator=generator), torch.randn(23, 9, generator=generator)
+    labels = torch.arange(17) % 3, torch.arange(23) % 3
+    arguments = (u, bank, *labels, torch.arange(17), 0.5, 1.0, 0.7, True, False, 0.0, True)
+    got, expected = (call("likelihood_loss", *arguments, 0, "auto") for call in (on_cuda, on_cpu))
+    for found, wanted in zip(got, expected, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
+    assert launchers.calls == []
 
 
 def test_precision_chooses_the_path(launchers: Launchers) -> None:
     labels = torch.arange(65) % 3
     u = torch.ones(65, 4)
     for rows, precision in ((64, "auto"), (65, "auto"), (64, "split"), (65, "float32")):
-        on_cuda("margin_loss", u[:rows], None, labels[:rows], None, *MARGINS, 0.0, False, 0, precision)
+        on_cuda("margin_loss", u[:rows], None, labels[:rows], None, None, *MARGINS, 0.0, False, 0, precision)
     assert launchers.splits == [False, True, True, False]
     with pytest.raises(ValueError, match="precision must be one of auto, float32, split, got 'half'"):
         _ops.margin_loss(u, labels, positive_margin=1, negative_margin=0, precision="half")
@@ -314,7 +329,7 @@ def test_precision_chooses_the_path(launchers: Launchers) -> None:
 
 def test_float64_embeddings_go_to_the_reference(launchers: Launchers) -> None:
     u = torch.randn(17, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
-    arguments = (u, None, torch.arange(17) % 3, None, *MARGINS, 0.3, True)
+    arguments = (u, None, torch.arange(17) % 3, None, None, *MARGINS, 0.3, True)
     got, expected = on_cuda("margin_loss", *arguments, 0, "auto"), on_cpu("margin_loss", *arguments, 1, "auto")
     for a, b in zip(got, expected, strict=True):
         torch.testing.assert_close(a, b)

@@ -61,9 +61,13 @@ def op_calls() -> dict[str, tuple[Any, tuple[Any, ...]]]:
         "retrieval_counts": (ops.retrieval_counts, (queries, database, ids[:3], ids, 0)),
         "retrieval_counts_words": (ops.retrieval_counts, (queries, database, words[:3], words, 0)),
         "index_order_precision": (ops.index_order_precision, (queries, database, ids[:3], ids, [1, 5, 20], 0)),
-        "margin_loss": (ops.margin_loss, (u, None, ids, None, *margins, 0.0, True, 0, "auto")),
-        "margin_loss_value": (ops.margin_loss, (u, None, words, None, *margins, 0.1, False, 0, "auto")),
-        "margin_loss_bank": (ops.margin_loss, (u[:5], u, ids[:5], ids, *margins, 0.1, True, 0, "auto")),
+        "margin_loss": (ops.margin_loss, (u, None, ids, None, None, *margins, 0.0, True, 0, "auto")),
+        "margin_loss_value": (ops.margin_loss, (u, None, words, None, None, *margins, 0.1, False, 0, "auto")),
+        "margin_loss_bank": (ops.margin_loss, (u[:5], u, ids[:5], ids, None, *margins, 0.1, True, 0, "auto")),
+        "margin_loss_bank_but_for_one": (
+            ops.margin_loss,
+            (u[:5], u, ids[:5], ids, torch.arange(5), *margins, 0.1, True, 0, "auto"),
+        ),
     }
 
 

@@ -15,6 +15,7 @@ struct Arguments {
   uintptr_t v;
   int64_t num_columns, column_stride;
   Labels row_labels, column_labels;
+  uintptr_t left_out;
   uintptr_t out_terms, out_counts, grad;
   int threads;
 };
@@ -22,7 +23,8 @@ struct Arguments {
 template <class T, class Loss, class Kernel>
 void run_typed(const Arguments& args, const Loss& loss, Kernel kernel) {
   const Embeddings<T> u{address<const T>(args.u), args.num_rows, args.row_stride};
-  Embeddings<T> v{address<const T>(args.v), args.num_columns, args.column_stride};
+  Embeddings<T> v{address<const T>(args.v), args.num_columns, args.column_stride,
+                  address<const int64_t>(args.left_out)};
   // An empty bank may have no address, and is a bank all the same.
   if (v.data == nullptr && v.num_rows == 0) v.data = u.data;
   PairwiseResult result;
@@ -54,8 +56,8 @@ void register_on_cpu(pybind11::module_& module, const char* name, Loss (*make_lo
   module.def(name, [make_loss, kernel](uintptr_t u, const std::string& dtype_code, int64_t num_rows, int64_t bits,
                                        int64_t row_stride, uintptr_t v, int64_t num_columns, int64_t column_stride,
                                        uintptr_t row_labels, uintptr_t column_labels, int label_words,
-                                       Parameters... parameters, uintptr_t out_terms, uintptr_t out_counts,
-                                       uintptr_t grad, int threads) {
+                                       uintptr_t left_out, Parameters... parameters, uintptr_t out_terms,
+                                       uintptr_t out_counts, uintptr_t grad, int threads) {
     const Arguments args{u,
                          num_rows,
                          bits,
@@ -65,6 +67,7 @@ void register_on_cpu(pybind11::module_& module, const char* name, Loss (*make_lo
                          column_stride,
                          {address<const void>(row_labels), label_words},
                          {address<const void>(column_labels), label_words},
+                         left_out,
                          out_terms,
                          out_counts,
                          grad,

@@ -15,12 +15,33 @@ PairwiseKernel<T> pairwise_kernel(const Kernels& isa) {
   }
 }
 
+// Pairs that are left out of those of u with a bank, and how many of them have the same class id.
+struct LeftOut {
+  int64_t pairs = 0, same_id = 0;
+};
+
+template <class T>
+LeftOut left_out(const Pairs<T>& pairs) {
+  LeftOut result;
+  if (pairs.itself() || pairs.v.left_out == nullptr) return result;
+  const auto* const rows = pairs.labels.row_tile(0);
+  const auto* const columns = pairs.labels.column_tile(0);
+  for (int64_t row = 0; row < pairs.u.num_rows; ++row) {
+    const int64_t column = pairs.v.left_out[row];
+    if (column < 0 || column >= pairs.v.num_rows) continue;
+    ++result.pairs;
+    if (!pairs.labels.multi_hot()) result.same_id += rows[row] == columns[column];
+  }
+  return result;
+}
+
 // |P| and |Q|. Sums of whole numbers in double: exact up to 2^53 pairs.
 template <class T>
 Status count_pairs(const Pairs<T>& pairs, PairwiseResult* result, int num_threads) {
   const int64_t rows = pairs.u.num_rows;
-  const int64_t all = pairs.itself() ? rows * (rows - 1) : rows * pairs.v.num_rows;
-  result->positive_pairs = pairs.labels.relevant_pairs();
+  const LeftOut missing = left_out(pairs);
+  const int64_t all = pairs.itself() ? rows * (rows - 1) : rows * pairs.v.num_rows - missing.pairs;
+  result->positive_pairs = pairs.labels.relevant_pairs() - missing.same_id;
   if (pairs.labels.multi_hot()) {
     PairParameters<T> relevance{};
     relevance.function = PairFunction::kRelevance;

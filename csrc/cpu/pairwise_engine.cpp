@@ -93,6 +93,31 @@ class Engine {
     return static_cast<int>(std::min<int64_t>(kPairTile, items - tile * kPairTile));
   }
 
+  // For each row of a tile the column that makes no pair with it, or -1.
+  struct LeftOut {
+    typename PairLane<T>::Int lane[kPairTile];
+  };
+
+  static LeftOut each_itself() {
+    LeftOut result;
+    for (int row = 0; row < kPairTile; ++row) result.lane[row] = row;
+    return result;
+  }
+
+  // False where the tile of a bank has no such column.
+  bool find_left_out(int64_t row_tile, int64_t column_tile, int num_columns, LeftOut& out) const {
+    if (pairs_.v.left_out == nullptr) return false;
+    bool found = false;
+    std::fill_n(out.lane, kPairTile, -1);
+    for (int row = 0; row < tile_count(pairs_.u.num_rows, row_tile); ++row) {
+      const int64_t column = pairs_.v.left_out[row_tile * kPairTile + row] - column_tile * kPairTile;
+      if (column < 0 || column >= num_columns) continue;
+      out.lane[row] = static_cast<typename PairLane<T>::Int>(column);
+      found = true;
+    }
+    return found;
+  }
+
   // Each unordered pair once. The slope of both its orders goes to both its rows.
   Status run_itself(double* sums, T* grad, int threads) noexcept {
     const int64_t tiles = num_pair_tiles(pairs_.u.num_rows);
@@ -137,17 +162,18 @@ class Engine {
     PairwiseTile<T> tile = row_tile(row);
     tile.num_columns = tile_count(pairs_.u.num_rows, column);
     tile.column_labels = pairs_.labels.column_tile(column);
-    tile.diagonal = row == column;
+    const bool diagonal = row == column;
+    if (diagonal) tile.left_out = itself_.lane;
     tile.row_grad = gradients_.row(0, row * kPairTile);
     if (needs_rows_) {
       tile.columns = rows_.row(column * kPairTile);
       tile.column_stride = rows_.stride();
     }
     // A tile on the diagonal holds both orders of its pairs, and so does the gradient of its rows.
-    if (!tile.diagonal) tile.column_grad = gradients_.row(0, column * kPairTile);
+    if (!diagonal) tile.column_grad = gradients_.row(0, column * kPairTile);
     double tile_sums[2] = {0, 0};
     pairs_.kernel(tile, parameters_, tile_sums);
-    const double orders = tile.diagonal ? 1 : 2;
+    const double orders = diagonal ? 1 : 2;
     sums[0] += orders * tile_sums[0];
     sums[1] += orders * tile_sums[1];
   }
@@ -198,6 +224,8 @@ class Engine {
           tile.column_stride = column_stride;
           tile.column_labels = pairs_.labels.column_tile(column);
           tile.row_grad = gradients_.row(column_group, row * kPairTile);
+          LeftOut left_out;
+          if (find_left_out(row, column, num_columns, left_out)) tile.left_out = left_out.lane;
           pairs_.kernel(tile, parameters_, own_sums);
         }
       }
@@ -215,6 +243,7 @@ class Engine {
   PairParameters<T> parameters_;
   PairRows<T> rows_;
   PairGradients<T> gradients_;
+  const LeftOut itself_ = each_itself();
   bool needs_rows_ = true;
 };
 

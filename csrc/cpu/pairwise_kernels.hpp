@@ -61,8 +61,8 @@ struct PairwiseTile {
   const Int* row_labels;     // [num_planes][kPairTile]
   const Int* column_labels;  // [num_planes][kPairTile]
   int num_planes;
-  bool multi_hot;  // relevant: some plane has a common bit; otherwise: the only plane is equal
-  bool diagonal;   // rows and columns are the same items, and no item is paired with itself
+  bool multi_hot;       // relevant: some plane has a common bit; otherwise: the only plane is equal
+  const Int* left_out;  // [kPairTile]: the column, counted from 0, that makes no pair with the row; null: each does
 
   T* row_grad;     // [num_rows][padded bits], added to; null: not wanted
   T* column_grad;  // [num_columns][padded bits], added to; null: not wanted

@@ -48,7 +48,7 @@ void apply(const PairwiseTile<typename S::T>& tile, const PairParameters<typenam
         }
         if constexpr (kMasked) {
           Mask counts = lane < tile.num_rows - row;
-          if (tile.diagonal) counts &= lane != column - row;
+          if (tile.left_out != nullptr) counts &= load<Mask>(tile.left_out + row) != column;
           loss.value = counts ? loss.value : Vector{};
           loss.slope = counts ? loss.slope : Vector{};
         }
@@ -67,7 +67,7 @@ void evaluate(const PairwiseTile<typename S::T>& tile, const PairParameters<type
   alignas(kPairLineBytes) typename S::T theta[kPairTile * kPairTile];
   inner_products<S>(tile, theta);
   if constexpr (Function::kOfDistances) to_distances<S>(tile, theta);
-  const bool masked = tile.diagonal || tile.num_rows < kPairTile;
+  const bool masked = tile.left_out != nullptr || tile.num_rows < kPairTile;
   if (tile.multi_hot) {
     masked ? apply<S, MultiHot, true, Function>(tile, parameters, theta, sums)
            : apply<S, MultiHot, false, Function>(tile, parameters, theta, sums);
@@ -96,12 +96,14 @@ void count_relevant(const PairwiseTile<typename S::T>& tile, double* sums) {
       for (int lane = 0; lane < S::kLanes; ++lane) count -= relevant[v][lane];
     }
   }
-  if (tile.diagonal) {
-    for (int row = 0; row < tile.num_rows; ++row) {
-      bool itself = false;
-      for (int plane = 0; plane < tile.num_planes; ++plane) itself |= tile.row_labels[plane * kPairTile + row] != 0;
-      count -= itself;
+  for (int row = 0; tile.left_out != nullptr && row < tile.num_rows; ++row) {
+    const auto column = tile.left_out[row];
+    if (column < 0 || column >= tile.num_columns) continue;
+    bool relevant = false;
+    for (int plane = 0; plane < tile.num_planes; ++plane) {
+      relevant |= (tile.row_labels[plane * kPairTile + row] & tile.column_labels[plane * kPairTile + column]) != 0;
     }
+    count -= relevant;
   }
   sums[0] += static_cast<double>(count);
 }

@@ -43,6 +43,25 @@ TEST_P(Pairwise, BatchAgainstBank) {
   }
 }
 
+TEST_P(Pairwise, BatchAgainstBankButForOneItemEach) {
+  for (int64_t n : {1, 64, 70, 300}) {
+    for (int64_t m : {1, 63, 130, 1000}) {
+      SCOPED_TRACE(::testing::Message() << n << " x " << m << " items");
+      Items<double> u(n, 9, 1), bank(m, 9, 2);
+      std::mt19937_64 random(static_cast<unsigned>(n * m));
+      for (int64_t i = 0; i < n; ++i) bank.left_out.push_back(static_cast<int64_t>(random() % (m + 4)) - 2);
+      for (bool ids : {true, false}) {
+        const ItemLabels u_labels = ids ? ItemLabels::ids(n, 3, 3) : ItemLabels::multi_hot(n, 2, 0.03, 3);
+        const ItemLabels labels = ids ? ItemLabels::ids(m, 3, 4) : ItemLabels::multi_hot(m, 2, 0.03, 4);
+        const Answer expected = double_loop(u, &bank, 9, u_labels, labels, ecm(9));
+        for (int threads : {1, 3}) {
+          expect_close(run(u, &bank, 9, u_labels, labels, ecm(9), threads), expected, kTolerance<double>);
+        }
+      }
+    }
+  }
+}
+
 TEST_P(Pairwise, LongCodes) {
   for (int64_t bits : {1000, 4096}) {
     check_against_double_loop<float>(70, 0, bits, ItemLabels::ids(70, 4, 3), ItemLabels::ids(0, 1, 0));

@@ -25,12 +25,13 @@ struct Items {
     }
   }
 
-  Embeddings<T> view() const { return {values.data(), num_rows, stride}; }
+  Embeddings<T> view() const { return {values.data(), num_rows, stride, left_out.empty() ? nullptr : left_out.data()}; }
   T* row(int64_t i) { return values.data() + i * stride; }
   const T* row(int64_t i) const { return values.data() + i * stride; }
 
   int64_t num_rows, stride;
   std::vector<T> values;
+  std::vector<int64_t> left_out;  // of a bank: see Embeddings
 };
 
 // Labels of either kind; words == 0: class ids.
@@ -144,7 +145,8 @@ Answer double_loop(const Items<T>& u, const Items<T>* v, int64_t bits, const Ite
   const auto each_pair = [&](auto&& body) {
     for (int64_t i = 0; i < u.num_rows; ++i) {
       for (int64_t j = 0; j < other.num_rows; ++j) {
-        if (v != nullptr || i != j) body(i, j, u_labels.relevant(i, other_labels, j));
+        const bool counts = v == nullptr ? i != j : v->left_out.empty() || v->left_out[i] != j;
+        if (counts) body(i, j, u_labels.relevant(i, other_labels, j));
       }
     }
   };

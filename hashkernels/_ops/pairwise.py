@@ -61,6 +61,7 @@ def margin_loss(
     quantization: float = 0.0,
     bank: Tensor | None = None,
     bank_labels: Tensor | None = None,
+    left_out: Tensor | None = None,
     threads: int | None = None,
     precision: str = "auto",
 ) -> PairLoss:
@@ -70,7 +71,9 @@ def margin_loss(
 
     ``u`` is [N, bits]; ``bank`` [M, bits], with its labels, takes the place of v and gets no gradient; without it v is
     u, the pairs i = j are left out, and the gradient runs through both sides. A set without pairs adds 0. Labels come
-    from ``pack_labels``. The half types are computed in float32, and the gradient comes back in their own; a CUDA
+    from ``pack_labels``. ``left_out``, int64 [N], is the row of the bank that makes no pair with each row of ``u``; a
+    number that is no row, such as -1, leaves out none. On CUDA torch then computes it, in blocks of the matrix of all
+    pairs. The half types are computed in float32, and the gradient comes back in their own; a CUDA
     kernel reads them as they are. There is no second derivative: asking for one raises ``RuntimeError``.
 
     ``precision`` says how a CUDA kernel multiplies float32 by float32: "float32" as they are, "split" on the tensor
@@ -79,7 +82,9 @@ def margin_loss(
     with the matrix of all pairs. A CPU computes in the type of its inputs, whatever ``precision`` says.
     """
     parameters = (positive_margin, negative_margin, positive_scale, negative_scale)
-    return _pair_loss(_margin_loss, u, labels, bank, bank_labels, parameters, quantization, threads, precision)
+    return _pair_loss(
+        _margin_loss, u, labels, bank, bank_labels, left_out, parameters, quantization, threads, precision
+    )
 
 
 def likelihood_loss(
@@ -93,6 +98,7 @@ def likelihood_loss(
     overlap: bool = False,
     bank: Tensor | None = None,
     bank_labels: Tensor | None = None,
+    left_out: Tensor | None = None,
     threads: int | None = None,
     precision: str = "auto",
 ) -> PairLoss:
@@ -105,7 +111,7 @@ def likelihood_loss(
     all pairs.
     """
     parameters = (scale, positive_scale, negative_scale, weighted, overlap)
-    return _pair_loss(_likelihood_loss, u, labels, bank, bank_labels, parameters, 0.0, threads, precision)
+    return _pair_loss(_likelihood_loss, u, labels, bank, bank_labels, left_out, parameters, 0.0, threads, precision)
 
 
 def cauchy_loss(
@@ -120,6 +126,7 @@ def cauchy_loss(
     weighted: bool = False,
     bank: Tensor | None = None,
     bank_labels: Tensor | None = None,
+    left_out: Tensor | None = None,
     threads: int | None = None,
     precision: str = "auto",
 ) -> PairLoss:
@@ -130,7 +137,7 @@ def cauchy_loss(
     length 1 and ``distance_scale`` = bits / 2 it is the loss of Deep Cauchy Hashing.
     """
     parameters = (gamma, distance_scale, min_distance, positive_scale, negative_scale, weighted)
-    return _pair_loss(_cauchy_loss, u, labels, bank, bank_labels, parameters, 0.0, threads, precision)
+    return _pair_loss(_cauchy_loss, u, labels, bank, bank_labels, left_out, parameters, 0.0, threads, precision)
 
 
 def contrastive_loss(
@@ -143,6 +150,7 @@ def contrastive_loss(
     weighted: bool = False,
     bank: Tensor | None = None,
     bank_labels: Tensor | None = None,
+    left_out: Tensor | None = None,
     threads: int | None = None,
     precision: str = "auto",
 ) -> PairLoss:
@@ -152,7 +160,7 @@ def contrastive_loss(
     On CUDA torch computes it, with the matrix of all pairs.
     """
     parameters = (margin, positive_scale, negative_scale, weighted)
-    return _pair_loss(_contrastive_loss, u, labels, bank, bank_labels, parameters, 0.0, threads, precision)
+    return _pair_loss(_contrastive_loss, u, labels, bank, bank_labels, left_out, parameters, 0.0, threads, precision)
 
 
 def _pair_loss(
@@ -161,6 +169,7 @@ def _pair_loss(
     labels: Tensor,
     bank: Tensor | None,
     bank_labels: Tensor | None,
+    left_out: Tensor | None,
     parameters: tuple[float, ...],
     quantization: float,
     threads: int | None,
@@ -177,9 +186,9 @@ def _pair_loss(
     with_grad = torch.is_grad_enabled() and u.requires_grad
     options = (*parameters, quantization, with_grad, thread_argument(threads), precision)
     if with_grad:
-        total, terms, num_pairs = _PairLoss.apply(op, u, bank, labels, bank_labels, options)  # type: ignore[no-untyped-call]
+        total, terms, num_pairs = _PairLoss.apply(op, u, bank, labels, bank_labels, left_out, options)  # type: ignore[no-untyped-call]
     else:
-        total, terms, num_pairs, _ = op(u.detach(), bank, labels, bank_labels, *options)
+        total, terms, num_pairs, _ = op(u.detach(), bank, labels, bank_labels, left_out, *options)
     return PairLoss(total, terms, num_pairs)
 
 
@@ -194,9 +203,10 @@ class _PairLoss(torch.autograd.Function):
         bank: Tensor | None,
         labels: Tensor,
         bank_labels: Tensor | None,
+        left_out: Tensor | None,
         options: tuple[Any, ...],
     ) -> tuple[Tensor, Tensor, Tensor]:
-        total, terms, num_pairs, grad = op(u, bank, labels, bank_labels, *options)
+        total, terms, num_pairs, grad = op(u, bank, labels, bank_labels, left_out, *options)
         ctx.save_for_backward(grad)
         ctx.dtype = u.dtype
         ctx.mark_non_differentiable(terms, num_pairs)
@@ -208,9 +218,9 @@ class _PairLoss(torch.autograd.Function):
     def backward(ctx: Any, grad_total: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
         (grad,) = ctx.saved_tensors
         if grad_total is None:
-            return (None,) * 6
+            return (None,) * 7
         grad = grad * grad_total
-        return None, grad if grad.dtype == ctx.dtype else grad.to(ctx.dtype), *(None,) * 4
+        return None, grad if grad.dtype == ctx.dtype else grad.to(ctx.dtype), *(None,) * 5
 
 
 class _Pairs(NamedTuple):
@@ -221,6 +231,7 @@ class _Pairs(NamedTuple):
     labels: Tensor
     column_labels: Tensor
     label_words: int  # 0: class ids
+    left_out: Tensor | None
 
     def arguments(self, bank: Tensor | None) -> tuple[int, ...]:
         """What every kernel is told of the pairs, after the address of u and, on a CPU, the name of its dtype."""
@@ -237,7 +248,12 @@ class _Pairs(NamedTuple):
 
 
 def _pairs(
-    u: Tensor, bank: Tensor | None, labels: Tensor, bank_labels: Tensor | None, dtypes: Collection[torch.dtype]
+    u: Tensor,
+    bank: Tensor | None,
+    labels: Tensor,
+    bank_labels: Tensor | None,
+    left_out: Tensor | None,
+    dtypes: Collection[torch.dtype],
 ) -> _Pairs:
     u = rows("u", u, *dtypes)
     columns = u
@@ -251,7 +267,16 @@ def _pairs(
     )
     _validation.check_same_device("u", u, "bank", columns)
     _validation.check_same_device("u", u, "labels", labels)
-    return _Pairs(u, columns, labels, column_labels, words)
+    if left_out is not None:
+        if bank is None:
+            raise ValueError("left_out must be None without a bank")
+        if left_out.dtype != torch.int64:
+            raise TypeError(f"left_out must be torch.int64, got {left_out.dtype}")
+        if tuple(left_out.shape) != (u.shape[0],):
+            raise ValueError(f"left_out must have shape ({u.shape[0]},), got {tuple(left_out.shape)}")
+        _validation.check_same_device("u", u, "left_out", left_out)
+        left_out = left_out.contiguous()
+    return _Pairs(u, columns, labels, column_labels, words, left_out)
 
 
 # Total, terms, numbers of pairs, gradient.
@@ -290,18 +315,21 @@ def _define(
     """Register the op of a loss: the native functions and the reference have its name; ``parameters`` are the schema
     of what it takes beside the pairs. ``on_cuda`` of their values says whether there is a CUDA kernel for them."""
 
-    def cpu(u: Tensor, bank: Tensor | None, labels: Tensor, bank_labels: Tensor | None, *rest: Any) -> _Results:
+    def cpu(
+        u: Tensor, bank: Tensor | None, labels: Tensor, bank_labels: Tensor | None, left_out: Tensor | None, *rest: Any
+    ) -> _Results:
         *parameters, quantization, with_grad, threads, _ = rest
-        pairs = _pairs(u, bank, labels, bank_labels, (u.dtype,) if u.dtype in _FLOATS else _FLOATS)
+        pairs = _pairs(u, bank, labels, bank_labels, left_out, (u.dtype,) if u.dtype in _FLOATS else _FLOATS)
         kernel, sign_error = _loader.cpu_kernel(name), _loader.cpu_kernel("sign_error")
         if kernel is None or sign_error is None:
-            results = fallback(pairs.u, bank, labels, bank_labels, *parameters, with_grad)
+            results = fallback(pairs.u, bank, labels, bank_labels, pairs.left_out, *parameters, with_grad)
             return _with_sign_error(*results, pairs.u, quantization)
         total, terms, num_pairs, grad = _results(u, with_grad)
         kernel(
             pairs.u.data_ptr(),
             _FLOATS[u.dtype],
             *pairs.arguments(bank),
+            0 if pairs.left_out is None else pairs.left_out.data_ptr(),
             *parameters,
             terms.data_ptr(),
             num_pairs.data_ptr(),
@@ -320,18 +348,20 @@ def _define(
         )
         return total, terms, num_pairs, grad
 
-    def cuda(u: Tensor, bank: Tensor | None, labels: Tensor, bank_labels: Tensor | None, *rest: Any) -> _Results:
+    def cuda(
+        u: Tensor, bank: Tensor | None, labels: Tensor, bank_labels: Tensor | None, left_out: Tensor | None, *rest: Any
+    ) -> _Results:
         *parameters, quantization, with_grad, _, precision = rest
         kernel = size = None
         if on_cuda(*parameters):
             kernel, size = _loader.cuda_kernel(f"cuda_{name}"), _loader.cuda_kernel(f"cuda_{name}_workspace")
-        if kernel is None or size is None or u.dtype == torch.float64:
+        if kernel is None or size is None or u.dtype == torch.float64 or left_out is not None:
             dtype = u.dtype if u.dtype in _FLOATS else torch.float32
             u, bank = u.to(dtype), None if bank is None else bank.to(dtype)
-            pairs = _pairs(u, bank, labels, bank_labels, (dtype,))
-            results = fallback(pairs.u, bank, labels, bank_labels, *parameters, with_grad)
+            pairs = _pairs(u, bank, labels, bank_labels, left_out, (dtype,))
+            results = fallback(pairs.u, bank, labels, bank_labels, pairs.left_out, *parameters, with_grad)
             return _with_sign_error(*results, pairs.u, quantization)
-        pairs = _pairs(u, bank, labels, bank_labels, _ON_CUDA)
+        pairs = _pairs(u, bank, labels, bank_labels, left_out, _ON_CUDA)
         num_rows, num_columns, bits = u.shape[0], pairs.columns.shape[0], u.shape[1]
         _, terms, num_pairs, grad = _results(u, with_grad)
         space = workspace(u, size(num_rows, num_columns, bits, with_grad))
@@ -362,8 +392,8 @@ def _define(
         return _results(u, rest[-3])
 
     return define(
-        f"{name}(Tensor u, Tensor? bank, Tensor labels, Tensor? bank_labels, {parameters}, float quantization, "
-        "bool with_grad, int threads, str precision) -> (Tensor, Tensor, Tensor, Tensor)",
+        f"{name}(Tensor u, Tensor? bank, Tensor labels, Tensor? bank_labels, Tensor? left_out, {parameters}, "
+        "float quantization, bool with_grad, int threads, str precision) -> (Tensor, Tensor, Tensor, Tensor)",
         cpu=cpu,
         cuda=cuda,
         fake=fake,

@@ -33,23 +33,30 @@ def fused_mean(
     """The weighed mean of the pair loss over the pairs that count.
 
     ``aligned_loss`` is the same loss of each row with one column, both [N, bits], and their relevance [N]. ``labels``
-    have the form of those of the columns. In a bank the columns of the items themselves are counted by the op, and
-    taken out again.
+    have the form of those of the columns. The columns of the items themselves in a bank are left out by the op; on a
+    GPU, whose kernels know of no such columns, they are counted by it, and taken out again.
     """
     itself = columns.emb is rows
-    own = None
-    if not itself and columns.own is not None:
-        own = _own_pairs(aligned_loss, fused.weight, rows, labels, columns, columns.own)
     columns = _counted(columns)
+    own = left_out = None
+    if not itself and columns.own is not None:
+        if _op_leaves_out(rows):
+            left_out = columns.own
+        else:
+            own = _own_pairs(aligned_loss, fused.weight, rows, labels, columns, columns.own)
     all_pairs = len(rows) * (len(rows) - 1 if itself else len(columns.emb))
-    num_pairs = all_pairs - (0 if own is None else len(rows))
+    num_pairs = all_pairs - (0 if itself or columns.own is None else len(rows))
 
     def run(op: PairOp, weighing: Weighing) -> _ops.PairLoss:
         def scaled(u: Tensor, u_labels: Tensor, **bank: Tensor) -> _ops.PairLoss:
             scales = {"positive_scale": weighing.positive, "negative_scale": weighing.negative}
             return op(u, u_labels, weighted=not weighing.each, **scales, **bank)
 
-        return scaled(rows, labels) if itself else against(scaled, rows, labels, columns.emb, columns.labels)
+        if itself:
+            return scaled(rows, labels)
+        if left_out is not None:
+            return scaled(rows, labels, bank=columns.emb, bank_labels=columns.labels, left_out=left_out)
+        return against(scaled, rows, labels, columns.emb, columns.labels)
 
     if fused.negative is not None or (own is not None and weighing.each):
         # A divisor that is known only afterwards, or two options: each kind of pairs has a pass of its own.
@@ -71,6 +78,11 @@ def fused_mean(
     return PairMean(total.masked_fill(weight == 0, 0) / weight.clamp(min=LEAST_WEIGHT), num_pairs)
 
 
+def _op_leaves_out(rows: Tensor) -> bool:
+    """Whether a column that is left out costs the op nothing: not on a GPU, where torch would answer in its place."""
+    return not rows.is_cuda
+
+
 def against(op: PairOp, u: Tensor, labels: Tensor, ref: Tensor, ref_labels: Tensor, **own: float) -> _ops.PairLoss:
     """``u`` against references, with the gradient of both; ``own``: options of the terms that are of ``u`` alone."""
     loss = op(u, labels, bank=ref, bank_labels=ref_labels, **own)
@@ -85,7 +97,8 @@ def _counted(columns: Columns) -> Columns:
     if columns.counted is None or bool(columns.counted.all()):
         return columns
     kept = columns.counted.nonzero()[:, 0]
-    return Columns(columns.emb[kept], columns.labels[kept], None, None)
+    own = None if columns.own is None else (columns.counted.cumsum(0) - 1)[columns.own]  # where they are among the kept
+    return Columns(columns.emb[kept], columns.labels[kept], None, own)
 
 
 class _OwnPairs(NamedTuple):

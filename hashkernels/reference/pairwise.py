@@ -58,6 +58,7 @@ def margin_loss(
     bank: Tensor | None,
     labels: Tensor,
     bank_labels: Tensor | None,
+    left_out: Tensor | None,
     positive_margin: float,
     negative_margin: float,
     positive_scale: float,
@@ -73,7 +74,7 @@ def margin_loss(
         return 2 * _missed(theta, positive, positive_margin, negative_margin)
 
     scales = (positive_scale, negative_scale)
-    return _pair_loss(value, slope, u, bank, labels, bank_labels, scales, False, with_grad)
+    return _pair_loss(value, slope, u, bank, labels, bank_labels, left_out, scales, False, with_grad)
 
 
 def likelihood_loss(
@@ -81,6 +82,7 @@ def likelihood_loss(
     bank: Tensor | None,
     labels: Tensor,
     bank_labels: Tensor | None,
+    left_out: Tensor | None,
     scale: float,
     positive_scale: float,
     negative_scale: float,
@@ -100,7 +102,7 @@ def likelihood_loss(
 
     scales = (positive_scale, negative_scale)
     weight = class_share if overlap and labels.ndim == 2 else None
-    return _pair_loss(value, slope, u, bank, labels, bank_labels, scales, weighted, with_grad, weight=weight)
+    return _pair_loss(value, slope, u, bank, labels, bank_labels, left_out, scales, weighted, with_grad, weight=weight)
 
 
 def cauchy_loss(
@@ -108,6 +110,7 @@ def cauchy_loss(
     bank: Tensor | None,
     labels: Tensor,
     bank_labels: Tensor | None,
+    left_out: Tensor | None,
     gamma: float,
     distance_scale: float,
     min_distance: float,
@@ -130,7 +133,7 @@ def cauchy_loss(
         return torch.where(near, 0, -distance_scale * by_distance)
 
     scales = (positive_scale, negative_scale)
-    return _pair_loss(value, slope, u, bank, labels, bank_labels, scales, weighted, with_grad)
+    return _pair_loss(value, slope, u, bank, labels, bank_labels, left_out, scales, weighted, with_grad)
 
 
 def contrastive_loss(
@@ -138,6 +141,7 @@ def contrastive_loss(
     bank: Tensor | None,
     labels: Tensor,
     bank_labels: Tensor | None,
+    left_out: Tensor | None,
     margin: float,
     positive_scale: float,
     negative_scale: float,
@@ -153,7 +157,7 @@ def contrastive_loss(
         return torch.where(positive, -1, (margin + 2 * theta > 0).to(theta.dtype))
 
     scales = (positive_scale, negative_scale)
-    return _pair_loss(value, slope, u, bank, labels, bank_labels, scales, weighted, with_grad, distances=True)
+    return _pair_loss(value, slope, u, bank, labels, bank_labels, left_out, scales, weighted, with_grad, distances=True)
 
 
 def _bits(words: Tensor) -> Tensor:
@@ -173,6 +177,7 @@ def _pair_loss(
     bank: Tensor | None,
     labels: Tensor,
     bank_labels: Tensor | None,
+    left_out: Tensor | None,
     scales: tuple[float, float],
     weighted: bool,
     with_grad: bool,
@@ -186,8 +191,9 @@ def _pair_loss(
     where theta is u_i . v_j or, for ``distances``, -1/2 |u_i - v_j|^2. ``weight`` of the labels of rows and columns
     multiplies the loss of positive pairs. The sums over the P positive and the Q negative ordered pairs are multiplied
     by their scales, and divided each by its own count, or where ``weighted`` both by positive_scale * P +
-    negative_scale * Q. Without a bank v is u, the pairs i = j are left out, and the gradient runs through both sides. A
-    gradient that is not wanted is empty.
+    negative_scale * Q. Without a bank v is u, the pairs i = j are left out, and the gradient runs through both sides;
+    with one, ``left_out`` int64 [N] is the column that makes no pair with each row. A gradient that is not wanted is
+    empty.
     """
     columns = u if bank is None else bank
     column_labels = labels if bank_labels is None else bank_labels
@@ -208,6 +214,9 @@ def _pair_loss(
             if bank is None:
                 positive.diagonal(start).fill_(False)
                 negative.diagonal(start).fill_(False)
+            if left_out is not None:
+                counts_not = left_out[rows, None] == torch.arange(len(columns), device=u.device)
+                positive, negative = positive & ~counts_not, negative & ~counts_not
             shares: Tensor | float = 1.0
             if weight is not None:
                 shares = torch.where(positive, weight(labels[rows], column_labels), 1).to(u.dtype)

@@ -65,6 +65,17 @@ def test_a_batch_with_itself_and_with_references(isa, example, reference_example
 @pytest.mark.parametrize("case", CASES)
 def test_a_bank_with_rows_unfilled_and_an_index_that_comes_twice(isa, example, case, monkeypatch):
     kind, options = CASES[case]
+    bank_both_ways(example, kind, options, monkeypatch)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_own_pairs_can_be_taken_out_afterwards_as_on_a_gpu(example, case, monkeypatch):
+    kind, options = CASES[case]
+    with mock.patch("hashkernels.losses._fused._op_leaves_out", return_value=False):
+        bank_both_ways(example, kind, options, monkeypatch)
+
+
+def bank_both_ways(example, kind, options, monkeypatch):
     steps = []
     for items, where in ((slice(0, 5), [3, 0, 19, 7, 11]), (slice(3, 9), [3, 4, 12, 4, 19, 8])):
         u = example.u.detach()[items].clone().requires_grad_()

@@ -17,12 +17,14 @@
 
 namespace hashkernels {
 
-// Row-major embeddings; row r starts at data + r * stride (stride in elements).
+// Row-major embeddings; row r starts at data + r * stride (stride in elements). left_out, for v alone: the row of v
+// that makes no pair with each row of u, such as the item itself in a bank; a number that is no row leaves out none.
 template <class T>
 struct Embeddings {
   const T* data;
   int64_t num_rows;
   int64_t stride;
+  const int64_t* left_out = nullptr;
 };
 
 // What the losses of the pairs are divided by; a kind of pairs that does not occur, or whose scale is 0, adds 0.
