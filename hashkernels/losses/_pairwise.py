@@ -108,6 +108,9 @@ class PairwiseLoss(HashLoss):
         weight = self._pair_weight(batch, columns)
         return pair_sums(rows, batch.labels, columns, self._similarity, self._pair_loss, weight)
 
+    def _before_write(self, indices: Tensor, batch: Batch) -> None:
+        """Called before a batch is stored in the bank, with its checked positions."""
+
     def _columns(self, batch: Batch, activated: Tensor, *, copy_bank: bool = True) -> Columns:
         if self.bank is None:
             if batch.ref_emb is not None and batch.ref_labels is not None:
@@ -119,6 +122,7 @@ class PairwiseLoss(HashLoss):
         own = None
         if self.training:
             indices = self.bank.check_indices(batch.indices, batch.u)
+            self._before_write(indices, batch)
             self.bank.write(indices, batch.u, batch.labels)
             own = None if self.self_pairs else indices
         emb, classes, filled = self.bank.embeddings.to(batch.u.dtype), self.bank.classes, self.bank.filled

@@ -97,13 +97,11 @@ class DSDHLoss(PairLikelihoodLoss):
 
     def _compute(self, batch: Batch) -> Terms:
         u = batch.u
-        if self.training:
-            indices = self.bank.check_indices(batch.indices, u)
-            seen = self.bank.filled.index_select(0, indices)
-            signs, codes = code_sign(u.detach()).to(torch.int8), self.codes.index_select(0, indices)
-            self.codes.index_copy_(0, indices, torch.where(seen[:, None], codes, signs))
         likelihood = self._pair_mean(batch).value
-        target = self.codes.index_select(0, indices).to(u.dtype) if self.training else code_sign(u)
+        if self.training and batch.indices is not None:
+            target = self.codes.index_select(0, batch.indices.to(torch.int64)).to(u.dtype)
+        else:
+            target = code_sign(u)
         quantization = self.quantization_weight * code_error(u, target)
         if self.training and self.update_every:
             self.items_seen += len(u)
@@ -111,6 +109,14 @@ class DSDHLoss(PairLikelihoodLoss):
                 self.items_seen -= self.update_every
                 self.update_codes()
         return Terms.sum_of(likelihood=likelihood, quantization=quantization)
+
+    @torch.no_grad()
+    def _before_write(self, indices: Tensor, batch: Batch) -> None:
+        """Codes of items that come for the first time."""
+        seen = self.bank.filled.index_select(0, indices)
+        if torch.compiler.is_compiling() or not bool(seen.all()):
+            signs, codes = code_sign(batch.u).to(torch.int8), self.codes.index_select(0, indices)
+            self.codes.index_copy_(0, indices, torch.where(seen[:, None], codes, signs))
 
     @torch.no_grad()
     def update_codes(self) -> None:
