@@ -25,7 +25,7 @@ def element(function: str, u: Tensor, target: Tensor | float, parameter: float) 
         return slack.clamp(min=0) * target**2, torch.where(slack >= 0, -target, 0).to(u.dtype)
     if function == "logistic":
         z = -parameter * target * u
-        return functional.softplus(z) * target**2, -parameter * target * torch.sigmoid(z)
+        return -functional.logsigmoid(-z) * target**2, -parameter * target * torch.sigmoid(z)
     if function == "tanh_error":
         code = torch.tanh(parameter / 2 * u)
         error = code.abs() - 1
