@@ -43,6 +43,7 @@ class CSQLoss(HashLoss):
     pairwise term of the authors' code, which all their commands switch off, is left out.
 
     Example:
+        >>> import torch
         >>> loss = CSQLoss(16, num_classes=10)
         >>> u = loss.centers[:4].float().requires_grad_()
         >>> value = loss(u, torch.arange(4))
