@@ -104,6 +104,7 @@ class Launchers:
         return num_rows + num_columns
 
     cuda_likelihood_loss_workspace = cuda_cauchy_loss_workspace = cuda_margin_loss_workspace
+    cuda_contrastive_loss_workspace = cuda_margin_loss_workspace
 
     def cuda_margin_loss(self, *arguments: Any) -> None:
         self.pair_loss(self.native.margin_loss, *arguments)
@@ -113,6 +114,14 @@ class Launchers:
 
     def cuda_cauchy_loss(self, *arguments: Any) -> None:
         self.pair_loss(self.native.cauchy_loss, *arguments)
+
+    def cuda_contrastive_loss(self, *arguments: Any) -> None:
+        self.pair_loss(self.native.contrastive_loss, *arguments)
+
+    def cuda_triplet_likelihood(self, *arguments: Any) -> None:
+        similarities, *rest, grad, query_losses = arguments
+        self.native.triplet_likelihood(similarities, False, *rest, grad, 1)
+        self.fill(query_losses, rest[3])
 
     def pair_loss(self, kernel: Callable[..., Any], *arguments: Any) -> None:
         u, u_dtype, num_rows, bits, u_stride, v, v_dtype, num_columns, v_stride, *rest = arguments
@@ -260,7 +269,9 @@ def test_counting(launchers: Launchers, words: bool) -> None:
     [
         ("margin_loss", MARGINS),
         ("likelihood_loss", (0.5, 1.0, 0.7, True, False)),
+        ("likelihood_loss", (0.5, 1.0, 0.7, True, True)),
         ("cauchy_loss", (5.0, 0.4, 0.3, 1.0, 0.7, False)),
+        ("contrastive_loss", (20.0, 1.0, 0.7, False)),
     ],
 )
 def test_pairwise_losses(
@@ -269,26 +280,48 @@ def test_pairwise_losses(
     generator = torch.Generator().manual_seed(4)
     u = torch.randn(17, 12, generator=generator)[:, :9]
     bank = None if columns is None else torch.randn(columns, 9, generator=generator)
-    labels = torch.arange(17) % 3
-    bank_labels = None if columns is None else torch.arange(columns) % 3
+    classes = torch.arange(17) % 3, None if columns is None else torch.arange(columns) % 3
+    if name == "likelihood_loss" and parameters[-1]:  # of classes that overlap
+        words = [None if ids is None else (ids[:, None] >= torch.arange(3)).long() for ids in classes]
+        classes = tuple(None if hot is None else _ops.pack_labels(hot) for hot in words)
+    labels, bank_labels = classes
     arguments = (u, bank, labels, bank_labels, None, *parameters, 0.0, with_grad)
     expect_same(on_cuda(name, *arguments, 0, "auto"), on_cpu(name, *arguments, 1, "auto"))
     assert launchers.calls == [f"cuda_{name}"]
 
 
-@pytest.mark.parametrize(
-    ("name", "parameters"),
-    [("likelihood_loss", (0.5, 1.0, 0.7, True, True)), ("contrastive_loss", (20.0, 1.0, 0.7, False))],
-)
-def test_losses_without_a_cuda_kernel_go_to_the_reference(
-    launchers: Launchers, name: str, parameters: tuple[Any, ...]
-) -> None:
+def test_left_out_columns_go_to_the_reference(launchers: Launchers) -> None:
     u = torch.randn(17, 9, generator=torch.Generator().manual_seed(4))
-    words = _ops.pack_labels((torch.arange(17)[:, None] % 3 == torch.arange(3)).long())
-    arguments = (u, None, words, None, None, *parameters, 0.0, True)
-    got, expected = on_cuda(name, *arguments, 0, "auto"), on_cpu(name, *arguments, 1, "auto")
+    bank = torch.randn(23, 9, generator=torch.Generator().manual_seed(5))
+    left_out = torch.arange(17)
+    arguments = (u, bank, torch.arange(17) % 3, torch.arange(23) % 3, left_out, 0.5, 1.0, 0.7, True, False, 0.0, True)
+    got, expected = on_cuda("likelihood_loss", *arguments, 0, "auto"), on_cpu("likelihood_loss", *arguments, 1, "auto")
     for found, wanted in zip(got, expected, strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
+    assert launchers.calls == []
+
+
+@pytest.mark.parametrize("with_grad", [False, True])
+@pytest.mark.parametrize("queries", [0, 7])
+def test_triplets(launchers: Launchers, queries: int, with_grad: bool) -> None:
+    generator = torch.Generator().manual_seed(6)
+    similarities = torch.randn(queries, 30, generator=generator)[:, :23]
+    kinds = torch.randint(0, 3, (queries, 23), generator=generator)
+    weights = torch.rand(queries, dtype=torch.float64, generator=generator)
+    arguments = (similarities, kinds == 0, kinds == 1, weights, 2.0, with_grad)
+    expect_same(on_cuda("triplet_likelihood", *arguments, 0), on_cpu("triplet_likelihood", *arguments, 1))
+    assert launchers.calls == ["cuda_triplet_likelihood"]
+    with pytest.raises(TypeError, match=r"irrelevant must be torch\.bool, got torch\.int64"):
+        on_cuda("triplet_likelihood", similarities, kinds == 0, kinds, weights, 2.0, with_grad, 0)
+
+
+def test_triplets_in_float64_go_to_the_reference(launchers: Launchers) -> None:
+    similarities = torch.randn(5, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(6))
+    marks = torch.arange(9).expand(5, 9) % 3
+    arguments = (similarities, marks == 0, marks == 1, torch.ones(5, dtype=torch.float64), 2.0, True)
+    got, expected = on_cuda("triplet_likelihood", *arguments, 0), on_cpu("triplet_likelihood", *arguments, 1)
+    for found, wanted in zip(got, expected, strict=True):
+        torch.testing.assert_close(found, wanted)
     assert launchers.calls == []
 
 

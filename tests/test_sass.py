@@ -32,6 +32,7 @@ NAMES = (
     "retrieval_counts_kernel",
     "float32_kernel",
     "split_kernel",
+    "triplets_kernel",
 )
 
 

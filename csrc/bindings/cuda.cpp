@@ -137,8 +137,9 @@ DType embedding_type(const std::string& name) {
 template <class Loss, class... Parameters>
 void register_pair_loss(pybind11::module_& module, const std::string& name, Loss (*make_loss)(Parameters...),
                         Status (*kernel)(const cuda::PairInputs&, const Loss&, cuda::PairPrecision,
-                                         const cuda::PairOutputs&, int64_t*, int, void*) noexcept) {
-  module.def(("cuda_" + name + "_workspace").c_str(), cuda::pairwise_loss_workspace);
+                                         const cuda::PairOutputs&, int64_t*, int, void*) noexcept,
+                        decltype(&cuda::pairwise_loss_workspace) workspace_size = cuda::pairwise_loss_workspace) {
+  module.def(("cuda_" + name + "_workspace").c_str(), workspace_size);
   module.def(("cuda_" + name).c_str(),
              [make_loss, kernel](uintptr_t u, const std::string& row_dtype, int64_t num_rows, int64_t bits,
                                  int64_t row_stride, uintptr_t v, const std::string& column_dtype, int64_t num_columns,
@@ -166,6 +167,27 @@ void register_pairwise_on_cuda(pybind11::module_& module) {
   register_pair_loss(module, "margin_loss", make_margin_loss, cuda::margin_loss);
   register_pair_loss(module, "likelihood_loss", make_likelihood_loss, cuda::likelihood_loss);
   register_pair_loss(module, "cauchy_loss", make_cauchy_loss, cuda::cauchy_loss);
+  register_pair_loss(module, "contrastive_loss", make_contrastive_loss, cuda::contrastive_loss,
+                     cuda::contrastive_loss_workspace);
+}
+
+void register_triplets_on_cuda(pybind11::module_& module) {
+  module.def("cuda_triplet_likelihood",
+             [](uintptr_t similarities, uintptr_t relevant, uintptr_t irrelevant, uintptr_t weights,
+                int64_t num_queries, int64_t num_items, double margin, uintptr_t loss, uintptr_t grad,
+                uintptr_t query_losses, int device, uintptr_t stream) {
+               const Triplets<float> triplets{address<const float>(similarities),
+                                              address<const uint8_t>(relevant),
+                                              address<const uint8_t>(irrelevant),
+                                              address<const double>(weights),
+                                              num_queries,
+                                              num_items,
+                                              margin};
+               call([&] {
+                 return cuda::triplet_likelihood(triplets, address<double>(loss), address<float>(grad),
+                                                 address<double>(query_losses), device, address<void>(stream));
+               });
+             });
 }
 
 }  // namespace
@@ -175,6 +197,7 @@ void register_cuda(pybind11::module_& module) {
   register_counting_on_cuda(module);
   register_search_on_cuda(module);
   register_pairwise_on_cuda(module);
+  register_triplets_on_cuda(module);
 }
 
 }  // namespace hashkernels::bindings

@@ -63,5 +63,14 @@ Status cauchy_loss(const PairInputs&, const CauchyLoss&, PairPrecision, const Pa
                    void*) noexcept {
   return Status::kUnsupported;
 }
+int64_t contrastive_loss_workspace(int64_t, int64_t, int64_t, bool) noexcept { return 0; }
+Status contrastive_loss(const PairInputs&, const ContrastiveLoss&, PairPrecision, const PairOutputs&, int64_t*, int,
+                        void*) noexcept {
+  return Status::kUnsupported;
+}
+
+Status triplet_likelihood(const Triplets<float>&, double*, float*, double*, int, void*) noexcept {
+  return Status::kUnsupported;
+}
 
 }  // namespace hashkernels::cuda

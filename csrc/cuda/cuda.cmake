@@ -45,7 +45,8 @@ add_library(hashkernels_cuda OBJECT
   cuda/pairwise_split.cu
   cuda/scan.cu
   cuda/search.cu
-  cuda/topk.cu)
+  cuda/topk.cu
+  cuda/triplets.cu)
 # Metrics come out as on the CPU, whose compiler fuses no multiplication with an addition either.
 set_source_files_properties(cuda/index_order.cu PROPERTIES COMPILE_OPTIONS --fmad=false)
 target_include_directories(hashkernels_cuda PRIVATE include cuda)

@@ -5,7 +5,9 @@
 
 #include <cstdint>
 
+#include "arch.cuh"
 #include "hashkernels/cuda.h"
+#include "sums.cuh"
 #include "tuning.cuh"
 
 namespace hashkernels::cuda {
@@ -42,6 +44,28 @@ struct Weights {
   PairMean mean;
 };
 
+// Two floats as the sums of the bfloat16 in `high` and in `low`, but for an error of 2^-17.
+__device__ __forceinline__ void split(float first, float second, uint32_t& high, uint32_t& low) {
+  high = arch::pack_bf16(first, second);
+  low = arch::pack_bf16(first - __uint_as_float(high << 16), second - __uint_as_float(high & 0xFFFF0000));
+}
+
+// The sum that stands for a float on tensor cores: a float again, exactly.
+__device__ __forceinline__ float in_two_parts(float value) {
+  uint32_t high;
+  uint32_t low;
+  split(value, 0, high, low);
+  return __uint_as_float(high << 16) + __uint_as_float(low << 16);
+}
+
+// What a loss of distances has beside: -1/2 |u - v|^2 = u . v - 1/2 |u|^2 - 1/2 |v|^2, whose derivative by u is v - u.
+// The pass over the pairs adds up the part of v, and the slopes of each row, which u is then multiplied by.
+struct Lengths {
+  const float* row_halves;     // 1/2 |u|^2
+  const float* column_halves;  // 1/2 |v|^2
+  float* row_slopes;           // [part][row], or null where no gradient is wanted
+};
+
 // One pass over all pairs by blocks (x: tile of rows, y: part of the columns).
 template <class Function>
 struct PairPass {
@@ -52,6 +76,7 @@ struct PairPass {
   const int64_t* positive_pairs;  // on the device
   double* partial_sums;           // [part][row tile][2]: losses of relevant and of other pairs
   float* partial_grad;            // [part][row][bit], or null where no gradient is wanted
+  Lengths lengths;
 
   dim3 grid() const {
     return dim3(static_cast<unsigned>((pairs.u.num_rows + kPairTile - 1) / kPairTile),
@@ -66,6 +91,27 @@ struct PairPass {
 
   __device__ float* own_grad() const { return partial_grad + blockIdx.y * pairs.u.num_rows * pairs.bits; }
 
+  // Of items past the end, that of the last one.
+  __device__ float row_half(int64_t row) const { return __ldg(lengths.row_halves + min(row, pairs.u.num_rows - 1)); }
+  __device__ float column_half(int64_t column) const {
+    return __ldg(lengths.column_halves + min(column, pairs.v.num_rows - 1));
+  }
+
+  // Adds up what as many neighbouring lanes have of the slopes of rows first_row, first_row + step ..., and stores it.
+  template <int num_lanes, int num_rows>
+  __device__ __forceinline__ void store_row_slopes(const float (&slopes)[num_rows], int64_t first_row, int step) const {
+    if (lengths.row_slopes == nullptr) return;
+#pragma unroll
+    for (int i = 0; i < num_rows; ++i) {
+      float sum = slopes[i];
+#pragma unroll
+      for (int flip = num_lanes / 2; flip > 0; flip /= 2) sum += __shfl_xor_sync(0xFFFFFFFF, sum, flip);
+      const int64_t row = first_row + i * step;
+      if (threadIdx.x % num_lanes != 0 || row >= pairs.u.num_rows) continue;
+      lengths.row_slopes[blockIdx.y * pairs.u.num_rows + row] = sum;
+    }
+  }
+
   // What the slope of a pair is multiplied by. The batch against itself meets every pair twice.
   __device__ float weight(bool relevant) const {
     const float sides = pairs.itself ? 2.0f : 1.0f;
@@ -75,21 +121,14 @@ struct PairPass {
     return divisor == 0 ? 0.0f : __fdividef(sides * static_cast<float>(scale), static_cast<float>(divisor));
   }
 
-  // Adds up what the threads of a block have, in an order of its own, and stores it.
+  // Adds up what the threads of a block have, and stores it.
   template <int num_threads>
   __device__ __forceinline__ void store_sums(const double (&sums)[2], double (&of_warps)[2][num_threads / 32]) const {
 #pragma unroll
     for (int kind = 0; kind < 2; ++kind) {
-      double sum = sums[kind];
-#pragma unroll
-      for (int flip = 16; flip > 0; flip /= 2) sum += __shfl_xor_sync(0xFFFFFFFF, sum, flip);
-      if (threadIdx.x % 32 == 0) of_warps[kind][threadIdx.x / 32] = sum;
-    }
-    __syncthreads();  // the sums of all warps are there
-    if (threadIdx.x < 2) {
-      double sum = 0;
-      for (int w = 0; w < num_threads / 32; ++w) sum += of_warps[threadIdx.x][w];
-      partial_sums[2 * (static_cast<int64_t>(blockIdx.y) * gridDim.x + blockIdx.x) + threadIdx.x] = sum;
+      const double sum = sum_of_block<num_threads>(sums[kind], of_warps[kind]);
+      if (threadIdx.x != 0) continue;
+      partial_sums[2 * (static_cast<int64_t>(blockIdx.y) * gridDim.x + blockIdx.x) + kind] = sum;
     }
   }
 };

@@ -63,18 +63,52 @@ __global__ void __launch_bounds__(kThreads, 4)
   if (threadIdx.x % 32 == 0 && sum != 0) atomicAdd(positive_pairs, static_cast<Counter>(sum));
 }
 
+// A value as the pass over the pairs takes it.
+__device__ float value_of(const PairRows& items, int64_t row, int64_t bit, bool on_tensor_cores) {
+  const int64_t at = row * items.stride + bit;
+  if (items.dtype == DType::kFloat32) {
+    const float value = static_cast<const float*>(items.data)[at];
+    return on_tensor_cores ? in_two_parts(value) : value;
+  }
+  const uint16_t half = static_cast<const uint16_t*>(items.data)[at];
+  return items.dtype == DType::kFloat16 ? arch::float16_to_float(half)
+                                        : __uint_as_float(static_cast<uint32_t>(half) << 16);
+}
+
+// A warp takes a row.
 __global__ void __launch_bounds__(kThreads)
-    sum_gradients_kernel(int64_t size, int64_t num_parts, const float* __restrict__ partial_grad,
-                         float* __restrict__ grad) {
+    halves_kernel(const PairRows items, int64_t bits, bool on_tensor_cores, float* __restrict__ halves) {
+  const int64_t row = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) / 32;
+  if (row >= items.num_rows) return;
+  double sum = 0;
+  for (int64_t bit = threadIdx.x % 32; bit < bits; bit += 32) {
+    const double value = value_of(items, row, bit, on_tensor_cores);
+    sum += value * value;
+  }
+#pragma unroll
+  for (int flip = 16; flip > 0; flip /= 2) sum += __shfl_xor_sync(0xFFFFFFFF, sum, flip);
+  if (threadIdx.x % 32 == 0) halves[row] = static_cast<float>(sum / 2);
+}
+
+__global__ void __launch_bounds__(kThreads)
+    sum_gradients_kernel(const PairRows u, int64_t bits, int64_t num_parts, const float* __restrict__ partial_grad,
+                         const float* __restrict__ row_slopes, bool on_tensor_cores, float* __restrict__ grad) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  const int64_t size = u.num_rows * bits;
   if (i >= size) return;
   double sum = 0;
   for (int64_t part = 0; part < num_parts; ++part) sum += partial_grad[part * size + i];
+  if (row_slopes != nullptr) {
+    const int64_t row = i / bits;
+    double slopes = 0;
+    for (int64_t part = 0; part < num_parts; ++part) slopes += row_slopes[part * u.num_rows + row];
+    sum -= slopes * value_of(u, row, i - row * bits, on_tensor_cores);
+  }
   grad[i] = static_cast<float>(sum);
 }
 
 struct TermSums {
-  double sums[2][kThreads];
+  double of_warps[2][kThreads / 32];
 };
 
 // One block. num_pairs[0] holds the relevant pairs; [1] receives the others.
@@ -82,18 +116,18 @@ __global__ void __launch_bounds__(kThreads)
     finish_kernel(int64_t num_blocks, const double* __restrict__ partial_sums, int64_t all, const Weights weights,
                   int64_t* __restrict__ num_pairs, double* __restrict__ terms) {
   TermSums& shared = arch::shared_object<TermSums>();
+  double sums[2] = {0, 0};
+#pragma unroll
   for (int kind = 0; kind < 2; ++kind) {
-    double sum = 0;
-    for (int64_t block = threadIdx.x; block < num_blocks; block += kThreads) sum += partial_sums[2 * block + kind];
-    shared.sums[kind][threadIdx.x] = sum;
+    for (int64_t block = threadIdx.x; block < num_blocks; block += kThreads)
+      sums[kind] += partial_sums[2 * block + kind];
+    sums[kind] = sum_of_block<kThreads>(sums[kind], shared.of_warps[kind]);
   }
-  __syncthreads();  // the sums of all threads are there
   if (threadIdx.x < 2) {
-    double sum = 0;
-    for (int t = 0; t < kThreads; ++t) sum += shared.sums[threadIdx.x][t];
     const int64_t positive = num_pairs[0];
     const bool relevant = threadIdx.x == 0;
     const double divisor = weights.divisor(relevant, positive, all - positive);
+    const double sum = relevant ? sums[0] : sums[1];
     terms[threadIdx.x] = (divisor == 0 ? 0 : weights.scale(relevant) / divisor) * sum;
     if (threadIdx.x == 1) num_pairs[1] = all - positive;
   }
@@ -125,6 +159,17 @@ cudaError_t count_positive_pairs(const Pairs& pairs, int64_t* positive_pairs, cu
                 reinterpret_cast<Counter*>(positive_pairs));
 }
 
+cudaError_t find_halves(const PairRows& items, int64_t bits, bool on_tensor_cores, float* halves, cudaStream_t stream) {
+  return launch(halves_kernel, grid_for(32 * items.num_rows, kThreads), kThreads, 0, stream, items, bits,
+                on_tensor_cores, halves);
+}
+
+// The workspace: sums of blocks, then parts of the gradient, then halves of rows and columns and slopes of rows.
+int64_t grad_start(const Parts& parts) { return 2 * parts.row_tiles * parts.count; }
+int64_t lengths_start(const Parts& parts, int64_t num_rows, int64_t bits, bool with_grad) {
+  return grad_start(parts) + (with_grad ? divide_up(parts.count * num_rows * bits, 2) : 0);
+}
+
 cudaError_t no_pairs(int64_t grad_size, double* terms, int64_t* num_pairs, float* grad, cudaStream_t stream) {
   cudaError_t error = cudaMemsetAsync(terms, 0, 2 * sizeof(double), stream);
   if (error == cudaSuccess) error = cudaMemsetAsync(num_pairs, 0, 2 * sizeof(int64_t), stream);
@@ -150,18 +195,29 @@ cudaError_t run(const PairInputs& inputs, const Function& function, const Weight
   const Parts parts = plan(num_rows, num_columns, pairs.bits);
   pairs.tiles_per_part = parts.tiles_per_part;
   const int64_t num_blocks = parts.row_tiles * parts.count;
+  const bool with_grad = out.grad != nullptr;
+  const bool all_float32 = pairs.u.dtype == DType::kFloat32 && pairs.v.dtype == DType::kFloat32;
+  const bool on_tensor_cores = !all_float32 || precision == PairPrecision::kSplit;
   double* const partial_sums = reinterpret_cast<double*>(workspace);
-  float* const partial_grad = out.grad == nullptr ? nullptr : reinterpret_cast<float*>(workspace + 2 * num_blocks);
-  const PairPass<Function> pass{pairs, function, weights, parts.count, out.num_pairs, partial_sums, partial_grad};
+  float* const partial_grad = with_grad ? reinterpret_cast<float*>(workspace + grad_start(parts)) : nullptr;
+  Lengths lengths{};
   cudaError_t error = count_positive_pairs(pairs, out.num_pairs, stream);
-  if (error == cudaSuccess) {
-    const bool all_float32 = pairs.u.dtype == DType::kFloat32 && pairs.v.dtype == DType::kFloat32;
-    error =
-        all_float32 && precision == PairPrecision::kFloat32 ? run_in_float32(pass, stream) : run_split(pass, stream);
+  if constexpr (Function::kOfDistances) {
+    float* const row_halves =
+        reinterpret_cast<float*>(workspace + lengths_start(parts, num_rows, pairs.bits, with_grad));
+    float* const column_halves = pairs.itself ? row_halves : row_halves + num_rows;
+    lengths = {row_halves, column_halves, with_grad ? row_halves + num_rows + num_columns : nullptr};
+    if (error == cudaSuccess) error = find_halves(pairs.u, pairs.bits, on_tensor_cores, row_halves, stream);
+    if (error == cudaSuccess && !pairs.itself) {
+      error = find_halves(pairs.v, pairs.bits, on_tensor_cores, column_halves, stream);
+    }
   }
-  if (error == cudaSuccess && out.grad != nullptr) {
-    error = launch(sum_gradients_kernel, grid_for(grad_size, kThreads), kThreads, 0, stream, grad_size, parts.count,
-                   partial_grad, out.grad);
+  const PairPass<Function> pass{pairs,         function,     weights,      parts.count,
+                                out.num_pairs, partial_sums, partial_grad, lengths};
+  if (error == cudaSuccess) error = on_tensor_cores ? run_split(pass, stream) : run_in_float32(pass, stream);
+  if (error == cudaSuccess && with_grad) {
+    error = launch(sum_gradients_kernel, grid_for(grad_size, kThreads), kThreads, 0, stream, pairs.u, pairs.bits,
+                   parts.count, partial_grad, lengths.row_slopes, on_tensor_cores, out.grad);
   }
   if (error == cudaSuccess) {
     error = launch(finish_kernel, dim3(1), kThreads, 0, stream, num_blocks, partial_sums, pairs.all, weights,
@@ -183,8 +239,13 @@ Status pairwise_loss(const char* name, const PairInputs& inputs, const Loss& los
 
 int64_t pairwise_loss_workspace(int64_t num_rows, int64_t num_columns, int64_t bits, bool with_grad) noexcept {
   const Parts parts = plan(num_rows, num_columns, bits);
-  const int64_t grad_values = with_grad ? parts.count * num_rows * bits : 0;
-  return 2 * parts.row_tiles * parts.count + divide_up(grad_values, 2);
+  return lengths_start(parts, num_rows, bits, with_grad);
+}
+
+int64_t contrastive_loss_workspace(int64_t num_rows, int64_t num_columns, int64_t bits, bool with_grad) noexcept {
+  const Parts parts = plan(num_rows, num_columns, bits);
+  const int64_t slopes = with_grad ? parts.count * num_rows : 0;
+  return lengths_start(parts, num_rows, bits, with_grad) + divide_up(num_rows + num_columns + slopes, 2);
 }
 
 Status margin_loss(const PairInputs& inputs, const MarginLoss& loss, PairPrecision precision, const PairOutputs& out,
@@ -195,15 +256,24 @@ Status margin_loss(const PairInputs& inputs, const MarginLoss& loss, PairPrecisi
 
 Status likelihood_loss(const PairInputs& inputs, const LikelihoodLoss& loss, PairPrecision precision,
                        const PairOutputs& out, int64_t* workspace, int device, void* stream) noexcept {
-  if (loss.overlap) return Status::kUnsupported;
-  return pairwise_loss<LikelihoodFunction>("likelihood_loss", inputs, loss, loss.mean, precision, out, workspace,
-                                           device, stream);
+  const auto run_with = [&](auto compute) {
+    return compute("likelihood_loss", inputs, loss, loss.mean, precision, out, workspace, device, stream);
+  };
+  // Class ids have all in common.
+  return loss.overlap && inputs.u_labels.words > 0 ? run_with(pairwise_loss<OverlapFunction, LikelihoodLoss>)
+                                                   : run_with(pairwise_loss<LikelihoodFunction, LikelihoodLoss>);
 }
 
 Status cauchy_loss(const PairInputs& inputs, const CauchyLoss& loss, PairPrecision precision, const PairOutputs& out,
                    int64_t* workspace, int device, void* stream) noexcept {
   return pairwise_loss<CauchyFunction>("cauchy_loss", inputs, loss, loss.mean, precision, out, workspace, device,
                                        stream);
+}
+
+Status contrastive_loss(const PairInputs& inputs, const ContrastiveLoss& loss, PairPrecision precision,
+                        const PairOutputs& out, int64_t* workspace, int device, void* stream) noexcept {
+  return pairwise_loss<ContrastiveFunction>("contrastive_loss", inputs, loss, loss.mean, precision, out, workspace,
+                                            device, stream);
 }
 
 }  // namespace hashkernels::cuda

@@ -62,6 +62,7 @@ __global__ void __launch_bounds__(kThreads, Function::kBlocks) float32_kernel(co
   const int rows_left = items_left(pairs.u.num_rows - first_row - tile_row);
   double sums[2] = {0, 0};
   float grad[kOwn][kOwn] = {};
+  [[maybe_unused]] float row_slopes[kOwn] = {};
   for (int64_t tile = first_tile; tile < last_tile; ++tile) {
     const int64_t first_column = tile * kTile;
     float theta[kOwn][kOwn] = {};
@@ -76,19 +77,30 @@ __global__ void __launch_bounds__(kThreads, Function::kBlocks) float32_kernel(co
       }
     }
 
-    const uint32_t relevant = relevant_pairs(pairs, first_row + tile_row, first_column + tile_column);
+    if constexpr (Function::kOfDistances) {
+      float rows[kOwn];
+      float columns[kOwn];
+#pragma unroll
+      for (int i = 0; i < kOwn; ++i) {
+        rows[i] = pass.row_half(first_row + tile_row + i);
+        columns[i] = pass.column_half(first_column + tile_column + i);
+      }
+      for_each_own([&](int i, int j) { theta[i][j] -= rows[i] + columns[j]; });
+    }
+    const auto relevant = relevant_pairs<Function>(pairs, first_row + tile_row, first_column + tile_column);
     float tile_sums[2] = {0, 0};
     const int columns_left = items_left(pairs.v.num_rows - first_column - tile_column);
     // Item i of this thread's rows is item i + to_diagonal of its columns.
     const int64_t to_diagonal = pairs.itself ? first_row + tile_row - first_column - tile_column : kTile;
     for_each_own([&](int i, int j) {
       const bool exists = i < rows_left && j < columns_left && j - i != to_diagonal;
-      const bool is_relevant = (relevant >> (kOwn * i + j) & 1) != 0;
-      const PairValue value = pass.function(theta[i][j], is_relevant);
+      const bool is_relevant = relevant(i, j);
+      const PairValue value = relevant.weigh(pass.function(theta[i][j], is_relevant), i, j);
       tile_sums[0] += exists && is_relevant ? value.loss : 0.0f;
       tile_sums[1] += exists && !is_relevant ? value.loss : 0.0f;
       const float weight = is_relevant ? positive_weight : negative_weight;
       theta[i][j] = exists ? value.slope * weight : 0.0f;  // a slope from here on
+      if constexpr (Function::kOfDistances) row_slopes[i] += theta[i][j];
     });
     sums[0] += tile_sums[0];
     sums[1] += tile_sums[1];
@@ -103,6 +115,9 @@ __global__ void __launch_bounds__(kThreads, Function::kBlocks) float32_kernel(co
       const int64_t bit = tile_column + j;
       if (row < pairs.u.num_rows && bit < pairs.bits) partial_grad[row * pairs.bits + bit] = grad[i][j];
     });
+  }
+  if constexpr (with_grad && Function::kOfDistances) {
+    pass.template store_row_slopes<kTile / kOwn>(row_slopes, first_row + tile_row, 1);
   }
   pass.template store_sums<kThreads>(sums, shared.sums);
 }
@@ -119,6 +134,8 @@ cudaError_t run_in_float32(const PairPass<Function>& pass, void* stream) {
 
 template cudaError_t run_in_float32(const PairPass<MarginFunction>&, void*);
 template cudaError_t run_in_float32(const PairPass<LikelihoodFunction>&, void*);
+template cudaError_t run_in_float32(const PairPass<OverlapFunction>&, void*);
 template cudaError_t run_in_float32(const PairPass<CauchyFunction>&, void*);
+template cudaError_t run_in_float32(const PairPass<ContrastiveFunction>&, void*);
 
 }  // namespace hashkernels::cuda

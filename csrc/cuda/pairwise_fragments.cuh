@@ -3,7 +3,8 @@
 // A float32 is taken as the sum of two bfloat16, high and low, which together have 16 bits of it; a float16 is such a
 // sum exactly, and a bfloat16 has no low part. Three multiplications of bfloat16 take half the time of the three of
 // TF32 that would keep 21 bits. Products keep high * high, high * low and low * high; the rest is below 2^-18 of the
-// product. A warp multiplies 16 rows by all columns of the tile.
+// product. Distances, which are small differences of products, keep low * low as well. A warp multiplies 16 rows by all
+// columns of the tile.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -69,12 +70,6 @@ __device__ __forceinline__ Four load_four(const PairRows& items, int64_t item, i
     if (bit + i < bits) four.values[i] = __ldg(from + i);
   }
   return four;
-}
-
-// Two floats as the sums of the bfloat16 in `high` and in `low`, but for an error of 2^-17.
-__device__ __forceinline__ void split(float first, float second, uint32_t& high, uint32_t& low) {
-  high = arch::pack_bf16(first, second);
-  low = arch::pack_bf16(first - __uint_as_float(high << 16), second - __uint_as_float(high & 0xFFFF0000));
 }
 
 template <int count>
@@ -151,7 +146,7 @@ struct Lane {
 
 // products[block] += the rows of this warp times columns 8 * block ... of the tile, over `left` values, at most a
 // slice.
-template <int parts>
+template <bool all_products, int parts>
 __device__ __forceinline__ void add_products(const Shared<parts>& shared, const Lane& lane, int64_t left,
                                              float (&products)[kBlocks][4]) {
 #pragma unroll
@@ -176,6 +171,9 @@ __device__ __forceinline__ void add_products(const Shared<parts>& shared, const 
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
         float (&sums)[4] = products[block + i];
+        if constexpr (parts == 2 && all_products) {
+          arch::multiply_bf16(sums, rows[1], columns[1][2 * i], columns[1][2 * i + 1]);
+        }
         if constexpr (parts == 2) {
           arch::multiply_bf16(sums, rows[1], columns[0][2 * i], columns[0][2 * i + 1]);
           arch::multiply_bf16(sums, rows[0], columns[1][2 * i], columns[1][2 * i + 1]);

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "pair_relevance.cuh"
 #include "pairs.cuh"
 #include "tuning.cuh"
 
@@ -84,14 +85,15 @@ __device__ __forceinline__ void multiply_add(const float* left, const float* rig
   for_each_own([&](int i, int j) { sums[i][j] = fmaf(lefts[i], rights[j], sums[i][j]); });
 }
 
-// Bit kOwn * i + j: rows first_row + i and columns first_column + j are relevant to each other. Items beyond the last
-// one count as the last one.
-__device__ __forceinline__ uint32_t relevant_pairs(const Pairs& pairs, int64_t first_row, int64_t first_column) {
+// Of rows first_row + i and columns first_column + j. Items beyond the last one count as the last one.
+template <class Function>
+__device__ __forceinline__ PairRelevance<Function, kOwn, kOwn> relevant_pairs(const Pairs& pairs, int64_t first_row,
+                                                                              int64_t first_column) {
   const bool ids = pairs.u_labels.words == 0;
   const int words = ids ? 1 : pairs.u_labels.words;
   const uint64_t* const row_words = static_cast<const uint64_t*>(pairs.u_labels.data);
   const uint64_t* const column_words = static_cast<const uint64_t*>(pairs.v_labels.data);
-  uint32_t relevant = 0;
+  PairRelevance<Function, kOwn, kOwn> relevant;
   for (int w = 0; w < words; ++w) {
     uint64_t row[kOwn];
     uint64_t column[kOwn];
@@ -100,10 +102,7 @@ __device__ __forceinline__ uint32_t relevant_pairs(const Pairs& pairs, int64_t f
       row[i] = __ldg(row_words + min(first_row + i, pairs.u.num_rows - 1) * words + w);
       column[i] = __ldg(column_words + min(first_column + i, pairs.v.num_rows - 1) * words + w);
     }
-    for_each_own([&](int i, int j) {
-      const bool match = ids ? row[i] == column[j] : (row[i] & column[j]) != 0;
-      relevant |= (match ? 1u : 0u) << (kOwn * i + j);
-    });
+    relevant.add(row, column, ids);
   }
   return relevant;
 }

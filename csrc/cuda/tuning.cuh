@@ -125,4 +125,11 @@ struct Pairwise {
   static constexpr int64_t kMaxPartialValues = int64_t{1} << 24;  // 64 MB of partial gradients
 };
 
+// Triplets: a block takes a query, and its relevant items of kItems at a time.
+struct Triplets {
+  static constexpr int kThreads = 256;
+  static constexpr int kBlocks = 4;  // an SM: 64 registers a thread
+  static constexpr int kItems = 512;
+};
+
 }  // namespace hashkernels::cuda::tuning

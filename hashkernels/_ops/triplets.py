@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from hashkernels import _loader, _validation, reference
-from hashkernels._ops._library import define, rows, thread_argument, thread_count
+from hashkernels._ops._library import cuda_arguments, define, rows, thread_argument, thread_count
 
 _FLOATS = (torch.float32, torch.float64)
 
@@ -28,7 +28,7 @@ def triplet_likelihood(
 
     ``similarities`` is [Q, N], float32 or float64; p are the items marked in ``relevant``, n those in ``irrelevant``,
     bool [Q, N] both, which have none in common; ``weights`` float64 [Q], a constant. There is no second derivative:
-    asking for one raises ``RuntimeError``. On CUDA torch computes it, a bounded number of triplets at a time.
+    asking for one raises ``RuntimeError``. On CUDA torch computes float64, a bounded number of triplets at a time.
     """
     arguments = (relevant, irrelevant, weights, margin, thread_argument(threads))
     if torch.is_grad_enabled() and similarities.requires_grad:
@@ -121,7 +121,26 @@ def _on_cuda(
     with_grad: bool,
     threads: int,
 ) -> tuple[Tensor, Tensor]:
-    return reference.triplet_likelihood(*_checked(similarities, relevant, irrelevant, weights), margin, with_grad)
+    tensors = _checked(similarities, relevant, irrelevant, weights)
+    kernel = None if similarities.dtype == torch.float64 else _loader.cuda_kernel("cuda_triplet_likelihood")
+    if kernel is None:
+        return reference.triplet_likelihood(*tensors, margin, with_grad)
+    similarities, relevant, irrelevant, weights = tensors
+    total, grad = _results(similarities, with_grad)
+    query_losses = torch.empty_like(weights)
+    kernel(
+        similarities.data_ptr(),
+        relevant.data_ptr(),
+        irrelevant.data_ptr(),
+        weights.data_ptr(),
+        *similarities.shape,
+        margin,
+        total.data_ptr(),
+        grad.data_ptr() if with_grad else 0,
+        query_losses.data_ptr(),
+        *cuda_arguments(similarities),
+    )
+    return total, grad
 
 
 def _results(similarities: Tensor, with_grad: bool) -> tuple[Tensor, Tensor]:

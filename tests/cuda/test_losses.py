@@ -146,5 +146,8 @@ def test_the_fused_ops_serve_pairwise_losses(device: torch.device, monkeypatch: 
         raise AssertionError("torch went over the pairs")
 
     monkeypatch.setattr("hashkernels.losses._pairwise.PairwiseLoss._pair_sums", refuse)
-    for name in ("DPSHLoss", "DHNLoss", "DBDHLoss", "HashNetLoss", "DCHLoss", "DPSHLoss/bank", "HashNetLoss/bank"):
+    for name in ("DPSHLoss", "DHNLoss", "DBDHLoss", "HashNetLoss", "DCHLoss", "DSHLoss"):
+        for form in ("ids", "multi-hot"):
+            run(name, form, device, torch.float32)
+    for name in ("DPSHLoss/bank", "DSHLoss/bank", "HashNetLoss/bank"):
         run(name, "ids", device, torch.float32)

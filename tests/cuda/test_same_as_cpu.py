@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -48,7 +49,9 @@ def test_the_build_has_the_kernels() -> None:
         "range_nearest",
     ):
         assert _loader.cuda_kernel(f"cuda_{name}") is not None
-    for name in ("retrieval_counts", "index_order_precision", "margin_loss", "likelihood_loss", "cauchy_loss"):
+    for name in ("retrieval_counts", "index_order_precision", "triplet_likelihood"):
+        assert _loader.cuda_kernel(f"cuda_{name}") is not None
+    for name in ("margin_loss", "likelihood_loss", "cauchy_loss", "contrastive_loss"):
         assert _loader.cuda_kernel(f"cuda_{name}") is not None
 
 
@@ -144,12 +147,24 @@ def test_mean_average_precision(device: torch.device, ties: str) -> None:
     assert on_gpu.to_dict() == on_cpu.to_dict()
 
 
+PAIR_LOSSES: dict[str, Callable[..., Callable[..., Any]]] = {
+    "margin": lambda bits: partial(
+        _ops.margin_loss, positive_margin=0.8 * bits, negative_margin=-0.3 * bits, negative_scale=0.5
+    ),
+    "overlap": lambda bits: partial(_ops.likelihood_loss, scale=0.1, weighted=True, overlap=True),
+    "contrastive": lambda bits: partial(_ops.contrastive_loss, margin=2.0 * bits, weighted=True),
+}
+
+
+@pytest.mark.parametrize("name", PAIR_LOSSES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("form", ["ids", "words"])
 @pytest.mark.parametrize(
     ("rows", "columns", "bits"), [(1, 0, 8), (300, 0, 64), (130, 0, 200), (70, 5000, 48), (9, 66, 4096)]
 )
-def test_margin_loss(device: torch.device, rows: int, columns: int, bits: int, form: str, dtype: torch.dtype) -> None:
+def test_pair_losses(
+    device: torch.device, rows: int, columns: int, bits: int, form: str, dtype: torch.dtype, name: str
+) -> None:
     generator = torch.Generator().manual_seed(bits)
     u = torch.randn(rows, bits, generator=generator).to(dtype)
     bank = torch.randn(columns, bits, generator=generator).to(dtype) if columns else None
@@ -157,12 +172,9 @@ def test_margin_loss(device: torch.device, rows: int, columns: int, bits: int, f
 
     def loss(where: str | torch.device, kind: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
         leaf = u.detach().clone().to(where, kind).requires_grad_()
-        result = _ops.margin_loss(
+        result = PAIR_LOSSES[name](bits)(
             leaf,
             labels.to(where),
-            positive_margin=0.8 * bits,
-            negative_margin=-0.3 * bits,
-            negative_scale=0.5,
             bank=None if bank is None else bank.to(where, kind),
             bank_labels=None if bank_labels is None else bank_labels.to(where),
         )
@@ -179,3 +191,25 @@ def test_margin_loss(device: torch.device, rows: int, columns: int, bits: int, f
     again = loss(device, dtype)
     assert torch.equal(again[0], total)
     assert torch.equal(again[2], grad)
+
+
+@pytest.mark.parametrize(("queries", "items"), [(1, 1), (3, 40), (130, 130), (7, 5000)])
+def test_triplets(device: torch.device, queries: int, items: int) -> None:
+    generator = torch.Generator().manual_seed(items)
+    similarities = 3 * torch.randn(queries, items, generator=generator)
+    kinds = torch.randint(0, 3, (queries, items), generator=generator)
+    weights = torch.rand(queries, dtype=torch.float64, generator=generator)
+
+    def loss(where: str | torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        leaf = similarities.to(where, dtype).requires_grad_()
+        marks = (kinds == 0).to(where), (kinds == 1).to(where)
+        total = _ops.triplet_likelihood(leaf, *marks, weights.to(where), margin=2.0)
+        total.backward()
+        assert leaf.grad is not None
+        return total.detach().cpu().double(), leaf.grad.cpu().double()
+
+    expected, found, again = loss("cpu", torch.float64), loss(device, torch.float32), loss(device, torch.float32)
+    torch.testing.assert_close(found[0], expected[0], rtol=1e-5, atol=0)
+    torch.testing.assert_close(found[1], expected[1], rtol=0, atol=1e-5 * float(expected[1].abs().max()))
+    for left, right in zip(found, again, strict=True):
+        assert torch.equal(left, right)

@@ -42,6 +42,11 @@ def test_codes(device: torch.device, num_queries: int, width: int) -> None:
         assert torch.equal(left.cpu(), right)
 
 
+def packed(ids: Tensor, device: torch.device) -> Tensor:
+    """Classes that overlap: an item has those up to its id."""
+    return _ops.pack_labels((ids[:, None] >= torch.arange(3)).long()).to(device)
+
+
 @pytest.mark.parametrize("kind", ["float32", "split", "float16", "bfloat16"])
 @pytest.mark.parametrize(("rows", "columns", "bits"), [(1, 0, 1), (70, 0, 50), (65, 129, 64), (5, 70, 130)])
 def test_losses(device: torch.device, rows: int, columns: int, bits: int, kind: str) -> None:
@@ -55,13 +60,16 @@ def test_losses(device: torch.device, rows: int, columns: int, bits: int, kind: 
     def loss(u: Tensor, bank: Tensor | None, device: torch.device) -> tuple[Tensor, ...]:
         leaf = u.detach().to(device).requires_grad_()
         where = {"bank": None if bank is None else bank.to(device), "precision": precision}
+        classes = {**where, "bank_labels": None if bank_labels is None else packed(bank_labels, device)}
         if bank_labels is not None:
             where["bank_labels"] = bank_labels.to(device)
         own = labels.to(device)
         losses = (
             _ops.margin_loss(leaf, own, positive_margin=0.8 * bits, negative_margin=-0.3 * bits, **where),
             _ops.likelihood_loss(leaf, own, scale=0.1, weighted=True, **where),
+            _ops.likelihood_loss(leaf, packed(labels, device), scale=0.1, weighted=True, overlap=True, **classes),
             _ops.cauchy_loss(leaf, own, gamma=5.0, distance_scale=0.2, min_distance=1.0, **where),
+            _ops.contrastive_loss(leaf, own, margin=2.0 * bits, weighted=True, **where),
         )
         return tuple(x for part in losses for x in (part.total, torch.autograd.grad(part.total, leaf)[0]))
 
@@ -71,3 +79,20 @@ def test_losses(device: torch.device, rows: int, columns: int, bits: int, kind: 
         tolerance = {"float16": 2e-3, "bfloat16": 1e-2}.get(kind, 4e-5)
         atol = tolerance * float(right.detach().abs().max())
         torch.testing.assert_close(left.detach().cpu().double(), right.detach(), rtol=0, atol=atol)
+
+
+def test_triplets(device: torch.device) -> None:
+    generator = torch.Generator().manual_seed(1)
+    similarities = torch.randn(5, 300, generator=generator)
+    kinds = torch.randint(0, 3, (5, 300), generator=generator)
+
+    def loss(where: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        leaf = similarities.to(where, dtype).requires_grad_()
+        marks = (kinds == 0).to(where), (kinds == 1).to(where)
+        weights = torch.ones(5, dtype=torch.float64, device=where)
+        total = _ops.triplet_likelihood(leaf, *marks, weights, margin=1.0)
+        return total.detach(), torch.autograd.grad(total, leaf)[0]
+
+    for found, expected in zip(loss(device, torch.float32), loss(torch.device("cpu"), torch.float64), strict=True):
+        atol = 1e-5 * float(expected.abs().max())
+        torch.testing.assert_close(found.cpu().double(), expected, rtol=0, atol=atol)

@@ -27,6 +27,12 @@ def outputs(queries: Tensor, database: Tensor, u: Tensor, labels: Tensor) -> lis
     loss = _ops.margin_loss(u, labels, **MARGINS)
     halves = _ops.margin_loss(u.half(), labels, **MARGINS)
     in_float32 = _ops.margin_loss(u, labels, **MARGINS, precision="float32")
+    words = _ops.pack_labels((labels[:, None] >= torch.arange(5, device=u.device)).long())
+    overlap = _ops.likelihood_loss(u, words, scale=0.1, weighted=True, overlap=True)
+    contrastive = _ops.contrastive_loss(u, labels, margin=128.0)
+    same_class = labels[:, None] == labels
+    weights = torch.ones(len(u), dtype=torch.float64, device=u.device)
+    triplets = _ops.triplet_likelihood(u @ u.T, same_class, ~same_class, weights, margin=2.0)
     return [
         _ops.pack_codes(u, False),
         _ops.unpack_codes(queries, 64, False),
@@ -40,6 +46,9 @@ def outputs(queries: Tensor, database: Tensor, u: Tensor, labels: Tensor) -> lis
         loss.num_pairs,
         halves.total,
         in_float32.total,
+        overlap.total,
+        contrastive.total,
+        triplets,
     ]
 
 

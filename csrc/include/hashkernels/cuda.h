@@ -7,6 +7,7 @@
 #include "hashkernels/counting.h"
 #include "hashkernels/pairwise.h"
 #include "hashkernels/status.h"
+#include "hashkernels/triplets.h"
 
 namespace hashkernels::cuda {
 
@@ -99,8 +100,9 @@ struct PairOutputs {
 };
 
 // The pairwise losses, added up in float32 and double, with the same bits from run to run. On tensor cores the values
-// of half types enter exactly, slopes and float32 values as sums of two bfloat16. num_columns is that of v, or of u
-// where the batch is taken against itself. A likelihood with overlap is kUnsupported.
+// of half types enter exactly, slopes and float32 values as sums of two bfloat16. Distances are those of the values
+// that enter, within 2^-18 of |u|^2 + |v|^2, on tensor cores as elsewhere. num_columns is that of v, or of u where the
+// batch is taken against itself.
 int64_t pairwise_loss_workspace(int64_t num_rows, int64_t num_columns, int64_t bits, bool with_grad) noexcept;
 Status margin_loss(const PairInputs& inputs, const MarginLoss& loss, PairPrecision precision, const PairOutputs& out,
                    int64_t* workspace, int device, void* stream) noexcept;
@@ -108,5 +110,12 @@ Status likelihood_loss(const PairInputs& inputs, const LikelihoodLoss& loss, Pai
                        const PairOutputs& out, int64_t* workspace, int device, void* stream) noexcept;
 Status cauchy_loss(const PairInputs& inputs, const CauchyLoss& loss, PairPrecision precision, const PairOutputs& out,
                    int64_t* workspace, int device, void* stream) noexcept;
+int64_t contrastive_loss_workspace(int64_t num_rows, int64_t num_columns, int64_t bits, bool with_grad) noexcept;
+Status contrastive_loss(const PairInputs& inputs, const ContrastiveLoss& loss, PairPrecision precision,
+                        const PairOutputs& out, int64_t* workspace, int device, void* stream) noexcept;
+
+// hashkernels/triplets.h, with the same bits from run to run. query_losses: [num_queries], what *loss is the sum of.
+Status triplet_likelihood(const Triplets<float>& triplets, double* loss, float* grad, double* query_losses, int device,
+                          void* stream) noexcept;
 
 }  // namespace hashkernels::cuda

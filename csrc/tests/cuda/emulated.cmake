@@ -1,7 +1,7 @@
 # The CUDA kernels, compiled by the C++ compiler, against the CPU kernels. No nvcc, no GPU.
 get_filename_component(kernel_directory ../cuda ABSOLUTE)
 set(kernels candidates counting device distance filter filter_binary index_order pack pairwise pairwise_float32
-  pairwise_split scan search topk)
+  pairwise_split scan search topk triplets)
 
 function(hashkernels_emulated target directory)
   target_include_directories(${target} PRIVATE cuda/include cuda ${directory})
@@ -27,7 +27,8 @@ add_library(hashkernels_emulated_cases OBJECT
   cuda/emulator_test.cpp
   cuda/pairwise_test.cpp
   cuda/search_test.cpp
-  cuda/topk_test.cpp)
+  cuda/topk_test.cpp
+  cuda/triplets_test.cpp)
 hashkernels_emulated(hashkernels_emulated_cases ${kernel_directory})
 
 add_executable(hashkernels_cuda_emulated_tests
@@ -77,13 +78,14 @@ hashkernels_rewrite(${small} tuning.cuh
   "kTargetWarps = 132 * 96" "kTargetWarps = 5"
   "kMinRows = 256" "kMinRows = 16"
   "kBuffer = 128" "kBuffer = 8"
-  "kTargetBlocks = 132 * 32" "kTargetBlocks = 3")
+  "kTargetBlocks = 132 * 32" "kTargetBlocks = 3"
+  "kItems = 512" "kItems = 256")
 hashkernels_emulated_kernels(hashkernels_small_kernels ${small} ${kernels})
 add_executable(hashkernels_cuda_emulated_small_tests
   $<TARGET_OBJECTS:hashkernels_small_kernels> $<TARGET_OBJECTS:hashkernels_emulated_cases>)
 hashkernels_emulated(hashkernels_cuda_emulated_small_tests ${small})
 add_test(NAME small_tuning COMMAND hashkernels_cuda_emulated_small_tests
-         --gtest_filter=EmulatedCounting*:EmulatedDistance*:EmulatedIndexOrder*:EmulatedMarginLoss*:EmulatedTopK*-*AtEveryWidth*)
+         --gtest_filter=EmulatedCounting*:EmulatedDistance*:EmulatedIndexOrder*:EmulatedMarginLoss*:EmulatedContrastiveLoss*:EmulatedTopK*:EmulatedTriplets*-*AtEveryWidth*)
 
 # Mutants: one kernel with one text replaced, in its own file or in the header named last, which the tests named by
 # `filter` must notice.
@@ -187,3 +189,13 @@ hashkernels_mutant(split_with_a_product_less pairwise_split EmulatedSplit*
 hashkernels_mutant(split_with_values_past_the_end pairwise_split EmulatedSplit*
                    "if (bit + i < bits)" "if (bit + i <= bits)" pairwise_fragments.cuh)
 hashkernels_mutant(split_with_a_row_too_far pairwise_split EmulatedSplit* "row = 8 * (e / 2);" "row = 8 * (e % 2);")
+hashkernels_mutant(distances_without_a_row_of_slopes pairwise_split EmulatedContrastiveLoss*
+                   "flip = num_lanes / 2" "flip = num_lanes / 4" pairs.cuh)
+hashkernels_mutant(lengths_with_values_past_the_end pairwise EmulatedContrastiveLoss*
+                   "threadIdx.x % 32; bit < bits" "threadIdx.x % 32; bit <= bits")
+hashkernels_mutant(overlap_of_classes_counted_twice pairwise_float32 EmulatedLikelihoodLoss.OverlapOfClasses
+                   "column_sizes_[j] - common" "column_sizes_[j]" pair_relevance.cuh)
+hashkernels_mutant(triplets_without_barrier triplets EmulatedTriplets*
+                   "__syncthreads();  // the counts of all warps are there" "")
+hashkernels_mutant(triplets_with_items_past_the_end triplets EmulatedTriplets*
+                   "first + item < query.num_items" "first + item <= query.num_items")

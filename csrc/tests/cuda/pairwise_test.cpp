@@ -1,5 +1,6 @@
 #include "hashkernels/pairwise.h"
 
+#include <array>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -86,13 +87,15 @@ struct Answer {
   bool operator==(const Answer&) const = default;
 };
 
-// The three losses, by the type of their parameters.
+// The losses, by the type of their parameters.
 template <class Loss, class... Arguments>
 Status on_device(const PairInputs& inputs, const Loss& loss, Arguments... rest) {
   if constexpr (std::is_same_v<Loss, MarginLoss>) {
     return cuda::margin_loss(inputs, loss, rest...);
   } else if constexpr (std::is_same_v<Loss, LikelihoodLoss>) {
     return cuda::likelihood_loss(inputs, loss, rest...);
+  } else if constexpr (std::is_same_v<Loss, ContrastiveLoss>) {
+    return cuda::contrastive_loss(inputs, loss, rest...);
   } else {
     return cuda::cauchy_loss(inputs, loss, rest...);
   }
@@ -105,6 +108,8 @@ Status on_cpu(const Loss& loss, const Embeddings<double>& u, const Embeddings<do
     return margin_loss<double>(u, v, bits, u_labels, v_labels, loss, rest...);
   } else if constexpr (std::is_same_v<Loss, LikelihoodLoss>) {
     return likelihood_loss<double>(u, v, bits, u_labels, v_labels, loss, rest...);
+  } else if constexpr (std::is_same_v<Loss, ContrastiveLoss>) {
+    return contrastive_loss<double>(u, v, bits, u_labels, v_labels, loss, rest...);
   } else {
     return cauchy_loss<double>(u, v, bits, u_labels, v_labels, loss, rest...);
   }
@@ -134,8 +139,9 @@ class PairCase {
   Answer run(bool with_grad = true) {
     emulator::DeviceArray<float> grad(with_grad ? rows_ * bits_ : 0);
     emulator::DeviceArray<double> terms(2);
-    emulator::DeviceArray<int64_t> num_pairs(2),
-        workspace(cuda::pairwise_loss_workspace(rows_, other(), bits_, with_grad));
+    const auto workspace_size =
+        std::is_same_v<Loss, ContrastiveLoss> ? cuda::contrastive_loss_workspace : cuda::pairwise_loss_workspace;
+    emulator::DeviceArray<int64_t> num_pairs(2), workspace(workspace_size(rows_, other(), bits_, with_grad));
     const PairRows bank = columns_ < 0 ? PairRows{nullptr, way_.dtype, 0, 0} : v_.view();
     const PairInputs inputs{u_.view(), bank, bits_, u_labels_.device(), v_labels_.device()};
     const PairOutputs out{terms.data(), num_pairs.data(), with_grad ? grad.data() : nullptr};
@@ -143,24 +149,21 @@ class PairCase {
     return {terms.host(), num_pairs.host(), grad.host()};
   }
 
-  // By the CPU kernel in float64.
+  // A number that is split loses 2^-17: on tensor cores the slopes always are, float32 embeddings too.
   void expect_close_to_cpu(const Answer& answer) {
-    const std::vector<double> u = u_.host(), v = v_.host();
-    std::vector<double> grad(rows_ * bits_);
-    PairwiseResult expected{};
-    const Embeddings<double> bank{columns_ < 0 ? nullptr : v.data(), std::max<int64_t>(columns_, 0), stride_};
-    ASSERT_EQ(on_cpu(loss_, {u.data(), rows_, stride_}, bank, bits_, u_labels_.host(), v_labels_.host(), &expected,
-                     grad.data(), 1),
-              Status::kOk);
-    ASSERT_EQ(answer.num_pairs, (std::vector<int64_t>{expected.positive_pairs, expected.negative_pairs}));
-    // A number that is split loses 2^-17: on tensor cores the slopes always are, float32 embeddings too.
     const bool split = way_.precision == PairPrecision::kSplit || way_.dtype != DType::kFloat32;
     const double tolerance = split ? 0x1p-15 : 1e-5;
-    ASSERT_NEAR(answer.terms[0], expected.positive_term, tolerance * expected.positive_term);
-    ASSERT_NEAR(answer.terms[1], expected.negative_term, tolerance * expected.negative_term);
+    const CpuAnswer cpu = on_cpu_in_float64();
     double largest = 0;
-    for (double value : grad) largest = std::max(largest, std::abs(value));
-    for (size_t i = 0; i < grad.size(); ++i) ASSERT_NEAR(answer.grad[i], grad[i], tolerance * largest) << i;
+    for (double value : cpu.grad) largest = std::max(largest, std::abs(value));
+    // The contrastive loss is a difference of margin and distance.
+    const double least = std::is_same_v<Loss, ContrastiveLoss> ? static_cast<double>(bits_) : 0;
+    const auto error = [&](double term) { return tolerance * std::max(term, least); };
+    expect_near(answer, cpu, {error(cpu.terms[0]), error(cpu.terms[1])}, tolerance * largest);
+  }
+
+  void expect_near_cpu(const Answer& answer, double term_error, double grad_error) {
+    expect_near(answer, on_cpu_in_float64(), {term_error, term_error}, grad_error);
   }
 
   // Close to the CPU, and the same bits under every schedule.
@@ -180,6 +183,30 @@ class PairCase {
   }
 
  private:
+  struct CpuAnswer {
+    std::vector<double> terms;
+    std::vector<int64_t> num_pairs;
+    std::vector<double> grad;
+  };
+
+  CpuAnswer on_cpu_in_float64() {
+    const std::vector<double> u = u_.host(), v = v_.host();
+    std::vector<double> grad(rows_ * bits_);
+    PairwiseResult result{};
+    const Embeddings<double> bank{columns_ < 0 ? nullptr : v.data(), std::max<int64_t>(columns_, 0), stride_};
+    EXPECT_EQ(on_cpu(loss_, {u.data(), rows_, stride_}, bank, bits_, u_labels_.host(), v_labels_.host(), &result,
+                     grad.data(), 1),
+              Status::kOk);
+    return {{result.positive_term, result.negative_term}, {result.positive_pairs, result.negative_pairs}, grad};
+  }
+
+  static void expect_near(const Answer& answer, const CpuAnswer& cpu, const std::array<double, 2>& term_errors,
+                          double grad_error) {
+    ASSERT_EQ(answer.num_pairs, cpu.num_pairs);
+    for (int kind = 0; kind < 2; ++kind) ASSERT_NEAR(answer.terms[kind], cpu.terms[kind], term_errors[kind]);
+    for (size_t i = 0; i < cpu.grad.size(); ++i) ASSERT_NEAR(answer.grad[i], cpu.grad[i], grad_error) << i;
+  }
+
   int64_t other() const { return columns_ < 0 ? rows_ : columns_; }
 
   int64_t rows_, columns_, bits_, stride_;
@@ -234,6 +261,67 @@ TEST(EmulatedCauchyLoss, BatchAndBank) {
   for (const PairMean mean : {PairMean::kEachKind, PairMean::kWeighted}) {
     PairCase(70, -1, 48, 0, CauchyLoss{10.0, 0.4, 0.3, 1.0, 0.7, mean}).expect_right();
     PairCase(5, 130, 65, 1, CauchyLoss{5.0, 0.2, 1.0, 2.0, 1.0, mean}).expect_right(5);
+  }
+}
+
+TEST(EmulatedLikelihoodLoss, OverlapOfClasses) {
+  const LikelihoodLoss loss{0.2, 1.0, 0.7, PairMean::kWeighted, true};
+  PairCase(67, -1, 20, 0, loss).expect_right();
+  for (const Way way : {Way{}, kSplit, kFloat16, kBFloat16}) {
+    for (int words : {1, 3}) {
+      PairCase(67, -1, 20, words, loss, 0, way).expect_right();
+      PairCase(5, 70, 66, words, loss, 1, way).expect_right();
+    }
+  }
+}
+
+ContrastiveLoss contrastive(int64_t bits) { return {2.0 * bits, 1.0, 0.7, PairMean::kWeighted}; }
+
+TEST(EmulatedContrastiveLoss, BatchAndBank) {
+  for (const Way way : {Way{}, kSplit, kFloat16, kBFloat16}) {
+    for (int64_t n : {1, 2, 17, 65}) PairCase(n, -1, 9, 0, contrastive(9), n % 3, way).expect_right();
+    PairCase(5, 70, 65, 1, contrastive(65), 1, way).expect_right();
+    PairCase(67, 34, 130, 0, contrastive(130), 0, way).expect_right();
+  }
+  PairCase(3, 70, 4096, 0, contrastive(4096), 0, kSplit).expect_right(1);
+}
+
+// All items lie near one point: distances are small beside the lengths, and every pair of one class counts.
+TEST(EmulatedContrastiveLoss, NearItems) {
+  constexpr int64_t kItems = 70, kBits = 64;
+  constexpr double kSpread = 1e-2;
+  for (const Way way : {Way{}, kSplit}) {
+    PairCase near_case(kItems, -1, kBits, 0, contrastive(kBits), 0, way);
+    std::mt19937_64 random(1);
+    std::normal_distribution<float> normal(0, kSpread);
+    for (int64_t i = 0; i < kItems * kBits; ++i) near_case.u().set(i, (i % kBits % 3 == 0 ? -1 : 1) + normal(random));
+    near_case.expect_near_cpu(near_case.run(), 0x1p-18 * 2 * kBits, 0x1p-15 * kSpread);
+  }
+}
+
+TEST(EmulatedContrastiveLoss, EqualItemsHaveNoLossAndNoGradient) {
+  for (const Way way : {Way{}, kSplit, kFloat16, kBFloat16}) {
+    PairCase equal_case(40, -1, 24, 0, ContrastiveLoss{0.0, 1.0, 1.0, PairMean::kEachKind}, 0, way);
+    for (int64_t i = 0; i < 40 * 24; ++i) equal_case.u().set(i, i % 24 * 0.3f - 2.9f);
+    const Answer answer = equal_case.run();
+    EXPECT_NEAR(answer.terms[0], 0, 0x1p-18 * 2 * 24 * 4);
+    EXPECT_EQ(answer.terms[1], 0);
+    for (float value : answer.grad) EXPECT_NEAR(value, 0, 1e-7);
+  }
+}
+
+TEST(EmulatedContrastiveLoss, TermsAreTheSameWithoutGradient) {
+  for (const Way way : {Way{}, kSplit}) {
+    PairCase contrastive_case(90, -1, 12, 0, contrastive(12), 0, way);
+    EXPECT_EQ(contrastive_case.run(false).terms, contrastive_case.run(true).terms);
+  }
+}
+
+TEST(EmulatedContrastiveLoss, NotANumberComesThrough) {
+  for (const Way way : {Way{}, kSplit, kFloat16, kBFloat16}) {
+    PairCase contrastive_case(100, -1, 10, 0, contrastive(10), 0, way);
+    contrastive_case.u().set(703, std::numeric_limits<float>::quiet_NaN());
+    expect_nothing_but_nan(contrastive_case.run());
   }
 }
 

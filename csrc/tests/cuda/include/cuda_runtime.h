@@ -67,6 +67,7 @@ inline double __hiloint2double(uint32_t high, uint32_t low) {
   return std::bit_cast<double>(static_cast<uint64_t>(high) << 32 | low);
 }
 inline int __popc(uint32_t x) { return std::popcount(x); }
+inline int __popcll(uint64_t x) { return std::popcount(x); }
 inline uint32_t __brev(uint32_t x) {
   uint32_t reversed = 0;
   for (int i = 0; i < 32; ++i) reversed |= (x >> i & 1) << (31 - i);
