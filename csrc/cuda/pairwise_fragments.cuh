@@ -3,8 +3,8 @@
 // A float32 is taken as the sum of two bfloat16, high and low, which together have 16 bits of it; a float16 is such a
 // sum exactly, and a bfloat16 has no low part. Three multiplications of bfloat16 take half the time of the three of
 // TF32 that would keep 21 bits. Products keep high * high, high * low and low * high; the rest is below 2^-18 of the
-// product. Distances, which are small differences of products, keep low * low as well. A warp multiplies 16 rows by all
-// columns of the tile.
+// product. Distances and their gradients, small differences of products, keep low * low as well. A warp multiplies 16
+// rows by all columns of the tile.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -205,7 +205,7 @@ struct Slopes {
 
 // visit(i, sums): the slopes times values 8 * i .. 8 * i + 8 of the columns, for those of the first `left` values. The
 // sums over one tile begin at zero: what tensor cores cut off a sum at every step stays that of a few steps.
-template <int parts, class Visit>
+template <bool all_products, int parts, class Visit>
 __device__ __forceinline__ void for_each_gradient(const Shared<parts>& shared, const Lane& lane, const Slopes& slopes,
                                                   int64_t left, Visit&& visit) {
 #pragma unroll
@@ -223,6 +223,9 @@ __device__ __forceinline__ void for_each_gradient(const Shared<parts>& shared, c
       }
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
+        if constexpr (parts == 2 && all_products) {
+          arch::multiply_bf16(sums[i], slopes.low[step], columns[1][2 * i], columns[1][2 * i + 1]);
+        }
         arch::multiply_bf16(sums[i], slopes.low[step], columns[0][2 * i], columns[0][2 * i + 1]);
         if constexpr (parts == 2) {
           arch::multiply_bf16(sums[i], slopes.high[step], columns[1][2 * i], columns[1][2 * i + 1]);

@@ -167,19 +167,21 @@ __global__ void __launch_bounds__(kThreads, parts == 1 ? 2 : 3) split_kernel(con
 
     const Slopes slopes(theta);
     if constexpr (one_slice) {
-      for_each_gradient(shared, lane, slopes, pairs.bits, [&](int block, const float (&part)[4]) {
+      for_each_gradient<Function::kOfDistances>(shared, lane, slopes, pairs.bits,
+                                                [&](int block, const float (&part)[4]) {
 #pragma unroll
-        for (int e = 0; e < 4; ++e) grad[block][e] += part[e];
-      });
+                                                  for (int e = 0; e < 4; ++e) grad[block][e] += part[e];
+                                                });
     } else {
       for (int64_t slice = 0; slice < pairs.bits; slice += kSlice) {
         __syncthreads();  // the columns have been read
         stage(pairs.v, pairs.bits, first_column, slice, shared.columns);
         __syncthreads();  // the columns are there
-        for_each_gradient(shared, lane, slopes, pairs.bits - slice, [&](int block, const float (&part)[4]) {
-          for_each_value(slice + 8 * block,
-                         [&](float* sum, int e) { *sum = first_column == first ? part[e] : *sum + part[e]; });
-        });
+        for_each_gradient<Function::kOfDistances>(
+            shared, lane, slopes, pairs.bits - slice, [&](int block, const float (&part)[4]) {
+              for_each_value(slice + 8 * block,
+                             [&](float* sum, int e) { *sum = first_column == first ? part[e] : *sum + part[e]; });
+            });
       }
     }
   }
