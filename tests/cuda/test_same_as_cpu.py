@@ -193,6 +193,25 @@ def test_pair_losses(
     assert torch.equal(again[2], grad)
 
 
+@pytest.mark.parametrize("precision", ["float32", "split"])
+@pytest.mark.parametrize("bits", [64, 200])
+def test_distances_of_near_items(device: torch.device, bits: int, precision: str) -> None:
+    # Distances that are small beside the lengths: their error is that of the lengths.
+    spread = 1e-2
+    center = torch.where(torch.arange(bits) % 3 == 0, -1.0, 1.0)
+    u = center + spread * torch.randn(300, bits, generator=torch.Generator().manual_seed(bits))
+    labels = torch.arange(300) % 3
+
+    def loss(where: str | torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        leaf = u.to(where, dtype).requires_grad_()
+        result = _ops.contrastive_loss(leaf, labels.to(where), margin=2.0 * bits, precision=precision)
+        return result.terms[:2].cpu(), torch.autograd.grad(result.total, leaf)[0].cpu().double()
+
+    found, expected = loss(device, torch.float32), loss("cpu", torch.float64)
+    torch.testing.assert_close(found[0], expected[0], rtol=0, atol=2**-18 * 2 * bits)
+    torch.testing.assert_close(found[1], expected[1], rtol=0, atol=2**-15 * spread)
+
+
 @pytest.mark.parametrize(("queries", "items"), [(1, 1), (3, 40), (130, 130), (7, 5000)])
 def test_triplets(device: torch.device, queries: int, items: int) -> None:
     generator = torch.Generator().manual_seed(items)
