@@ -203,7 +203,7 @@ def test_distances_of_near_items(device: torch.device, bits: int, precision: str
     labels = torch.arange(300) % 3
 
     def loss(where: str | torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        leaf = u.to(where, dtype).requires_grad_()
+        leaf = u.detach().clone().to(where, dtype).requires_grad_()
         result = _ops.contrastive_loss(leaf, labels.to(where), margin=2.0 * bits, precision=precision)
         return result.terms[:2].cpu(), torch.autograd.grad(result.total, leaf)[0].cpu().double()
 
@@ -220,7 +220,7 @@ def test_triplets(device: torch.device, queries: int, items: int) -> None:
     weights = torch.rand(queries, dtype=torch.float64, generator=generator)
 
     def loss(where: str | torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        leaf = similarities.to(where, dtype).requires_grad_()
+        leaf = similarities.detach().clone().to(where, dtype).requires_grad_()
         marks = (kinds == 0).to(where), (kinds == 1).to(where)
         total = _ops.triplet_likelihood(leaf, *marks, weights.to(where), margin=2.0)
         total.backward()

@@ -87,7 +87,7 @@ def test_triplets(device: torch.device) -> None:
     kinds = torch.randint(0, 3, (5, 300), generator=generator)
 
     def loss(where: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        leaf = similarities.to(where, dtype).requires_grad_()
+        leaf = similarities.detach().clone().to(where, dtype).requires_grad_()
         marks = (kinds == 0).to(where), (kinds == 1).to(where)
         weights = torch.ones(5, dtype=torch.float64, device=where)
         total = _ops.triplet_likelihood(leaf, *marks, weights, margin=1.0)
