@@ -59,7 +59,9 @@ def name_file(
     if not isinstance(error, OSError):
         return
     if error.filename is None or (instead_of is not None and str(error.filename) == str(instead_of)):
-        error.filename, error.filename2 = os.fspath(path), None
+        error.filename = os.fspath(path)
+        if error.filename2 is not None:
+            del error.filename2  # None would be printed
 
 
 def map_file(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:

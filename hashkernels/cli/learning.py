@@ -12,7 +12,7 @@ import typer
 from hashkernels import _validation as check
 from hashkernels.cli.console import emit, remark, training_progress, use_threads
 from hashkernels.cli.methods import list_methods
-from hashkernels.cli.options import Bits, Data, Epochs, Force, Json, Labels, Queries, Root, Seed, Threads
+from hashkernels.cli.options import Bits, Data, Epochs, Force, Json, Labels, OptionalData, Queries, Root, Seed, Threads
 from hashkernels.data import as_items, load_source
 from hashkernels.data.files import check_output_files, check_output_folder, save_npy
 from hashkernels.data.formats import read_npy
@@ -81,7 +81,7 @@ def demo(
 
 
 def train(
-    data: Data | None = None,
+    data: OptionalData = None,
     output: Annotated[Path, typer.Option(help="The checkpoint to write.")] = Path("model.safetensors"),
     method: Annotated[str, typer.Option(help=_METHODS_HELP)] = "ecm_plotkin",
     preset: Annotated[

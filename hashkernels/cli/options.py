@@ -20,14 +20,13 @@ Epochs = Annotated[int, typer.Option(help="Passes over the training items.")]
 Seed = Annotated[
     int, typer.Option(help="Of weights, centers, order and queries: the same seed gives the same numbers.")
 ]
-Data = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME|FILE",
-        help=f"{', '.join(DATASETS)}; an .npz with x_train, y_train, x_test, y_test; or an .npy of images "
-        "[N, H, W(, C)] or embeddings [N, D].",
-    ),
-]
+_DATA = typer.Option(
+    metavar="NAME|FILE",
+    help=f"{', '.join(DATASETS)}; an .npz with x_train, y_train, x_test, y_test; or an .npy of images "
+    "[N, H, W(, C)] or embeddings [N, D].",
+)
+Data = Annotated[str, _DATA]
+OptionalData = Annotated[str | None, _DATA]
 Root = Annotated[
     Path | None, typer.Option(help="Folder (or .npz) with the files of the named data set; nothing is downloaded.")
 ]

@@ -13,10 +13,20 @@ from torch import Tensor
 
 from hashkernels import _ops
 from hashkernels._arrays import to_tensor
-from hashkernels._validation import check_bits, check_codes, check_labels, check_same_device, check_tensor
+from hashkernels._validation import (
+    PACKABLE_DTYPES,
+    check_bits,
+    check_codes,
+    check_labels,
+    check_same_device,
+    check_tensor,
+)
 from hashkernels._warnings import HashkernelsWarning
 
-_SIGN_DTYPES = (torch.int8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_SIGN_DTYPES = tuple(dtype for dtype in PACKABLE_DTYPES if dtype != torch.uint8)
+# What codes of a byte a bit hold: {0, 1}, masks of images, and -1/+1 as uint8.
+_UNPACKED = ((0, 1), (0, 255), (1, 255))
+_LOOKED_AT = 1 << 12
 
 
 class Retrieval(NamedTuple):
@@ -82,12 +92,19 @@ def label_pair(query_labels: Any, database_labels: Any, queries: Tensor, databas
     """Labels of one form, one row for each row of ``queries`` and of ``database``, on their device."""
     first = checked_labels("query_labels", query_labels, queries)
     second = checked_labels("database_labels", database_labels, database)
+    warn_of_no_class("query_labels", first)
     if first.ndim != second.ndim:
         forms = {1: "class ids [N]", 2: "multi-hot [N, C]"}
         raise ValueError(f"database_labels must be {forms[first.ndim]} like query_labels, got {forms[second.ndim]}")
     if first.shape[1:] != second.shape[1:]:
         raise ValueError(f"database_labels must have {first.shape[1]} classes like query_labels, got {second.shape[1]}")
     return first, second
+
+
+def warn_of_no_class(name: str, labels: Tensor) -> None:
+    """Say that -1, which often stands for no class, is one: items that have it are relevant to each other."""
+    if labels.ndim == 1 and labels.dtype.is_signed and bool((labels == -1).any()):
+        _warn(f"{name} hold -1, a class id like any other: leave out queries that have no class")
 
 
 def label_form(labels: Tensor) -> str:
@@ -98,25 +115,25 @@ def label_form(labels: Tensor) -> str:
 def packed_codes(name: str, value: Any, bits: int | None, *, allow_empty: bool = False) -> tuple[Tensor, int | None]:
     """Packed codes, and the code length where it is known: ``bits``, or the columns of codes given as signs.
 
-    Signs are -1 and +1 of int8 or a float dtype, [N, bits]. Zeros among them are packed as -1, with a warning.
+    Signs are bool, or -1 and +1 of a signed integer or float dtype, [N, bits]. Warned of are zeros among them, packed
+    as -1, and uint8 that looks like a byte a bit where no ``bits`` say what it is.
     """
     if bits is not None:
         check_bits(bits)
     tensor = to_tensor(name, opened(name, value))
     if tensor.dtype == torch.uint8:
-        return checked_codes(name, tensor, bits, allow_empty=allow_empty), bits
+        codes = checked_codes(name, tensor, bits, allow_empty=allow_empty)
+        if bits is None:
+            _warn_of_unpacked(name, codes)
+        return codes, bits
     check_tensor(name, tensor, 2)
     if tensor.dtype not in _SIGN_DTYPES:
-        raise TypeError(f"{name} must be uint8 packed codes, or -1/+1 of int8 or a float dtype, got {tensor.dtype}")
+        raise TypeError(f"{name} must be uint8 packed codes, bool, or real -1/+1, got {tensor.dtype}")
     if bits is not None and tensor.shape[1] != bits:
         raise ValueError(f"{name} given as -1/+1 must have {bits} columns for {bits} bits, got {tensor.shape[1]}")
     check_bits(tensor.shape[1], f"columns of {name}")
-    zeros = tensor == 0
-    if not bool((zeros | (tensor == 1) | (tensor == -1)).all()):
-        raise ValueError(f"{name} of {tensor.dtype} must hold only -1 and +1: pack embeddings with pack_codes")
-    if bool(zeros.any()):
-        message = f"{name} hold {int(zeros.sum())} zeros, packed as -1: give -1/+1, or packed codes"
-        warnings.warn(message, HashkernelsWarning, stacklevel=_frames_to_caller())
+    if tensor.dtype != torch.bool:
+        _check_signs(name, tensor)
     return checked_codes(name, _ops.pack_codes(tensor, False), None, allow_empty=allow_empty), int(tensor.shape[1])
 
 
@@ -151,6 +168,25 @@ def checked_labels(name: str, value: Any, codes: Tensor) -> Tensor:
     return labels.to(codes.device)
 
 
+def _check_signs(name: str, tensor: Tensor) -> None:
+    zeros = tensor == 0
+    if not bool((zeros | (tensor == 1) | (tensor == -1)).all()):
+        raise ValueError(f"{name} of {tensor.dtype} must hold only -1 and +1: pack embeddings with pack_codes")
+    if bool(zeros.any()):
+        _warn(f"{name} hold {int(zeros.sum())} zeros, packed as -1: give -1/+1, or packed codes")
+
+
+def _warn_of_unpacked(name: str, codes: Tensor) -> None:
+    """Distances of codes of a byte a bit come out right, or in the right order; the number of bits does not."""
+    if codes.shape[1] < 8 or not codes.numel():
+        return
+    first = codes[:_LOOKED_AT]
+    low, high = (int(value) for value in torch.aminmax(first))
+    if (low, high) in _UNPACKED and bool(((first == low) | (first == high)).all()):
+        bits = 8 * codes.shape[1]
+        _warn(f"{name} hold only {low} and {high}, taken as packed codes of {bits} bits: pack_codes packs others")
+
+
 def _on_one_device(queries: Tensor, database: Tensor) -> tuple[Tensor, Tensor]:
     """Both where one of them is on a GPU, if the other is in host memory."""
     if queries.is_cuda and database.device.type == "cpu":
@@ -159,6 +195,10 @@ def _on_one_device(queries: Tensor, database: Tensor) -> tuple[Tensor, Tensor]:
         queries = queries.to(database.device)
     check_same_device("query_codes", queries, "database_codes", database)
     return queries, database
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, HashkernelsWarning, stacklevel=_frames_to_caller())
 
 
 def _frames_to_caller() -> int:

@@ -40,8 +40,10 @@ class Policies(NamedTuple):
                 raise ValueError(f'protocol "{self.protocol}" needs at least {wanted} items to rank, got {num_ranked}')
             k = wanted if k is None else k
             if (max(k) if isinstance(k, tuple) else k) != wanted:
+                given = ", ".join(map(str, k if isinstance(k, tuple) else (k,)))
                 raise ValueError(
-                    f'k must be {wanted}, alone or as the largest of several, with protocol "{self.protocol}", got {k}'
+                    f"k must be {wanted}, alone or as the largest of several, with protocol "
+                    f'"{self.protocol}", got {given}'
                 )
         return Settings(check_cutoffs(k, num_ranked), self.ties, self.denominator, self.zero_hit, self.protocol)
 

@@ -63,12 +63,12 @@ def evaluate(
 
     Args:
         query_codes: uint8 [Q, W], packed codes (``hashkernels.pack_codes``), NumPy array or torch tensor on any device;
-            or -1/+1 of int8 or a float dtype, [Q, bits], which are packed (zeros as -1, with a warning); or the name of
-            an .npy file of either, which is memory-mapped, as may be labels.
+            or bool, or -1/+1 of a signed integer or float dtype, [Q, bits], which are packed (zeros as -1, with a
+            warning); or the name of an .npy file of either, which is memory-mapped, as may be labels.
         database_codes: the same for N items. Where only one of both is on a GPU, the other is brought there; a
             database larger than its memory passes through it in parts with ``RetrievalEvaluator``.
         query_labels: class ids (integers [Q]), or multi-hot ({0, 1} of any dtype, [Q, C]). Two items are relevant to
-            each other when they share a label.
+            each other when they share a label. -1 is a class like any other, with a warning where a query has it.
         database_labels: the same form for N items.
         relevance: which items are relevant to each query, in place of labels: a dict of the position of a query to the
             positions of items, or to a dict of those to gains; a scipy or torch sparse matrix or a dense one, [Q, N];

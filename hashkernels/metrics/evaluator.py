@@ -16,7 +16,14 @@ from hashkernels._ranks import Ranks
 from hashkernels._validation import check_bits, check_choice, check_int, check_labels, check_tensor
 from hashkernels.metrics._assemble import assemble
 from hashkernels.metrics._index_order import IndexOrder
-from hashkernels.metrics._inputs import Retrieval, checked_labels, label_form, opened, packed_codes
+from hashkernels.metrics._inputs import (
+    Retrieval,
+    checked_labels,
+    label_form,
+    opened,
+    packed_codes,
+    warn_of_no_class,
+)
 from hashkernels.metrics._nearest import Nearest
 from hashkernels.metrics._pairs import Pairs, excluded_pairs, relevance_pairs
 from hashkernels.metrics._settings import check_policies
@@ -155,6 +162,8 @@ class RetrievalEvaluator:
         if self._relevance is not None and labels is not None:
             raise TypeError(f"labels must be None beside relevance, got {type(labels).__name__}")
         given = None if self._relevance is not None else to_tensor("labels", opened("labels", labels))
+        if role == "query" and given is not None:
+            warn_of_no_class("labels", given)
         if role == "query" and self._counts is not None:
             raise RuntimeError("all queries must come before the database, of which a part came already: see reset")
         if role == "database" and self.num_queries == 0:

@@ -222,7 +222,7 @@ class RetrievalReport(RankingReport):
         """``f_score`` at k under the tie rule of the report."""
         from hashkernels.metrics.f_score import f_score
 
-        return f_score(self.counts, k, ties=self._count_ties())
+        return f_score(self.counts, k, ties=self._count_ties("f_score"))
 
     def f_score_within(self) -> npt.NDArray[np.float64]:
         """``f_score_within``: mean F-score within each Hamming radius, float64 [bits + 1]."""
@@ -234,13 +234,13 @@ class RetrievalReport(RankingReport):
         """``hit_rate`` at k under the tie rule of the report."""
         from hashkernels.metrics.hit_rate import hit_rate
 
-        return hit_rate(self.counts, k, ties=self._count_ties())
+        return hit_rate(self.counts, k, ties=self._count_ties("hit_rate"))
 
     def r_precision(self) -> QueryMetric:
         """``r_precision`` under the tie rule of the report."""
         from hashkernels.metrics.r_precision import r_precision
 
-        return r_precision(self.counts, ties=self._count_ties())
+        return r_precision(self.counts, ties=self._count_ties("r_precision"))
 
     def ndcg(self, k: int | None = None) -> QueryMetric:
         """NDCG at k under the tie rule of the report: with the gains of ``relevance=``, else with gain 1."""
@@ -248,14 +248,14 @@ class RetrievalReport(RankingReport):
         from hashkernels.metrics.ndcg import ndcg
 
         if self.gains is not None:
-            return graded_ndcg_of_pairs(self.counts, self.gains, k, self._count_ties())
-        return ndcg(self.counts, k, ties=self._count_ties())
+            return graded_ndcg_of_pairs(self.counts, self.gains, k, self._count_ties("ndcg"))
+        return ndcg(self.counts, k, ties=self._count_ties("ndcg"))
 
     def mis_ranks(self) -> MisRanks:
         """``mis_ranks`` under the tie rule of the report."""
         from hashkernels.metrics.mis_rank import mis_ranks
 
-        return mis_ranks(self.counts, ties=self._count_ties())
+        return mis_ranks(self.counts, ties=self._count_ties("mis_ranks"))
 
     def rank_curve(self, ranks: Sequence[int] | None = None) -> RankCurve:
         """``rank_curve``: precision and recall at many ranks, expected over ties, with the band of all their orders."""
@@ -275,7 +275,8 @@ class RetrievalReport(RankingReport):
         """``within_radius`` under the tie rule of the report."""
         from hashkernels.metrics.curves import within_radius
 
-        return within_radius(self.counts, radius, empty_ball=empty_ball, zero_hit=zero_hit, ties=self._count_ties())
+        ties = self._count_ties("within_radius")
+        return within_radius(self.counts, radius, empty_ball=empty_ball, zero_hit=zero_hit, ties=ties)
 
     def compat(self) -> tuple[CompatRow, ...]:
         """What known evaluators would have found at the largest k: see ``hashkernels.metrics.compat``.
@@ -385,9 +386,12 @@ class RetrievalReport(RankingReport):
             [*_wording.summary_lines(self), *_wording.radius_lines(self), *_wording.statistics_lines(self)]
         )
 
-    def _count_ties(self) -> CountTies:
+    def _count_ties(self, metric: str) -> CountTies:
         if self.ties == "index":
-            raise ValueError('this metric needs ties other than "index": call its function with report.counts')
+            raise ValueError(
+                f'{metric} must be asked for under ties other than "index", which counts by distance do not know: '
+                f"call hashkernels.metrics.{metric} with report.counts"
+            )
         return self.ties
 
     def _unanswerable(self) -> Unanswered:

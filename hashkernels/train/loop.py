@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from hashkernels import _validation as check
 from hashkernels._arrays import ArrayT, like, to_tensor, to_tensors
@@ -63,6 +63,7 @@ def fit(
 
     Raises:
         ValueError: a setting out of its range, fewer than 2 items, or a loss that is no longer finite.
+        TypeError: a model or loss that is no module, a dataset of another kind.
 
     Warns:
         HashkernelsWarning: once, when an epoch ends with fewer different codes than classes: the codes collapsed.
@@ -75,6 +76,8 @@ def fit(
         >>> [record.epoch for record in history.records]
         [1, 2]
     """
+    for name, module in (("model", model), ("loss", loss)):
+        _check_module(name, module)
     check.check_int("epochs", epochs, 1)
     check.check_int("batch_size", batch_size, 2)
     check.check_real("learning_rate", learning_rate, 0)
@@ -254,14 +257,25 @@ def _check_record(record: EpochRecord, num_classes: int, history: History, learn
         )
 
 
+def _check_module(name: str, value: Any) -> None:
+    if not isinstance(value, nn.Module):
+        hint = ": build_loss makes one of a method's name" if name == "loss" and isinstance(value, str) else ""
+        raise TypeError(f"{name} must be a torch.nn.Module, got {type(value).__name__}{hint}")
+
+
 def _num_items(dataset: Pair | Dataset[Any]) -> int:
     if isinstance(dataset, tuple):
         items, labels = dataset
         if len(items) != len(labels):
             raise ValueError(f"dataset must have one label for each of {len(items)} items, got {len(labels)}")
         count = len(items)
+    elif not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
+        hint = ": give its dataset, and batch_size" if isinstance(dataset, DataLoader) else ""
+        raise TypeError(
+            f"dataset must be a pair (items, labels) or a map-style Dataset, got {type(dataset).__name__}{hint}"
+        )
     else:
-        count = len(dataset)  # type: ignore[arg-type]  # Dataset declares no __len__, map-style ones have it
+        count = len(dataset)
     if count < 2:
         raise ValueError(f"dataset must have at least 2 items, got {count}")
     return count

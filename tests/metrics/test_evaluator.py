@@ -194,7 +194,7 @@ def test_order_of_roles_is_told():
         (np.zeros((2, 1), np.uint8), np.zeros((2, 4)), ValueError, "labels given as multi-hot must have 5 columns"),
         (np.zeros((2, 1), np.uint8), np.zeros((2, 5)), ValueError, "labels must be class ids like those before, got m"),
         (np.zeros((2, 1), np.uint8), np.zeros(2), TypeError, "labels given as class ids must be integers"),
-        (np.zeros((2, 1), np.int32), np.zeros(2, int), TypeError, "codes must be uint8 packed codes, or -1/"),
+        (np.zeros((2, 6), complex), np.zeros(2, int), TypeError, "codes must be uint8 packed codes, bool, or"),
     ],
 )
 def test_bad_parts_are_named_and_leave_all_as_it_was(monkeypatch, codes, labels, error, message):

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 import hashkernels as hk
 from hashkernels.metrics import query_grid
 from hashkernels.metrics.pages.page import compare_text, render_runs
-from hashkernels.metrics.pages.runs import load_runs
+from hashkernels.metrics.pages.runs import Run, differences, load_runs
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +182,24 @@ def test_grid_arguments_are_checked(reports, cases):
     few = case.query_codes[:5], case.database_codes, case.query_labels[:5], case.database_labels
     with pytest.raises(ValueError, match="query_codes must be the 20 queries of the report, got 5"):
         query_grid(reports[0], *few, images[:5], images)
+
+
+def test_a_folder_that_is_not_there_is_named(reports, tmp_path):
+    with pytest.raises(FileNotFoundError) as told:
+        reports[0].save(tmp_path / "no" / "run.json")
+    assert str(told.value) == f"[Errno 2] No such file or directory: '{tmp_path / 'no' / 'run.json'}'"
+
+
+def test_runs_differ_by_what_is_compared(problem):
+    case = problem(16, 20, 90)
+    queries, database, query_labels, database_labels = case.arguments()
+
+    def found(labels, **options):
+        return Run("a run", hk.evaluate(queries, database, query_labels, labels, **options).to_dict())
+
+    assert differences([found(database_labels, k=(5, 50)), found(database_labels, k=50)]) == []
+    assert differences([found(database_labels, k=(5, 50)), found(database_labels, k=5)]) == ["k: 50, 5"]
+    others = np.zeros_like(database_labels)
+    relevant = [int((query_labels[:, None] == labels).sum()) for labels in (database_labels, others)]
+    runs = [found(database_labels), found(others)]
+    assert differences(runs) == [f"relevant pairs: {relevant[0]}, {relevant[1]} (other labels, or other items)"]

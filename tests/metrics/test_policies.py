@@ -123,9 +123,9 @@ BAD_CALLS = [
     ),
     ({"database_codes": CODES | 1}, ValueError, "database_codes must have zero pad bits beyond bit 4"),
     (
-        {"query_codes": CODES.astype(np.int16)},
+        {"query_codes": CODES.astype(np.complex64)},
         TypeError,
-        "query_codes must be uint8 packed codes, or -1/+1 of int8 or a float dtype, got torch.int16",
+        "query_codes must be uint8 packed codes, bool, or real -1/+1, got torch.complex64",
     ),
     (
         {"query_codes": CODES.astype(np.int8)},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib.metadata import version
 
 import numpy as np
@@ -83,6 +84,43 @@ def test_signs_are_packed(problem, dtype):
     assert mixed.to_dict() == packed.to_dict()
     other = hk.evaluate(case.query_codes, signs[1], case.query_labels, case.database_labels)
     assert other.to_dict() == packed.to_dict()
+
+
+def test_signs_of_every_dtype_are_packed_alike(problem):
+    case = problem(24, 10, 60)
+    expected = hk.evaluate(*case.arguments(), bits=24)
+    signs = [hk.unpack_codes(codes, 24) for codes in case.arguments()[:2]]
+    for dtype in (np.int8, np.int16, np.int32, np.int64, np.float16, np.float64, bool):
+        given = [(part > 0) if dtype is bool else part.astype(dtype) for part in signs]
+        assert hk.evaluate(*given, *case.arguments()[2:]).to_dict() == expected.to_dict()
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 255), (1, 255)])
+def test_codes_of_a_byte_a_bit_are_warned_of(low, high):
+    rng = np.random.default_rng(5)
+    codes = np.where(rng.integers(0, 2, (40, 16)) > 0, high, low).astype(np.uint8)
+    labels = rng.integers(0, 3, 40)
+    with pytest.warns(hk.HashkernelsWarning, match=f"hold only {low} and {high}, taken as packed codes of 128 bits"):
+        assert hk.evaluate(codes, codes, labels, labels).bits == 128
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hk.evaluate(codes, codes, labels, labels, bits=128)
+        hk.evaluate(codes[:, :7], codes[:, :7], labels, labels)
+        codes[3, 3] = 7
+        hk.evaluate(codes, codes, labels, labels)
+        hk.evaluate(np.zeros_like(codes), np.zeros_like(codes), labels, labels)
+
+
+def test_queries_without_a_class_are_warned_of():
+    codes, labels = np.arange(8, dtype=np.uint8)[:, None], np.array([0, 0, 1, 1, 2, 2, -1, -1])
+    with pytest.warns(hk.HashkernelsWarning, match="query_labels hold -1, a class id like any other"):
+        hk.evaluate(codes, codes, labels, labels)
+    with pytest.warns(hk.HashkernelsWarning, match="^labels hold -1, a class id"):
+        hk.RetrievalEvaluator(8).update(codes, labels, "query")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hk.evaluate(codes[:6], codes, labels[:6], labels)
+        hk.evaluate(codes[:6], codes, labels[:6].astype(np.uint8), (labels + 1).astype(np.uint8))
 
 
 def test_zeros_among_signs_are_told():

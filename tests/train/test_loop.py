@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from hashkernels import HashkernelsWarning
 from hashkernels.losses import CSQLoss, ECMLoss, GreedyHashLoss
@@ -159,6 +160,15 @@ def test_fit_refuses_data_that_does_not_fit() -> None:
     items, labels = blobs()
     with pytest.raises(ValueError, match="one label for each of 60"):
         fit(build_model((6,), 8), CSQLoss(8, 3), (items, labels[:5]))
+    loader = DataLoader(TensorDataset(items, labels), batch_size=8)
+    with pytest.raises(TypeError, match=r"or a map-style Dataset, got DataLoader: give its dataset, and batch_size"):
+        fit(build_model((6,), 8), CSQLoss(8, 3), loader)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"dataset must be a pair \(items, labels\) or a map-style Dataset, got set"):
+        fit(build_model((6,), 8), CSQLoss(8, 3), {1, 2})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"loss must be a torch\.nn\.Module, got str: build_loss makes one"):
+        fit(build_model((6,), 8), "ecm", (items, labels))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"model must be a torch\.nn\.Module, got str$"):
+        fit("resnet", CSQLoss(8, 3), (items, labels))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="at least 2 items, got 1"):
         fit(build_model((6,), 8), CSQLoss(8, 3), (items[:1], labels[:1]))
     with pytest.raises(ValueError, match=r"items must have shape \[N, 6\]"):

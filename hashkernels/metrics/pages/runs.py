@@ -64,9 +64,13 @@ def differences(runs: Sequence[Run]) -> list[str]:
     """Settings in which runs differ, each with its values in the order of the runs."""
     found = []
     for name in _SETTINGS:
-        values = [run.numbers["settings"][name] for run in runs]
+        # what is compared is the value at the largest cutoff
+        values = [run.last_k if name == "k" else str(run.numbers["settings"][name]) for run in runs]
         if any(value != values[0] for value in values):
-            found.append(f"{name.removeprefix('num_')}: {', '.join(_short(value) for value in values)}")
+            found.append(f"{name.removeprefix('num_')}: {', '.join(values)}")
+    pairs = [sum(run.numbers["distance_histogram"]["relevant"]) for run in runs]
+    if not found and len(set(pairs)) > 1:
+        found.append(f"relevant pairs: {', '.join(map(str, pairs))} (other labels, or other items)")
     return found
 
 
@@ -83,10 +87,6 @@ def paired_difference(first: Run, other: Run) -> ConfidenceInterval | None:
 
 def _title(numbers: Any, name: str) -> str:
     return str(numbers["title"]) if isinstance(numbers, dict) and numbers.get("title") else name
-
-
-def _short(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _distinct(runs: Iterable[Run]) -> list[Run]:
