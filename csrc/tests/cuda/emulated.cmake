@@ -84,8 +84,10 @@ hashkernels_emulated_kernels(hashkernels_small_kernels ${small} ${kernels})
 add_executable(hashkernels_cuda_emulated_small_tests
   $<TARGET_OBJECTS:hashkernels_small_kernels> $<TARGET_OBJECTS:hashkernels_emulated_cases>)
 hashkernels_emulated(hashkernels_cuda_emulated_small_tests ${small})
-add_test(NAME small_tuning COMMAND hashkernels_cuda_emulated_small_tests
-         --gtest_filter=EmulatedCounting*:EmulatedDistance*:EmulatedIndexOrder*:EmulatedMarginLoss*:EmulatedContrastiveLoss*:EmulatedTopK*:EmulatedTriplets*-*AtEveryWidth*)
+foreach(suite Counting Distance IndexOrder MarginLoss ContrastiveLoss TopK Triplets)
+  add_test(NAME small_tuning_${suite} COMMAND hashkernels_cuda_emulated_small_tests
+           --gtest_filter=Emulated${suite}*-*AtEveryWidth*)
+endforeach()
 
 # Mutants: one kernel with one text replaced, in its own file or in the header named last, which the tests named by
 # `filter` must notice.
@@ -128,7 +130,7 @@ hashkernels_mutant(counting_with_queries_past_the_end counting EmulatedCounting*
 hashkernels_mutant(pack_with_a_narrower_mask pack EmulatedPackCodes*
                    "kAllLanes = 0xFFFFFFFF" "kAllLanes = 0x7FFFFFFF")
 hashkernels_mutant(pack_with_a_longer_tail pack EmulatedPackCodes* "column < values.bits)" "column <= values.bits)")
-hashkernels_mutant(scan_without_barrier scan EmulatedTopK*
+hashkernels_mutant(scan_without_barrier scan EmulatedRangeSearch*
                    "__syncthreads();  // the sums of all warps are there" "")
 hashkernels_mutant(scan_with_a_shifted_lane scan EmulatedTopK* "lane >= delta" "lane > delta" scan.cuh)
 hashkernels_mutant(search_with_a_longer_tail search EmulatedRangeSearch*
