@@ -124,8 +124,23 @@ def test_second_derivatives_raise(isa: str) -> None:
     u, _ = problem(3, 5)
     loss = _ops.element_loss(u, ElementTerm("log_cosh", 1.0)).total
     (gradient,) = torch.autograd.grad(loss**2, u, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
+    with pytest.raises(RuntimeError, match="first derivatives only"):
         gradient.sum().backward()
+    with pytest.raises(RuntimeError, match="first derivatives only"):  # of the loss itself, whose slope is a constant
+        torch.autograd.functional.hessian(lambda x: _ops.element_loss(x, ElementTerm("log_cosh", 1.0)).total, u)
+    weight = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+    scaled = weight * _ops.element_loss(u, ElementTerm("log_cosh", 1.0)).total
+    (gradient,) = torch.autograd.grad(scaled, u, create_graph=True)
+    with pytest.raises(RuntimeError, match="first derivatives only"):
+        torch.autograd.grad(gradient.sum(), weight)
+
+
+def test_the_divisor_divides_and_0_counts_as_1(isa: str) -> None:
+    u, targets = problem(4, 7)
+    terms = ElementTerm("hinge", 3.0, 1.0), ElementTerm("absolute", 0.5)
+    whole, part = (_ops.element_loss(u, *terms, targets=targets, divisor=d) for d in (0, 28))
+    torch.testing.assert_close(part.terms * 28, whole.terms)
+    torch.testing.assert_close(*(torch.autograd.grad(loss, u)[0] for loss in (part.total * 28, whole.total)))
 
 
 def test_opcheck_and_shapes(isa: str) -> None:
@@ -133,7 +148,7 @@ def test_opcheck_and_shapes(isa: str) -> None:
     op = torch.ops.hashkernels.element_loss
     for with_grad in (True, False):
         for chosen, functions in ((targets, [0, 3]), (None, [2, 4])):
-            arguments = (u.detach(), chosen, functions, [1.0, 2.0], [0.5, 0.1], with_grad, 0)
+            arguments = (u.detach(), chosen, functions, [1.0, 2.0], [0.5, 0.1], 3, with_grad, 0)
             torch.library.opcheck(op.default, arguments)
             real = op(*arguments)
             with FakeTensorMode(allow_non_fake_inputs=True) as mode:
@@ -165,3 +180,12 @@ def test_bad_arguments(isa: str) -> None:
         _ops.element_loss(u, hinge, targets=targets[:3])
     with pytest.raises(TypeError, match=r"u must be float32 or float64, got torch.float16"):
         _ops.element_loss(u.half(), hinge, targets=targets)
+    with pytest.raises(ValueError, match="terms must hold at least one, got none"):
+        _ops.element_loss(u)
+    with pytest.raises(ValueError, match=r"function must be one of hinge, logistic, .*, got 'foo'"):
+        _ops.element_loss(u, ElementTerm("foo", 1.0))
+    op = torch.ops.hashkernels.element_loss
+    with pytest.raises(ValueError, match=r"functions must be in 0\.\.4, got 7"):
+        op(u, None, [7], [1.0], [1.0], 1, False, 1)
+    with pytest.raises(ValueError, match=r"functions, parameters and weights must have one length .* got \[2, 1, 2\]"):
+        op(u, None, [3, 4], [1.0], [1.0, 1.0], 1, False, 1)

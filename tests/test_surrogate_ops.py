@@ -200,5 +200,21 @@ def test_bad_arguments(isa: str) -> None:
         _ops.pattern_errors(torch.randn(2, 5, 0), p.patterns, None)
     units = torch.ones(2, 5, 70, dtype=torch.float64)
     layer = (units, units[..., 1:], p.x, p.weight, p.weight_out, p.patterns)
+    for wrong in (-1, 8):
+        patterns = p.patterns.clone()
+        patterns[1, 0, 2] = wrong
+        with pytest.raises(ValueError, match=rf"patterns must be in 0\.\.7, got {wrong}"):
+            _ops.pattern_errors(logits, patterns, None)
+        with pytest.raises(ValueError, match=rf"patterns must be in 0\.\.7, got {wrong}"):
+            _ops.hidden_gradients(
+                units, units, p.x, p.weight, p.weight_out, patterns, with_inputs=True, with_parameters=True
+            )
+    with pytest.raises(ValueError, match=r"weight must have 3 dimensions, got shape \(2, 70\)"):
+        _ops.hidden_units(p.x, p.weight[..., 0], p.bias, None, 1.0)
+    for shape in ((2, 0, 3), (2, 70, 0)):
+        with pytest.raises(ValueError, match="weight must have at least one unit and one input"):
+            _ops.hidden_units(
+                p.x[..., : shape[2]], p.weight[:, : shape[1], : shape[2]], p.bias[:, : shape[1]], None, 1.0
+            )
     with pytest.raises(ValueError, match=r"slope must have shape \(2, 5, 70\), got \(2, 5, 69\)"):
         _ops.hidden_gradients(*layer, with_inputs=True, with_parameters=True)

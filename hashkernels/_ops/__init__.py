@@ -7,6 +7,7 @@ Typed functions over tensors, one family a file. They trust their callers for th
 
 from __future__ import annotations
 
+from hashkernels._ops._first_order import first_order
 from hashkernels._ops._library import empty_on_huge_pages, get_num_threads, set_num_threads
 from hashkernels._ops.checksum import block_checksums
 from hashkernels._ops.codes import pack_codes, pack_labels, unpack_codes
@@ -69,6 +70,7 @@ __all__ = [
     "discrete_descent",
     "element_loss",
     "empty_on_huge_pages",
+    "first_order",
     "gather_codes",
     "get_num_threads",
     "hamming_distance",

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from hashkernels import _loader, _validation, reference
+from hashkernels._ops._first_order import first_order
 from hashkernels._ops._library import define, thread_argument, thread_count
 
 _FLOATS = (torch.float32, torch.float64)
@@ -34,16 +34,22 @@ class ElementLoss(NamedTuple):
 
 
 def element_loss(
-    u: Tensor, *terms: ElementTerm, targets: Tensor | None = None, threads: int | None = None
+    u: Tensor, *terms: ElementTerm, targets: Tensor | None = None, divisor: int = 1, threads: int | None = None
 ) -> ElementLoss:
-    """The sum of some terms over all values of ``u`` (float32 or float64 [N, bits]).
+    """The sum of some terms over all values of ``u`` (float32 or float64 [N, bits]), divided by ``divisor`` (0 as 1).
 
     ``targets``, int8 [N, bits] of -1, 0 (none) and +1, must be given for the functions that have them. There is no
     second derivative: asking for one raises ``RuntimeError``. On CUDA torch computes it.
     """
+    if not terms:
+        raise ValueError("terms must hold at least one, got none")
     names, weights, parameters = zip(*terms, strict=True)
-    functions = [reference.ELEMENT_FUNCTIONS.index(name) for name in names]
-    arguments = (targets, functions, list(parameters), list(weights))
+    functions = [
+        reference.ELEMENT_FUNCTIONS.index(_validation.check_choice("function", name, reference.ELEMENT_FUNCTIONS))
+        for name in names
+    ]
+    # The weights stay apart from the number of items, which a compiled graph may leave open.
+    arguments = (targets, functions, list(parameters), list(weights), divisor)
     count = thread_argument(threads)
     if torch.is_grad_enabled() and u.requires_grad:
         return ElementLoss(*_ElementLoss.apply(u, *arguments, count))  # type: ignore[no-untyped-call]
@@ -58,16 +64,15 @@ class _ElementLoss(torch.autograd.Function):
     def forward(ctx: Any, u: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
         *arguments, threads = rest
         total, terms, grad = _element_loss(u, *arguments, True, threads)
-        ctx.save_for_backward(grad)
+        ctx.save_for_backward(u, grad)
         ctx.mark_non_differentiable(terms)
         ctx.set_materialize_grads(False)
         return total, terms
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_total: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
-        (grad,) = ctx.saved_tensors
-        return None if grad_total is None else grad * grad_total, *(None,) * 5
+        u, grad = ctx.saved_tensors
+        return None if grad_total is None else first_order(grad * grad_total, u, grad_total), *(None,) * 6
 
 
 def _checked(u: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -83,7 +88,12 @@ def _checked(u: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor | None]:
     return u.contiguous(), targets.contiguous()
 
 
-def _check_functions(targets: Tensor | None, functions: list[int]) -> None:
+def _check_functions(targets: Tensor | None, functions: list[int], *others: list[float]) -> None:
+    counts = [len(functions), *map(len, others)]
+    if not functions or len(set(counts)) > 1:
+        raise ValueError(f"functions, parameters and weights must have one length of at least 1, got {counts}")
+    for function in functions:
+        _validation.check_int("functions", function, 0, len(reference.ELEMENT_FUNCTIONS) - 1)
     needy = [reference.ELEMENT_FUNCTIONS[i] for i in functions if i < reference.NUM_WITH_TARGETS]
     if targets is None and needy:
         raise ValueError(f"targets must be given for {needy[0]}")
@@ -95,11 +105,13 @@ def _on_cpu(
     functions: list[int],
     parameters: list[float],
     weights: list[float],
+    divisor: int,
     with_grad: bool,
     threads: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    _check_functions(targets, functions)
+    _check_functions(targets, functions, parameters, weights)
     u, targets = _checked(u, targets)
+    weights = [weight / max(divisor, 1) for weight in weights]
     kernel = _loader.cpu_kernel("element_loss")
     if kernel is None:
         return reference.element_loss(u, targets, functions, parameters, weights, with_grad)
@@ -126,10 +138,12 @@ def _on_cuda(
     functions: list[int],
     parameters: list[float],
     weights: list[float],
+    divisor: int,
     with_grad: bool,
     threads: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    _check_functions(targets, functions)
+    _check_functions(targets, functions, parameters, weights)
+    weights = [weight / max(divisor, 1) for weight in weights]
     return reference.element_loss(*_checked(u, targets), functions, parameters, weights, with_grad)
 
 
@@ -143,8 +157,8 @@ def _fake(u: Tensor, targets: Tensor | None, functions: list[int], *rest: Any) -
 
 
 _element_loss = define(
-    "element_loss(Tensor u, Tensor? targets, int[] functions, float[] parameters, float[] weights, bool with_grad, "
-    "int threads) -> (Tensor, Tensor, Tensor)",
+    "element_loss(Tensor u, Tensor? targets, int[] functions, float[] parameters, float[] weights, "
+    "SymInt divisor, bool with_grad, int threads) -> (Tensor, Tensor, Tensor)",
     cpu=_on_cpu,
     cuda=_on_cuda,
     fake=_fake,

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from hashkernels import _loader, _validation, reference
+from hashkernels._ops._first_order import first_order
 from hashkernels._ops._library import (
     cuda_arguments,
     define,
@@ -207,20 +207,19 @@ class _PairLoss(torch.autograd.Function):
         options: tuple[Any, ...],
     ) -> tuple[Tensor, Tensor, Tensor]:
         total, terms, num_pairs, grad = op(u, bank, labels, bank_labels, left_out, *options)
-        ctx.save_for_backward(grad)
-        ctx.dtype = u.dtype
+        ctx.save_for_backward(u, grad)
         ctx.mark_non_differentiable(terms, num_pairs)
         ctx.set_materialize_grads(False)
         return total, terms, num_pairs
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_total: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
-        (grad,) = ctx.saved_tensors
+        u, grad = ctx.saved_tensors
         if grad_total is None:
             return (None,) * 7
         grad = grad * grad_total
-        return None, grad if grad.dtype == ctx.dtype else grad.to(ctx.dtype), *(None,) * 5
+        grad = grad if grad.dtype == u.dtype else grad.to(u.dtype)
+        return None, first_order(grad, u, grad_total), *(None,) * 5
 
 
 class _Pairs(NamedTuple):

@@ -98,10 +98,21 @@ def _layer(x: Tensor, weight: Tensor) -> tuple[int | bool, ...]:
 
 def _check_layer(x: Tensor, weight: Tensor) -> tuple[int, int, int]:
     _check_first("x", x)
+    _check_first("weight", weight)
     blocks, items, size = x.shape
-    hidden = weight.shape[1] if weight.ndim == 3 else -1
+    hidden = weight.shape[1]
     _check("weight", weight, x, (blocks, hidden, size))
+    if not hidden or not size:
+        raise ValueError(f"weight must have at least one unit and one input, got shape {tuple(weight.shape)}")
     return blocks, items, hidden
+
+
+def _check_patterns(patterns: Tensor, like: Tensor, blocks: int, items: int, num_patterns: int) -> None:
+    _check("patterns", patterns, like, (blocks, 2, items), torch.int64)
+    if patterns.numel() and _validation.value_checks_enabled(patterns):
+        low, high = (int(number) for number in torch.aminmax(patterns))
+        if low < 0 or high >= num_patterns:
+            raise ValueError(f"patterns must be in 0..{num_patterns - 1}, got {low if low < 0 else high}")
 
 
 def _checked_units(
@@ -156,7 +167,7 @@ def _checked_errors(logits: Tensor, patterns: Tensor, weights: Tensor | None) ->
     blocks, items, num_patterns = logits.shape
     if num_patterns == 0:
         raise ValueError(f"logits must have at least one pattern, got shape {tuple(logits.shape)}")
-    _check("patterns", patterns, logits, (blocks, 2, items), torch.int64)
+    _check_patterns(patterns, logits, blocks, items, num_patterns)
     if weights is not None:
         _check("weights", weights, logits, (items,))
         weights = weights.contiguous()
@@ -200,9 +211,9 @@ def _checked_gradients(
     blocks, items, hidden = _check_layer(x, weight)
     _check("product", product, x, (blocks, items, hidden))
     _check("slope", slope, x, (blocks, items, hidden))
-    num_patterns = weight_out.shape[1] if weight_out.ndim == 3 else -1
-    _check("weight_out", weight_out, x, (blocks, num_patterns, hidden))
-    _check("patterns", patterns, x, (blocks, 2, items), torch.int64)
+    _check_first("weight_out", weight_out)
+    _check("weight_out", weight_out, x, (blocks, weight_out.shape[1], hidden))
+    _check_patterns(patterns, x, blocks, items, weight_out.shape[1])
     product, slope, weight, weight_out = (t.contiguous() for t in (product, slope, weight, weight_out))
     return product, slope, _with_rows(x), weight, weight_out, patterns.contiguous()
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from hashkernels import _loader, _validation, reference
+from hashkernels._ops._first_order import first_order
 from hashkernels._ops._library import cuda_arguments, define, rows, thread_argument, thread_count
 
 _FLOATS = (torch.float32, torch.float64)
@@ -53,15 +53,14 @@ class _TripletLikelihood(torch.autograd.Function):
         threads: int,
     ) -> Tensor:
         total, grad = _triplet_likelihood(similarities, relevant, irrelevant, weights, margin, True, threads)
-        ctx.save_for_backward(grad)
+        ctx.save_for_backward(similarities, grad)
         loss: Tensor = total.to(grad.dtype)
         return loss
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_total: Tensor) -> tuple[Tensor | None, ...]:
-        (grad,) = ctx.saved_tensors
-        return grad * grad_total, *(None,) * 5
+        similarities, grad = ctx.saved_tensors
+        return first_order(grad * grad_total, similarities, grad_total), *(None,) * 5
 
 
 def _checked(

@@ -1,4 +1,4 @@
-"""Means over pairs of items from the fused ops, which know nothing of banks that hold the item itself."""
+"""Means over pairs of items from the fused ops, without those of an item with itself in a bank."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from hashkernels import _ops
 from hashkernels._validation import check_choice, check_int, check_real
@@ -98,7 +97,6 @@ class _Histogram(torch.autograd.Function):
         return counts.scatter_add_(1, left + 1, weights * share)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         left, weights = ctx.saved_tensors
         return weights * (grad.gather(1, left + 1) - grad.gather(1, left)), None, None, None

@@ -22,8 +22,8 @@ class PairwiseLoss(HashLoss):
     A subclass gives ``_activate`` (what is compared), ``_similarity`` and ``_aligned_similarity`` (of two sets of
     those), or ``_from_inner`` where inner products are enough, ``_pair_loss`` (the loss of each pair),
     ``_pair_weight``, and ``_fused`` where an op has the same loss: value and gradient then come from one pass over the
-    pairs, without a second derivative. For float64 on a GPU, which has no kernel for it, and for a batch with its self
-    pairs, torch goes over the pairs in blocks.
+    pairs, without a second derivative. Torch goes over the pairs in blocks for float64 on a GPU, which has no kernel
+    for it, for a batch with its self pairs, and in compiled graphs for a bank whose unfilled rows are left out.
 
     Args:
         num_train: number of training items; given, the loss keeps a bank of their latest embeddings, needs

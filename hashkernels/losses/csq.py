@@ -85,11 +85,11 @@ class CSQLoss(HashLoss):
 
     def _compute(self, batch: Batch) -> Terms:
         targets = target_codes(self.centers, self.tie_break, batch.labels)
-        share = 1 / max(batch.u.numel(), 1)
         loss = _ops.element_loss(
             batch.u,
-            _ops.ElementTerm("logistic", share, self.scale),
-            _ops.ElementTerm("tanh_error", self.quantization_weight * share, self.scale),
+            _ops.ElementTerm("logistic", 1.0, self.scale),
+            _ops.ElementTerm("tanh_error", self.quantization_weight, self.scale),
             targets=targets,
+            divisor=batch.u.numel(),
         )
         return Terms(loss.total, dict(zip(("center", "quantization"), loss.terms.unbind(), strict=True)))

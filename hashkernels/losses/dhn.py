@@ -60,10 +60,11 @@ class DHNLoss(PairLikelihoodLoss):
 
     def _compute(self, batch: Batch) -> Terms:
         pairs = self._pair_mean(batch)
-        likelihood, weight = pairs.value, self.quantization_weight
+        likelihood, divisor = pairs.value, 1
         if self.reduction == "sum":
             likelihood = likelihood * pairs.num_pairs
         else:
-            weight = weight / max(batch.u.numel(), 1)
-        error = _ops.element_loss(batch.u, _ops.ElementTerm("log_cosh", weight)).total
+            divisor = batch.u.numel()
+        log_cosh = _ops.ElementTerm("log_cosh", self.quantization_weight)
+        error = _ops.element_loss(batch.u, log_cosh, divisor=divisor).total
         return Terms.sum_of(likelihood=likelihood, quantization=error)

@@ -106,8 +106,8 @@ class DPNLoss(HashLoss):
         u = batch.u
         if batch.labels.ndim == 1 or self.multi_label == "majority":
             targets = target_codes(self.centers, self.tie_break, batch.labels)
-            hinge = _ops.ElementTerm("hinge", 1 / max(len(u), 1), self.margin)
-            return _ops.element_loss(u, hinge, targets=targets).total
+            hinge = _ops.ElementTerm("hinge", 1.0, self.margin)
+            return _ops.element_loss(u, hinge, targets=targets, divisor=len(u)).total
         hot = multi_hot(batch.labels, self.num_classes, u.dtype)
         positive = hot @ (self.centers > 0).to(u.dtype)  # [N, bits]: centers of the item with +1 there
         negative = hot.sum(dim=1, keepdim=True) - positive

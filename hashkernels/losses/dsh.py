@@ -77,6 +77,6 @@ class DSHLoss(PairwiseLoss):
         return Fused(partial(_ops.contrastive_loss, margin=self.margin))
 
     def _compute(self, batch: Batch) -> Terms:
-        weight = self.quantization_weight / max(len(batch.u), 1)
-        error = _ops.element_loss(batch.u, _ops.ElementTerm("absolute", weight)).total
+        absolute = _ops.ElementTerm("absolute", self.quantization_weight)
+        error = _ops.element_loss(batch.u, absolute, divisor=len(batch.u)).total
         return Terms.sum_of(contrastive=self._pair_mean(batch).value, quantization=error)

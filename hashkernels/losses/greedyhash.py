@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from hashkernels import _ops
 from hashkernels._validation import check_choice, check_real
 from hashkernels.losses._base import Batch, HashLoss, Presets, Terms
 from hashkernels.losses._codes import ESTIMATORS, code_sign, through_sign
@@ -81,8 +81,8 @@ class _SignAndError(torch.autograd.Function):
         return code, size.pow(3).sum() * weight
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_code: Tensor, grad_error: Tensor) -> tuple[Tensor, None, None]:
         u, slope = ctx.saved_tensors
         through = through_sign(grad_code, u, ctx.estimator)
-        return torch.addcmul(through, slope, grad_error, value=3 * ctx.weight), None, None
+        grad = torch.addcmul(through, slope, grad_error, value=3 * ctx.weight)
+        return _ops.first_order(grad, u, grad_code, grad_error), None, None

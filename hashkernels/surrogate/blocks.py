@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch.autograd.function import once_differentiable
 
 from hashkernels import _ops
+from hashkernels.losses._precision import full_precision
 
 _DIGITS = 16
 
@@ -128,8 +128,15 @@ class _SplitNLL(torch.autograd.Function):
         return nll.to(x.dtype)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        with torch.no_grad(), full_precision(grad.device):
+            grads = _SplitNLL._gradients(ctx, grad)
+        x, weight_in, weight_out, *_ = ctx.saved_tensors
+        sources = x, weight_in, weight_out, grad
+        return *(None if g is None else _ops.first_order(g, *sources) for g in grads), None, None, None, None
+
+    @staticmethod
+    def _gradients(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         own_grad, target_grad = grad.unbind()
         x, weight_in, weight_out, patterns, weight, slope, hidden, errors = ctx.saved_tensors
         inputs, parameters = ctx.needs_input_grad[0], any(ctx.needs_input_grad[1:5])
@@ -146,4 +153,4 @@ class _SplitNLL(torch.autograd.Function):
             grad_x *= target_grad
             if weight is not None:
                 grad_x *= weight.unsqueeze(1)
-        return grad_x if inputs else None, *grads, None, None, None, None
+        return grad_x if inputs else None, *grads

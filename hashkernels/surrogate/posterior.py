@@ -169,6 +169,8 @@ class SurrogatePosterior(torch.nn.Module):
         """The cross-entropy to ``own``, whose gradient reaches the parameters alone, and that to ``targets``, whose
         gradient reaches ``u`` alone."""
         u = self._check_embeddings(u)
+        if weight is not None and tuple(check_tensor("weight", weight, 1).shape) != (u.shape[0],):
+            raise ValueError(f"weight must have shape ({u.shape[0]},), got {tuple(weight.shape)}")
         positive = torch.cat([self._check_targets("targets", x, u.shape[0]) > 0 for x in (own, targets)])
         cuts = zip(self._cut(u), self._cut(positive), strict=True)
         with full_precision(u.device):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import inspect
+import re
 
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 
 from hashkernels import losses
 
@@ -315,3 +317,44 @@ def test_labels_on_another_device_are_named():
 def test_every_loss_is_exported():
     modules = {name for name in dir(losses) if name.endswith("Loss")}
     assert modules == set(losses.__all__)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_second_derivatives_are_right_or_an_error(case):
+    u, labels = batch(dtype=torch.float64)
+    loss = make(case).double().eval()
+    direction = torch.randn(u.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+
+    def gradient(x, create_graph=False):
+        return torch.autograd.grad(call(loss, x, labels), x, create_graph=create_graph)[0]
+
+    try:
+        (found,) = torch.autograd.grad((gradient(u, create_graph=True) * direction).sum(), u)
+    except RuntimeError as error:
+        if not re.search("first derivatives only", str(error)):
+            raise
+        return
+    after, before = (gradient((u + sign * 1e-6 * direction).detach().requires_grad_()) for sign in (1, -1))
+    torch.testing.assert_close(found, (after - before) / 2e-6, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_backward_pass_may_run_under_autocast(case):
+    u, labels = batch()
+    (expected,) = torch.autograd.grad(call(make(case), u, labels), u)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        (found,) = torch.autograd.grad(call(make(case), u, labels), u)
+    # Products that torch derives by itself round to bfloat16 there.
+    torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("name", ["CSQLoss", "DPNLoss", "GreedyHashLoss", "OrthoHashLoss"])
+def test_one_compiled_graph_serves_every_batch_size(name, request):
+    torch._dynamo.reset()  # all losses share the code of one forward, and so the number of its graphs
+    request.addfinalizer(torch._dynamo.reset)
+    counter = CompileCounter()
+    compiled = torch.compile(make(name), fullgraph=True, dynamic=True, backend=counter)
+    for num_items in range(3, 9):
+        u, labels = batch(num_items)
+        torch.testing.assert_close(compiled(u, labels), make(name)(u, labels))
+    assert counter.frame_count == 1

@@ -282,6 +282,31 @@ def test_state_dict_round_trip():
     assert first.nll(u) == second.nll(u)
 
 
+def test_the_backward_pass_may_run_under_autocast():
+    grads = []
+    for enabled in (False, True):
+        torch.manual_seed(0)
+        posterior = SurrogatePosterior(20)
+        u = torch.randn(6, 20, generator=torch.Generator().manual_seed(1), requires_grad=True)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            torch.manual_seed(2)
+            posterior.nll(u, -u.detach()).backward()
+        grads.append([u.grad, *(p.grad for p in posterior.parameters())])
+    for found, expected in zip(*grads, strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_second_derivatives_and_weights_of_another_length_are_errors():
+    posterior = SurrogatePosterior(9, block_bits=4)
+    u = torch.randn(3, 9, requires_grad=True)
+    for source in (u, posterior.full_blocks.weight_in):
+        (gradient,) = torch.autograd.grad(sum(posterior.split_nll(u, -u.detach())), source, create_graph=True)
+        with pytest.raises(RuntimeError, match="first derivatives only"):
+            gradient.sum().backward()
+    with pytest.raises(ValueError, match=r"weight must have shape \(3,\), got \(4,\)"):
+        posterior.split_nll(u, u, torch.rand(4))
+
+
 def test_autocast_and_half_precision_compute_in_float32():
     posterior = SurrogatePosterior(20, hidden=8).eval()
     u = torch.randn(6, 20).bfloat16()

@@ -1,0 +1,30 @@
+"""Gradients that come with the value of a loss, and so have no derivative of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def first_order(grad: Tensor, *sources: Tensor) -> Tensor:
+    """What a backward pass gives: ``grad``, found from ``sources`` without autograd.
+
+    Where a graph of it is asked for (``create_graph=True``), going back through it raises ``RuntimeError``; a gradient
+    that is a constant would let second derivatives be zero without a word.
+    """
+    if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return grad
+    result: Tensor = _FirstOrder.apply(grad.detach(), *sources)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _FirstOrder(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, grad: Tensor, *sources: Tensor) -> Tensor:
+        return grad.view_as(grad)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, ...]:
+        raise RuntimeError("losses of hashkernels have first derivatives only, and a second one was asked for")
