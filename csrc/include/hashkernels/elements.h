@@ -1,6 +1,7 @@
 // Losses that are sums over the values of embeddings, each looked at by itself: value and gradient in one pass.
 //
-// T is float or double; a NaN among the values makes the sum one. The same bits at any number of threads of one instruction set.
+// T is float or double; a NaN among the values makes the sum one. The same bits at any number of threads of one
+// instruction set.
 #pragma once
 
 #include <cstdint>
