@@ -77,8 +77,8 @@ def ecm_distance(*, bits: int, num_classes: int, alphabet: int = 2) -> int:
     """The distance ``d*`` that the error-correction paper sets its margin by (section 4.2).
 
     ``d* = 2 t + 1`` with the least ``t`` such that balls of radius ``t`` no longer fit. It violates the Hamming bound
-    by definition, so no codes are this far apart: a loss with this margin always pulls. For two classes it may
-    exceed ``bits``.
+    by definition, so no codes are this far apart: a loss with this margin always pulls. For two or three classes it
+    may exceed ``bits``.
 
     >>> ecm_distance(bits=32, num_classes=10)
     25

@@ -15,10 +15,12 @@ def list_methods(as_json: bool) -> None:
     lines = []
     for name, method in methods.items():
         lines += [f"{name} ({name}_d with the surrogate posterior): {method['loss']}; {method['paper']}"]
-        lines += [f"    {_options(method['settings'])}"]
-        lines += [f"    preset {preset}: {_options(options)}" for preset, options in method["presets"].items()]
+        lines += [f"    {_options(method['settings'], 'default')}"]
+        lines += [
+            f"    preset {preset}: {_options(options, 'by size')}" for preset, options in method["presets"].items()
+        ]
         if method["training"]:
-            lines += [f"    schedule: {_options(method['training'])}"]
+            lines += [f"    schedule: {_options(method['training'], 'default')}"]
     emit(as_json, {"methods": methods}, "\n".join(lines))
 
 
@@ -38,5 +40,5 @@ def _describe(name: str) -> dict[str, Any]:
     }
 
 
-def _options(options: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {'by size' if value is None else value}" for name, value in options.items())
+def _options(options: dict[str, Any], none: str) -> str:
+    return ", ".join(f"{name} {none if value is None else value}" for name, value in options.items())

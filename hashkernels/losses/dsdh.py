@@ -136,4 +136,5 @@ class DSDHLoss(PairLikelihoodLoss):
         w = torch.cholesky_solve(b.T @ y, factor)  # [bits, C]
         pull = y @ w.T + (self.eta / self.mu) * u  # [n, bits]
         self.classifier.copy_(w)
-        self.codes[filled] = _ops.discrete_descent(codes, pull, w @ w.T, self.sweeps)
+        # Not in place: a backward pass that is still to come, of a compiled graph, has read the codes before.
+        self.codes = self.codes.index_copy(0, filled, _ops.discrete_descent(codes, pull, w @ w.T, self.sweeps))

@@ -137,5 +137,6 @@ class HashNetLoss(PairLikelihoodLoss):
         weighing = {"balanced": BALANCED, "none": MEAN, "positive": Weighing(self.positive_weight, 1.0)}[self.weighting]
         value = self._pair_mean(batch, weighing).value
         if self.training:
-            self.steps += 1
+            # Not in place: the backward pass of a compiled graph finds beta anew from the tensor that was read.
+            self.steps = self.steps + 1
         return Terms.sum_of(likelihood=value)

@@ -358,3 +358,24 @@ def test_one_compiled_graph_serves_every_batch_size(name, request):
         u, labels = batch(num_items)
         torch.testing.assert_close(compiled(u, labels), make(name)(u, labels))
     assert counter.frame_count == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("HashNetLoss", {"gamma": 3.0, "interval": 1}), ("DSDHLoss", {"num_train": 8})]
+)
+def test_compiled_steps_learn_what_eager_ones_do(name, options, request):
+    """The backward pass of a compiled graph recomputes from what was read, also where the step has renewed it since."""
+    torch._dynamo.reset()
+    request.addfinalizer(torch._dynamo.reset)
+    eager, traced = (getattr(losses, name)(BITS, NUM_CLASSES, **options) for _ in range(2))
+    compiled = torch.compile(traced, backend="inductor")
+    u, labels = batch()
+    for _ in range(3):
+        (expected,), (found,) = (torch.autograd.grad(call_in_order(f, u, labels), u) for f in (eager, compiled))
+        torch.testing.assert_close(found, expected)
+    for found, expected in zip(traced.buffers(), eager.buffers(), strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def call_in_order(loss, u, labels):
+    return loss(u, labels, indices=torch.arange(len(u)))
