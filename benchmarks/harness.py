@@ -104,8 +104,8 @@ def thread_limit(threads: int) -> Iterator[None]:
     import torch
 
     before = torch.get_num_threads()
+    hk.set_num_threads(None)  # ours follow torch
     torch.set_num_threads(threads)
-    hk.set_num_threads(threads)
     if find_spec("faiss") is not None:
         import faiss
 
@@ -114,7 +114,6 @@ def thread_limit(threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-        hk.set_num_threads(before)
 
 
 def measure(

@@ -2,8 +2,7 @@
 
 #include <cstring>
 
-#include "class_planes.hpp"
-#include "scan.hpp"
+#include "plane_blocks.hpp"
 
 namespace hashkernels {
 namespace {
@@ -101,33 +100,15 @@ bool count_by_code(const Kernels& isa, const LabelledQueries& queries, const Cou
 }
 
 bool count_by_plane(const Kernels& isa, AddToHistograms add_to_histograms, const CountingTask& task) {
-  const int num_bytes = task.queries.num_bytes;
-  const bool relevance = task.relevant != nullptr;
-  const int64_t num_queries = task.last - task.first, counter_words = histogram_words(num_bytes, relevance);
-  const SlicedShape shape = sliced_shape(num_bytes);
-  const int64_t picks_stride = shape.nodes() + 1;
-  ClassPlanes classes(isa, task.query_labels, task.first, relevance ? task.last : task.first, task.database_labels,
-                      task.database.num_codes);
-  BlockReader reader(isa, Database(task.database));
-  Buffer<uint8_t> table(shape.table_bytes());
-  Buffer<uint16_t> picks(num_queries * picks_stride);
-  Buffer<uint64_t> counters(num_queries * counter_words);
-  if (!classes || !reader || !table || !picks || !counters) return false;
-
-  uint64_t words[SlicedShape::kMaxChunkBytes / 8];
-  for (int64_t q = 0; q < num_queries; ++q) {
-    load_code(task.queries.row(task.first + q), num_bytes, words);
-    write_picks(shape, words, picks.data() + q * picks_stride);
-  }
-  std::memset(counters.data(), 0, sizeof(uint64_t) * num_queries * counter_words);
-  const HistogramQueries queries{num_queries, picks.data(), classes.class_ends(), classes.classes()};
+  const int64_t words = histogram_words(task.queries.num_bytes, task.relevant != nullptr) * (task.last - task.first);
+  PlaneBlocks blocks(isa, task);
+  Buffer<uint64_t> counters(words);
+  if (!blocks || !counters) return false;
+  std::memset(counters.data(), 0, sizeof(uint64_t) * words);
   for (int64_t first = task.first_block; first < task.last_block; first += kHistogramBlocks) {
     const int64_t last = std::min(first + kHistogramBlocks, task.last_block);
     for (int64_t block = first; block < last; ++block) {
-      reader.load(block);
-      isa.sliced->build_table(reader.planes(), shape, table.data());
-      const uint64_t* class_planes = relevance ? classes.load(block) : nullptr;
-      add_to_histograms({table.data(), reader.valid(), class_planes}, queries, counters.data());
+      add_to_histograms(blocks.load(block), blocks.queries(), counters.data());
     }
     flush(task, counters.data());
   }
@@ -135,6 +116,8 @@ bool count_by_plane(const Kernels& isa, AddToHistograms add_to_histograms, const
 }
 
 }  // namespace
+
+bool counts_by_plane(const Kernels& isa, const Codes& queries) { return kernel_for(isa, queries, true) != nullptr; }
 
 bool can_count_alone(const Kernels& isa, const Codes& queries) { return kernel_for(isa, queries, false) != nullptr; }
 

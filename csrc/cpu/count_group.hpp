@@ -23,6 +23,9 @@ struct CountingTask {
   int64_t num_bins() const { return 8 * int64_t{queries.num_bytes} + 1; }
 };
 
+// Whether these queries are counted on planes, with relevance.
+bool counts_by_plane(const Kernels& isa, const Codes& queries);
+
 // Whether these queries can be counted without relevance.
 bool can_count_alone(const Kernels& isa, const Codes& queries);
 

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "blocks.hpp"
+
 namespace hashkernels {
 
 // relevant[i] = 1 where item i of a block has the query's class, else 0.
@@ -24,5 +26,22 @@ void relevant_bits_avx512(const uint64_t* query_words, const uint64_t* block_wor
 void relevant_bits_avx512_vpopcnt(const uint64_t* query_words, const uint64_t* block_words, int num_words,
                                   uint8_t* relevant);
 void relevant_bits_neon(const uint64_t* query_words, const uint64_t* block_words, int num_words, uint8_t* relevant);
+
+// The codes of a block that are relevant to a query, by index: their ranks from 1 in the order by (distance, index),
+// and of how many relevant codes each is the last.
+struct RankedCodes {
+  int64_t ranks[kBlockCodes + 1];
+  int64_t hits[kBlockCodes + 1];
+  int64_t count;
+};
+
+// out[i] = hits[i] / ranks[i] as a correctly rounded double, rounded (half to even) to a multiple of 2^-40, in units of
+// it.
+using Precisions = void (*)(const RankedCodes& ranked, uint64_t* out);
+void precisions_scalar(const RankedCodes& ranked, uint64_t* out);
+void precisions_avx2(const RankedCodes& ranked, uint64_t* out);
+void precisions_avx512(const RankedCodes& ranked, uint64_t* out);
+void precisions_avx512_vpopcnt(const RankedCodes& ranked, uint64_t* out);
+void precisions_neon(const RankedCodes& ranked, uint64_t* out);
 
 }  // namespace hashkernels

@@ -10,4 +10,6 @@ void relevant_bits_neon(const uint64_t* query_words, const uint64_t* block_words
   relevant_bits(query_words, block_words, num_words, relevant);
 }
 
+void precisions_neon(const RankedCodes& ranked, uint64_t* out) { precisions(ranked, out); }
+
 }  // namespace hashkernels

@@ -1,6 +1,7 @@
 // The only place that says which kernel serves which instruction set.
 #include "checksum_kernels.hpp"
 #include "codes_kernels.hpp"
+#include "counting_kernels.hpp"
 #include "distance_kernels.hpp"
 #include "elements_kernels.hpp"
 #include "histogram_kernels.hpp"
@@ -27,8 +28,10 @@ constexpr Kernels kScalar{
     .queries_for_slicing = 5,
     .queries_for_slicing_long = 5,
     .select_histogram = select_histogram_none,
+    .rank_relevant = nullptr,
     .relevant_ids = relevant_ids_scalar,
     .relevant_bits = relevant_bits_scalar,
+    .precisions = precisions_scalar,
     .pairwise_f32 = pairwise_f32_scalar,
     .pairwise_f64 = pairwise_f64_scalar,
     .crc32c_streams = crc32c_streams_scalar,
@@ -55,8 +58,10 @@ constexpr Kernels kAvx2{
     .queries_for_slicing = 4,
     .queries_for_slicing_long = 7,
     .select_histogram = select_histogram_avx2,
+    .rank_relevant = rank_relevant_avx2,
     .relevant_ids = relevant_ids_avx2,
     .relevant_bits = relevant_bits_avx2,
+    .precisions = precisions_avx2,
     .pairwise_f32 = pairwise_f32_avx2,
     .pairwise_f64 = pairwise_f64_avx2,
     .crc32c_streams = crc32c_streams_avx2,
@@ -81,8 +86,10 @@ constexpr Kernels kAvx512{
     .queries_for_slicing = 16,
     .queries_for_slicing_long = 16,
     .select_histogram = select_histogram_avx512,
+    .rank_relevant = rank_relevant_avx512,
     .relevant_ids = relevant_ids_avx512,
     .relevant_bits = relevant_bits_avx512,
+    .precisions = precisions_avx512,
     .pairwise_f32 = pairwise_f32_avx512,
     .pairwise_f64 = pairwise_f64_avx512,
     .crc32c_streams = crc32c_streams_avx2,
@@ -107,8 +114,10 @@ constexpr Kernels kAvx512Vpopcnt{
     .queries_for_slicing = 16,
     .queries_for_slicing_long = 16,
     .select_histogram = select_histogram_avx512_vpopcnt,
+    .rank_relevant = rank_relevant_avx512_vpopcnt,
     .relevant_ids = relevant_ids_avx512_vpopcnt,
     .relevant_bits = relevant_bits_avx512_vpopcnt,
+    .precisions = precisions_avx512_vpopcnt,
     .pairwise_f32 = pairwise_f32_avx512,
     .pairwise_f64 = pairwise_f64_avx512,
     .crc32c_streams = crc32c_streams_avx2,
@@ -136,8 +145,10 @@ constexpr Kernels kNeon{
     .queries_for_slicing = 16,
     .queries_for_slicing_long = 16,
     .select_histogram = select_histogram_none,
+    .rank_relevant = nullptr,
     .relevant_ids = relevant_ids_neon,
     .relevant_bits = relevant_bits_neon,
+    .precisions = precisions_neon,
     .pairwise_f32 = pairwise_f32_neon,
     .pairwise_f64 = pairwise_f64_neon,
     .crc32c_streams = crc32c_streams_scalar,

@@ -1,5 +1,5 @@
 // Without VPOPCNT: two table lookups count the bits of a byte, and the bytes of a word are summed.
-#include "histogram_impl.hpp"
+#include "ranking_impl.hpp"
 #include "sliced_avx512.hpp"
 
 namespace hashkernels {
@@ -19,6 +19,11 @@ struct Avx512Lookup : Avx512 {
 
 AddToHistograms select_histogram_avx512(int num_bytes, bool relevance) {
   return select_histogram<Avx512Lookup>(num_bytes, relevance);
+}
+
+void rank_relevant_avx512(const HistogramBlock& block, const HistogramQueries& queries, int64_t query, int64_t* before,
+                          int64_t* hits, RankedCodes* ranked) {
+  rank_relevant<Avx512Lookup>(block, queries, query, before, hits, ranked);
 }
 
 }  // namespace hashkernels

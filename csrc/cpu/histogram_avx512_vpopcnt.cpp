@@ -1,5 +1,5 @@
 // One VPOPCNT a bucket: about 14 cycles for a group of eight.
-#include "histogram_impl.hpp"
+#include "ranking_impl.hpp"
 #include "sliced_avx512.hpp"
 
 namespace hashkernels {
@@ -13,6 +13,11 @@ struct Avx512Vpopcnt : Avx512 {
 
 AddToHistograms select_histogram_avx512_vpopcnt(int num_bytes, bool relevance) {
   return select_histogram<Avx512Vpopcnt>(num_bytes, relevance);
+}
+
+void rank_relevant_avx512_vpopcnt(const HistogramBlock& block, const HistogramQueries& queries, int64_t query,
+                                  int64_t* before, int64_t* hits, RankedCodes* ranked) {
+  rank_relevant<Avx512Vpopcnt>(block, queries, query, before, hits, ranked);
 }
 
 }  // namespace hashkernels

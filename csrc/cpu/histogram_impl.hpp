@@ -21,9 +21,11 @@ struct BucketCount {
   static HASHKERNELS_INLINE Bucket bucket(Vector v) { return v; }
   static HASHKERNELS_INLINE Vector of(const Group* groups, const Bucket* buckets) {
     Vector sum = {};
-    for (int part = 0; part < kParts<Lanes>; ++part) sum += Lanes::popcount(groups[part] & buckets[part]);
+    for (int part = 0; part < kParts<Lanes>; ++part) sum += of_part(groups[part], buckets[part]);
     return sum;
   }
+  static HASHKERNELS_INLINE Vector of_part(Group group, Bucket bucket) { return Lanes::popcount(group & bucket); }
+  static HASHKERNELS_INLINE Vector intersect(Group group, Bucket bucket) { return group & bucket; }
 };
 
 // members[g] = the codes of group g: one plane after the other splits every group in two.
@@ -43,74 +45,109 @@ HASHKERNELS_INLINE void split_groups(const typename Lanes::Vector* high, typenam
 }
 
 // One query's view of a block: who is in which group, and who is in which bucket of whichever group.
-template <class Lanes, int kGroups>
+template <class Lanes>
 struct Members {
+  static constexpr int kMaxGroups = histogram_groups(SlicedShape::kMaxChunkBytes);
+  using Bucket = typename BucketCount<Lanes>::Bucket;
+
+  typename Lanes::Vector groups[kMaxGroups][kParts<Lanes>];
+  Bucket buckets[8][kParts<Lanes>];
+};
+
+// All that depends on the width of a code in steps that are laid out at compile time.
+template <class Lanes, int kBytes>
+void find_members(const uint8_t* table, const uint16_t* picks, const uint64_t* valid, Members<Lanes>* members) {
   using Vector = typename Lanes::Vector;
-
-  Vector groups[kGroups + 1][kParts<Lanes>];
-  Vector relevant[kParts<Lanes>];
-  typename BucketCount<Lanes>::Bucket low[8][kParts<Lanes>];
-
-  template <int kPlanes>
-  HASHKERNELS_INLINE void assign(int part, const Vector (&distance)[kPlanes], Vector valid) {
-    Vector members[kGroups + 1];
-    split_groups<Lanes, kGroups, kPlanes - 3>(distance + 3, valid, members);
-    for (int g = 0; g < kGroups; ++g) groups[g][part] = members[g];
+  static constexpr const auto& kNetwork = kSumNetwork<kBytes>;
+  constexpr int kPlanes = kNetwork.num_outputs, kGroups = histogram_groups(kBytes);
+#pragma GCC unroll 1
+  for (int part = 0; part < kParts<Lanes>; ++part) {
+    const uint16_t* own_picks = picks;
+    // Each part reads them anew: what parts have in common would be kept in registers, which are too few.
+    __asm__("" : "+r"(own_picks));
+    Vector distance[kPlanes], groups[kGroups + 1];
+    run<Lanes, kNetwork>(table + part * sizeof(Vector), own_picks, nullptr, distance,
+                         IndicesUpTo<kNetwork.num_steps>());
+    split_groups<Lanes, kGroups, kPlanes - 3>(distance + 3, load<Lanes>(valid + part * kWordsOf<Lanes>), groups);
+    for (int g = 0; g < kGroups; ++g) members->groups[g][part] = groups[g];
     const Vector d0 = distance[0], d1 = distance[1], d2 = distance[2];
     const Vector pairs[4] = {~(d0 | d1), d0 & ~d1, ~d0 & d1, d0 & d1};
     for (int i = 0; i < 4; ++i) {
-      low[i][part] = BucketCount<Lanes>::bucket(pairs[i] & ~d2);
-      low[4 + i][part] = BucketCount<Lanes>::bucket(pairs[i] & d2);
+      members->buckets[i][part] = BucketCount<Lanes>::bucket(pairs[i] & ~d2);
+      members->buckets[4 + i][part] = BucketCount<Lanes>::bucket(pairs[i] & d2);
     }
   }
-};
+}
+
+template <class Lanes>
+using FindMembers = void (*)(const uint8_t* table, const uint16_t* picks, const uint64_t* valid,
+                             Members<Lanes>* members);
+
+template <class Lanes, int... kIndices>
+FindMembers<Lanes> members_kernel(int num_bytes, Indices<kIndices...>) {
+  static constexpr FindMembers<Lanes> kKernels[] = {find_members<Lanes, kIndices + 1>...};
+  return kKernels[num_bytes - 1];
+}
+
+template <class Lanes>
+FindMembers<Lanes> members_kernel(int num_bytes) {
+  return members_kernel<Lanes>(num_bytes, IndicesUpTo<SlicedShape::kMaxChunkBytes>());
+}
+
+// The table entries that a query picks.
+constexpr int picks_of(int num_bytes) { return SlicedShape{num_bytes, 1, num_bytes, 0}.nodes() + 1; }
+
+// The codes of a block that are relevant to a query, one part of them.
+template <class Lanes>
+HASHKERNELS_INLINE typename Lanes::Vector relevant_part(const HistogramBlock& block, const HistogramQueries& queries,
+                                                        int64_t query, int part) {
+  typename Lanes::Vector relevant = {};
+  const uint32_t* last_class = queries.classes + queries.class_ends[query + 1];
+  for (const uint32_t* c = queries.classes + queries.class_ends[query]; c != last_class; ++c) {
+    relevant |= load<Lanes>(block.class_planes + int64_t{*c} * kHitWords + part * kWordsOf<Lanes>);
+  }
+  return relevant;
+}
 
 // The groups of one query that hold a code are queued first and counted then: how many and which changes from query to
 // query, and this way nothing but the end of the queue is hard to predict.
-template <class Lanes, int kBytes, bool kRelevance>
+template <class Lanes, bool kRelevance>
 void add_to_histograms(const HistogramBlock& block, const HistogramQueries& queries, uint64_t* __restrict counters) {
   using Vector = typename Lanes::Vector;
   using Count = BucketCount<Lanes>;
-  static constexpr const auto& kNetwork = kSumNetwork<kBytes>;
-  constexpr int kPlanes = kNetwork.num_outputs, kGroups = histogram_groups(kBytes);
-  constexpr int kSets = kRelevance ? 2 : 1, kWords = kWordsOf<Lanes>;
-  constexpr SlicedShape kShape{kBytes, 1, kBytes, kPlanes};
+  constexpr int kSets = kRelevance ? 2 : 1;
+  const int num_groups = histogram_groups(queries.num_bytes);
+  const uint32_t relevant_place = num_groups * kHistogramGroupWords;
+  const FindMembers<Lanes> find_members = members_kernel<Lanes>(queries.num_bytes);
   const uint16_t* picks = queries.picks;
+  Members<Lanes> members;
   for (int64_t query = 0; query < queries.num_queries; ++query) {
-    Members<Lanes, kGroups> members;
-#pragma GCC unroll 1
-    for (int part = 0; part < kParts<Lanes>; ++part) {
-      const uint16_t* own_picks = picks;
-      // Each part reads them anew: what parts have in common would be kept in registers, which are too few.
-      __asm__("" : "+r"(own_picks));
-      Vector distance[kPlanes];
-      run<Lanes, kNetwork>(block.table + part * sizeof(Vector), own_picks, nullptr, distance,
-                           IndicesUpTo<kNetwork.num_steps>());
-      members.assign(part, distance, load<Lanes>(block.valid + part * kWords));
-      if constexpr (kRelevance) {
-        Vector relevant = {};
-        const uint32_t* last_class = queries.classes + queries.class_ends[query + 1];
-        for (const uint32_t* c = queries.classes + queries.class_ends[query]; c != last_class; ++c) {
-          relevant |= load<Lanes>(block.class_planes + int64_t{*c} * kHitWords + part * kWords);
-        }
-        members.relevant[part] = relevant;
+    find_members(block.table, picks, block.valid, &members);
+    Vector relevant[kParts<Lanes>];
+    if constexpr (kRelevance) {
+      for (int part = 0; part < kParts<Lanes>; ++part) {
+        relevant[part] = relevant_part<Lanes>(block, queries, query, part);
       }
     }
 
-    Vector queue[kSets * kGroups + 1][kParts<Lanes>];
-    uint32_t where[kSets * kGroups + 1];
+    Vector queue[kSets * Members<Lanes>::kMaxGroups + 1][kParts<Lanes>];
+    uint32_t where[kSets * Members<Lanes>::kMaxGroups + 1];
     int queued = 0;
-#pragma GCC unroll 64
-    for (int g = 0; g < kSets * kGroups; ++g) {
-      Vector any = {};
-      for (int part = 0; part < kParts<Lanes>; ++part) {
-        Vector group = members.groups[g % kGroups][part];
-        if constexpr (kRelevance) group &= g < kGroups ? ~members.relevant[part] : members.relevant[part];
-        queue[queued][part] = group;
-        any |= group;
+    uint32_t place = 0;
+#pragma GCC unroll 2
+    for (int g = 0; g < num_groups; ++g, place += kHistogramGroupWords) {
+#pragma GCC unroll 2
+      for (int set = 0; set < kSets; ++set) {
+        Vector any = {};
+        for (int part = 0; part < kParts<Lanes>; ++part) {
+          Vector group = members.groups[g][part];
+          if constexpr (kRelevance) group &= set == 0 ? ~relevant[part] : relevant[part];
+          queue[queued][part] = group;
+          any |= group;
+        }
+        where[queued] = place + set * relevant_place;
+        queued += static_cast<int>(Lanes::any(any));
       }
-      where[queued] = g * kHistogramGroupWords;
-      queued += static_cast<int>(Lanes::any(any));
     }
 
     for (int entry = 0; entry < queued; ++entry) {
@@ -119,28 +156,21 @@ void add_to_histograms(const HistogramBlock& block, const HistogramQueries& quer
       uint64_t* at = counters + where[entry];
 #pragma GCC unroll 2
       for (int half = 0; half < 2; ++half, at += kHitWords) {
-        const auto* bucket = members.low + 4 * half;
+        const auto* bucket = members.buckets + 4 * half;
         store<Lanes>(at, load<Lanes>(at) + Count::of(group, bucket[0]) +
                              (Count::of(group, bucket[1]) << 16 | Count::of(group, bucket[2]) << 32 |
                               Count::of(group, bucket[3]) << 48));
       }
     }
-    picks += kShape.nodes() + 1;
-    counters += histogram_words(kBytes, kRelevance);
+    picks += picks_of(queries.num_bytes);
+    counters += histogram_words(queries.num_bytes, kRelevance);
   }
-}
-
-template <class Lanes, bool kRelevance, int... kIndices>
-AddToHistograms select_histogram(int num_bytes, Indices<kIndices...>) {
-  static constexpr AddToHistograms kKernels[] = {add_to_histograms<Lanes, kIndices + 1, kRelevance>...};
-  return num_bytes <= SlicedShape::kMaxChunkBytes ? kKernels[num_bytes - 1] : nullptr;
 }
 
 template <class Lanes>
 AddToHistograms select_histogram(int num_bytes, bool relevance) {
-  const auto indices = IndicesUpTo<SlicedShape::kMaxChunkBytes>();
-  return relevance ? select_histogram<Lanes, true>(num_bytes, indices)
-                   : select_histogram<Lanes, false>(num_bytes, indices);
+  if (num_bytes > SlicedShape::kMaxChunkBytes) return nullptr;
+  return relevance ? add_to_histograms<Lanes, true> : add_to_histograms<Lanes, false>;
 }
 
 }  // namespace

@@ -7,25 +7,29 @@
 
 #include <cstdint>
 
+#include "counting_kernels.hpp"
 #include "sliced_kernels.hpp"
 
 namespace hashkernels {
 
 // One block of the database. A class plane has a bit for every code of the block: whether it is of that class. Kernels
-// of all codes alone read no classes.
+// of all codes alone read no classes, and those that count no words.
 struct HistogramBlock {
   const uint8_t* table;
   const uint64_t* valid;         // kHitWords: the codes to be counted
   const uint64_t* class_planes;  // kHitWords each
+  const uint64_t* words;         // of the codes (blocks.hpp)
 };
 
 // Query q picks nodes() + 1 table entries; what is relevant to it is of a class in
 // classes[class_ends[q] .. class_ends[q + 1]).
 struct HistogramQueries {
   int64_t num_queries;
+  int num_bytes;
   const uint16_t* picks;
   const uint32_t* class_ends;
   const uint32_t* classes;
+  const uint64_t* words;  // of the codes, one query after the other
 };
 
 // A query's counters: for every group of the codes that are not relevant, then of those that are (or of all codes
@@ -46,9 +50,22 @@ using AddToHistograms = void (*)(const HistogramBlock& block, const HistogramQue
 // The kernel for codes of that many bytes, with relevance or of all codes alone; null where there is none.
 using SelectHistogram = AddToHistograms (*)(int num_bytes, bool relevance);
 
+// Ranks what is relevant to one query in one block. before[d] = codes that come before the first one of the block at
+// distance d, hits[d] = relevant ones; both are led on to the next block. Zero is added to up to three elements of
+// before past the last distance.
+using RankRelevant = void (*)(const HistogramBlock& block, const HistogramQueries& queries, int64_t query,
+                              int64_t* before, int64_t* hits, RankedCodes* ranked);
+
 AddToHistograms select_histogram_none(int num_bytes, bool relevance);
 AddToHistograms select_histogram_avx2(int num_bytes, bool relevance);
 AddToHistograms select_histogram_avx512(int num_bytes, bool relevance);
 AddToHistograms select_histogram_avx512_vpopcnt(int num_bytes, bool relevance);
+
+void rank_relevant_avx2(const HistogramBlock& block, const HistogramQueries& queries, int64_t query, int64_t* before,
+                        int64_t* hits, RankedCodes* ranked);
+void rank_relevant_avx512(const HistogramBlock& block, const HistogramQueries& queries, int64_t query, int64_t* before,
+                          int64_t* hits, RankedCodes* ranked);
+void rank_relevant_avx512_vpopcnt(const HistogramBlock& block, const HistogramQueries& queries, int64_t query,
+                                  int64_t* before, int64_t* hits, RankedCodes* ranked);
 
 }  // namespace hashkernels

@@ -8,22 +8,12 @@
 #include <cstring>
 
 #include "count_group.hpp"
+#include "plane_blocks.hpp"
 
 namespace hashkernels {
 namespace {
 
 __extension__ typedef unsigned __int128 uint128;
-
-// hits / rank as an integer, in units of 2^-40, on top of kUnit: no double from 2^52 on has a fraction, so adding that
-// much rounds, half to even, and leaves the integer in the low bits.
-constexpr double kUnit = 0x1p52;
-
-uint64_t fixed_point_precision(double hits, double rank) {
-  const double rounded = hits / rank * 0x1p40 + kUnit;
-  uint64_t bits;
-  std::memcpy(&bits, &rounded, sizeof bits);
-  return bits & ((uint64_t{1} << 52) - 1);
-}
 
 // What one query has counted so far.
 struct QueryState {
@@ -34,7 +24,7 @@ struct QueryState {
 };
 
 // Counts per distance become the number of items before each distance.
-void start_ranks(QueryState& state, int64_t num_bins) {
+void start_ranks(const QueryState& state, int64_t num_bins) {
   int64_t rank = 0, hits = 0;
   for (int64_t d = 0; d < num_bins; ++d) {
     const int64_t at = state.rank[d], relevant_at = state.hits[d];
@@ -45,64 +35,130 @@ void start_ranks(QueryState& state, int64_t num_bins) {
   }
 }
 
-// The relevant codes of a block.
-struct Noted {
-  int64_t ranks[kBlockCodes + 1];
-  uint16_t distances[kBlockCodes + 1];
-  int64_t count;
-};
-
 // Queries that are gone through together: a CPU waits for one counter of a query to be stored before it reads another,
 // for all it knows the same.
 constexpr int kTogether = 4;
 
 // What is relevant is noted first, without a branch that nobody could predict.
 template <int kQueries>
-void note(const Compared* compared, int64_t size, const QueryState* states, Noted* noted) {
+void note(const Compared* compared, int64_t size, const QueryState* states, RankedCodes* noted) {
   int64_t count[kQueries] = {};
   for (int64_t i = 0; i < size; ++i) {
 #pragma GCC unroll 4
     for (int q = 0; q < kQueries; ++q) {
       const uint16_t distance = compared[q].distances[i];
       noted[q].ranks[count[q]] = ++states[q].rank[distance];
-      noted[q].distances[count[q]] = distance;
+      noted[q].hits[count[q]] = distance;
       count[q] += compared[q].relevant[i];
     }
   }
-  for (int q = 0; q < kQueries; ++q) noted[q].count = count[q];
+  for (int q = 0; q < kQueries; ++q) {
+    noted[q].count = count[q];
+    for (int64_t i = 0; i < count[q]; ++i) noted[q].hits[i] = ++states[q].hits[noted[q].hits[i]];
+  }
 }
 
-// Adds up what is noted. Few blocks have a rank within any cutoff but the last: the others are added up in a loop that
-// vectorises.
-void accumulate(const Noted& found, const int64_t* cutoffs, int num_cutoffs, QueryState& state) {
-  const int64_t noted = found.count;
-  const int64_t* ranks = found.ranks;
-  const int64_t last = cutoffs[num_cutoffs - 1], before_last = num_cutoffs > 1 ? cutoffs[num_cutoffs - 2] : 0;
-  double divisors[kBlockCodes], hits[kBlockCodes];
-  int64_t least = last;
-  for (int64_t i = 0; i < noted; ++i) {
-    hits[i] = static_cast<double>(++state.hits[found.distances[i]]);
-    divisors[i] = static_cast<double>(ranks[i]);
-    least = std::min(least, ranks[i]);
-  }
-  if (least > before_last) {
+// Few blocks have a rank within any cutoff but the last: the others are added up in a plain loop.
+void accumulate(const Kernels& isa, const RankedCodes& ranked, const int64_t* cutoffs, int num_cutoffs,
+                const QueryState& state) {
+  uint64_t precisions[kBlockCodes];
+  isa.precisions(ranked, precisions);
+  const int last = num_cutoffs - 1;
+  const int64_t limit = cutoffs[last], *ranks = ranked.ranks, *end = ranks + ranked.count;
+  if (last == 0 || std::all_of(ranks, end, [&](int64_t rank) { return rank > cutoffs[last - 1]; })) {
     uint64_t sum = 0, within = 0;  // at most kBlockCodes terms up to 2^40
-    const double limit = static_cast<double>(last);
-    for (int64_t i = 0; i < noted; ++i) {
-      const uint64_t counts = divisors[i] <= limit;
-      sum += fixed_point_precision(hits[i], divisors[i]) & -counts;
+    for (int64_t i = 0; i < ranked.count; ++i) {
+      const uint64_t counts = ranks[i] <= limit;
+      sum += precisions[i] & -counts;
       within += counts;
     }
-    state.sums[num_cutoffs - 1] += sum;
-    state.cut_hits[num_cutoffs - 1] += static_cast<int64_t>(within);
+    state.sums[last] += sum;
+    state.cut_hits[last] += static_cast<int64_t>(within);
     return;
   }
-  for (int64_t i = 0; i < noted; ++i) {
-    const int64_t cut = std::lower_bound(cutoffs, cutoffs + num_cutoffs, ranks[i]) - cutoffs;
-    if (cut == num_cutoffs) continue;
-    state.sums[cut] += fixed_point_precision(hits[i], divisors[i]);
+  for (int64_t i = 0; i < ranked.count; ++i) {
+    if (ranks[i] > limit) continue;
+    const int64_t cut = std::lower_bound(cutoffs, cutoffs + last, ranks[i]) - cutoffs;
+    state.sums[cut] += precisions[i];
     ++state.cut_hits[cut];
   }
+}
+
+// What a group of queries has counted so far.
+class GroupState {
+ public:
+  GroupState(int64_t num_queries, int64_t num_bins, int num_cutoffs)
+      : num_queries_(num_queries),
+        num_bins_(num_bins),
+        num_cutoffs_(num_cutoffs),
+        ranks_(num_queries * 2 * num_bins),
+        cut_hits_(num_queries * num_cutoffs),
+        sums_(num_queries * num_cutoffs) {
+    if (!*this) return;
+    std::memset(ranks_.data(), 0, sizeof(int64_t) * num_queries * 2 * num_bins);
+    std::memset(cut_hits_.data(), 0, sizeof(int64_t) * num_queries * num_cutoffs);
+    std::memset(sums_.data(), 0, sizeof(uint128) * num_queries * num_cutoffs);
+  }
+  explicit operator bool() const { return ranks_ && cut_hits_ && sums_; }
+
+  int64_t* ranks() { return ranks_.data(); }
+  int64_t* hits() { return ranks_.data() + num_queries_ * num_bins_; }  // right after the ranks
+  QueryState operator[](int64_t query) {
+    return {ranks() + query * num_bins_, hits() + query * num_bins_, sums_.data() + query * num_cutoffs_,
+            cut_hits_.data() + query * num_cutoffs_};
+  }
+
+ private:
+  const int64_t num_queries_, num_bins_;
+  const int num_cutoffs_;
+  Buffer<int64_t> ranks_, cut_hits_;
+  Buffer<uint128> sums_;
+};
+
+// Both ways through the database, by index, of the queries of a task: take(ranked, state) for every block and query.
+// False when out of memory.
+template <class Take>
+bool rank_by_code(const Kernels& isa, const LabelledQueries& labelled, const CountingTask& task, GroupState& states,
+                  Take&& take) {
+  LabelledBlock block(task.database, task.database_labels);
+  if (!block) return false;
+  Compared compared[kTogether];
+  RankedCodes ranked[kTogether];
+  for (int64_t b = task.first_block; b < task.last_block; ++b) {
+    block.load(b);
+    for (int64_t q = task.first; q < task.last; q += kTogether) {
+      const int together = static_cast<int>(std::min<int64_t>(kTogether, task.last - q));
+      QueryState own[kTogether];
+      for (int i = 0; i < together; ++i) {
+        own[i] = states[q - task.first + i];
+        block.compare(isa, labelled, q + i, compared[i]);
+      }
+      if (together == kTogether) {
+        note<kTogether>(compared, block.size(), own, ranked);
+      } else {
+        for (int i = 0; i < together; ++i) note<1>(compared + i, block.size(), own + i, ranked + i);
+      }
+      for (int i = 0; i < together; ++i) take(ranked[i], own[i]);
+    }
+  }
+  return true;
+}
+
+template <class Take>
+bool rank_by_plane(const Kernels& isa, const CountingTask& task, GroupState& states, Take&& take) {
+  PlaneBlocks blocks(isa, task);
+  if (!blocks) return false;
+  const HistogramQueries queries = blocks.queries();
+  RankedCodes ranked;
+  for (int64_t b = task.first_block; b < task.last_block; ++b) {
+    const HistogramBlock block = blocks.load(b);
+    for (int64_t q = 0; q < queries.num_queries; ++q) {
+      const QueryState state = states[q];
+      isa.rank_relevant(block, queries, q, state.rank, state.hits, &ranked);
+      take(ranked, state);
+    }
+  }
+  return true;
 }
 
 }  // namespace
@@ -115,68 +171,43 @@ Status index_order_precision(const Codes& queries, const Codes& database, Labels
   const LabelledQueries labelled(queries, query_labels);
   if (!labelled) return Status::kOutOfMemory;
 
+  const bool by_plane = counts_by_plane(isa, queries);
   // Few queries make small groups, so that every thread has some.
-  const int64_t group = std::clamp<int64_t>(queries.num_codes / std::max(num_threads, 1), 1, kQueryGroup);
-  const int64_t blocks = num_blocks(database.num_codes);
+  const int64_t group = by_plane ? queries_per_task(isa, queries, true, num_threads)
+                                 : std::clamp<int64_t>(queries.num_codes / std::max(num_threads, 1), 1, kQueryGroup);
   std::atomic<bool> out_of_memory{false};
-  const Status status = parallel_for((queries.num_codes + group - 1) / group, num_threads, [&](int64_t task, int) {
-    const int64_t first = task * group;
-    const int64_t last = std::min(first + group, queries.num_codes);
-    LabelledBlock block(database, database_labels);
-    Compared compared[kTogether];
-    Noted noted[kTogether];
-    Buffer<int64_t> ranks(group * 2 * num_bins), cut_hits(group * num_cutoffs);
-    Buffer<uint128> sums(group * num_cutoffs);
-    if (!block || !ranks || !cut_hits || !sums) {
+  const Status status = parallel_for((queries.num_codes + group - 1) / group, num_threads, [&](int64_t index, int) {
+    const int64_t first = index * group, last = std::min(first + group, queries.num_codes);
+    GroupState states(last - first, num_bins, num_cutoffs);
+    if (!states) {
       out_of_memory = true;
       return;
     }
-    std::memset(ranks.data(), 0, sizeof(int64_t) * group * 2 * num_bins);
-    std::memset(cut_hits.data(), 0, sizeof(int64_t) * group * num_cutoffs);
-    std::memset(sums.data(), 0, sizeof(uint128) * group * num_cutoffs);
-    const auto state = [&](int64_t q) {
-      int64_t* rank = ranks.data() + (q - first) * num_bins;
-      return QueryState{rank, rank + group * num_bins, sums.data() + (q - first) * num_cutoffs,
-                        cut_hits.data() + (q - first) * num_cutoffs};
+    const CountingTask task{.queries = queries,
+                            .database = database,
+                            .query_labels = query_labels,
+                            .database_labels = database_labels,
+                            .first = first,
+                            .last = last,
+                            .first_block = 0,
+                            .last_block = num_blocks(database.num_codes),
+                            .total = states.ranks(),
+                            .relevant = states.hits()};
+    if (!count_group(isa, labelled, task)) {
+      out_of_memory = true;
+      return;
+    }
+    for (int64_t q = 0; q < last - first; ++q) start_ranks(states[q], num_bins);
+    const auto take = [&](const RankedCodes& ranked, const QueryState& state) {
+      accumulate(isa, ranked, cutoffs, num_cutoffs, state);
     };
-    const CountingTask histograms{.queries = queries,
-                                  .database = database,
-                                  .query_labels = query_labels,
-                                  .database_labels = database_labels,
-                                  .first = first,
-                                  .last = last,
-                                  .first_block = 0,
-                                  .last_block = blocks,
-                                  .total = ranks.data(),
-                                  .relevant = ranks.data() + group * num_bins};
-    if (!count_group(isa, labelled, histograms)) {
+    if (!(by_plane ? rank_by_plane(isa, task, states, take) : rank_by_code(isa, labelled, task, states, take))) {
       out_of_memory = true;
       return;
-    }
-    for (int64_t q = first; q < last; ++q) {
-      QueryState s = state(q);
-      start_ranks(s, num_bins);
-    }
-    for (int64_t b = 0; b < blocks; ++b) {
-      block.load(b);
-      for (int64_t q = first; q < last; q += kTogether) {
-        const int together = static_cast<int>(std::min<int64_t>(kTogether, last - q));
-        QueryState states[kTogether];
-        for (int i = 0; i < together; ++i) {
-          states[i] = state(q + i);
-          block.compare(isa, labelled, q + i, compared[i]);
-        }
-        if (together == kTogether) {
-          note<kTogether>(compared, block.size(), states, noted);
-        } else {
-          for (int i = 0; i < together; ++i) note<1>(compared + i, block.size(), states + i, noted + i);
-        }
-        for (int i = 0; i < together; ++i) accumulate(noted[i], cutoffs, num_cutoffs, states[i]);
-      }
     }
 
     for (int64_t q = first; q < last; ++q) {
-      const QueryState s = state(q);
+      const QueryState s = states[q - first];
       uint128 sum = 0;
       int64_t relevant = 0;
       for (int c = 0; c < num_cutoffs; ++c) {

@@ -38,8 +38,10 @@ struct Kernels {
   // and longer ones.
   int queries_for_slicing, queries_for_slicing_long;
   SelectHistogram select_histogram;
+  RankRelevant rank_relevant;  // for the widths that select_histogram has a kernel for
   RelevantIds relevant_ids;
   RelevantBits relevant_bits;
+  Precisions precisions;
   PairwiseKernel<float> pairwise_f32;
   PairwiseKernel<double> pairwise_f64;
   Crc32cStreams crc32c_streams;

@@ -27,7 +27,7 @@ struct SlicedShape {
   int num_bounds;  // bits that hold any distance
 
   // A chunk's table: eight majorities for each of `nodes`, then the last parity and its complement.
-  int nodes() const { return 4 * chunk_bytes; }
+  constexpr int nodes() const { return 4 * chunk_bytes; }
   int entries() const { return 8 * nodes() + 2; }
   int64_t table_bytes() const { return num_chunks * entries() * kPlaneBytes; }
   int64_t plane_words() const { return int64_t{8} * num_bytes * kHitWords; }

@@ -148,39 +148,78 @@ TEST_P(Counting, SkewedDistances) {
   }
 }
 
+void expect_index_order(const Codes& queries, const Codes& database, const RandomLabels& query_labels,
+                        const RandomLabels& database_labels, const std::vector<int64_t>& cutoffs,
+                        std::vector<int> thread_counts = {1, 4}) {
+  const int num_cutoffs = static_cast<int>(cutoffs.size());
+  const auto relevant = [&](int64_t q, int64_t n) { return is_relevant(query_labels, q, database_labels, n); };
+  for (int threads : thread_counts) {
+    std::vector<int64_t> hits(queries.num_codes * num_cutoffs, -1);
+    std::vector<double> sums(queries.num_codes * num_cutoffs, -1);
+    ASSERT_EQ(index_order_precision(queries, database, query_labels.view(), database_labels.view(), cutoffs.data(),
+                                    num_cutoffs, hits.data(), sums.data(), threads),
+              Status::kOk);
+    for (int64_t q = 0; q < queries.num_codes; ++q) {
+      std::vector<int> distances(database.num_codes);
+      for (int64_t n = 0; n < database.num_codes; ++n) distances[n] = testing::distance(queries, q, database, n);
+      std::vector<int64_t> order(database.num_codes);
+      std::iota(order.begin(), order.end(), 0);
+      std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return distances[a] < distances[b]; });
+      for (int k = 0; k < num_cutoffs; ++k) {
+        int64_t found = 0;
+        uint64_t sum = 0;
+        for (int64_t rank = 1; rank <= std::min(cutoffs[k], database.num_codes); ++rank) {
+          if (!relevant(q, order[rank - 1])) continue;
+          const double precision = static_cast<double>(++found) / static_cast<double>(rank);
+          sum += static_cast<uint64_t>(std::nearbyint(precision * 1099511627776.0));
+        }
+        ASSERT_EQ(hits[q * num_cutoffs + k], found);
+        ASSERT_EQ(sums[q * num_cutoffs + k], static_cast<double>(sum) / 1099511627776.0);
+      }
+    }
+  }
+}
+
 TEST_P(Counting, IndexOrderEqualsAStableSort) {
   for (const Case& c : kCases) {
     const testing::RandomCodes queries(c.num_queries, c.bits, 5), database(c.num_database, c.bits, 6);
     const RandomLabels query_labels(c.num_queries, c.label_words, 7), database_labels(c.num_database, c.label_words, 8);
     std::vector<int64_t> cutoffs{1, std::max<int64_t>(1, c.num_database / 3), c.num_database};
     cutoffs.erase(std::unique(cutoffs.begin(), cutoffs.end()), cutoffs.end());
-    const int num_cutoffs = static_cast<int>(cutoffs.size());
-    for (int threads : {1, 4}) {
-      std::vector<int64_t> hits(c.num_queries * num_cutoffs, -1);
-      std::vector<double> sums(c.num_queries * num_cutoffs, -1);
-      ASSERT_EQ(index_order_precision(queries.view(), database.view(), query_labels.view(), database_labels.view(),
-                                      cutoffs.data(), num_cutoffs, hits.data(), sums.data(), threads),
-                Status::kOk);
-      for (int64_t q = 0; q < c.num_queries; ++q) {
-        std::vector<int64_t> order(c.num_database);
-        std::iota(order.begin(), order.end(), 0);
-        std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-          return testing::distance(queries.view(), q, database.view(), a) <
-                 testing::distance(queries.view(), q, database.view(), b);
-        });
-        for (int k = 0; k < num_cutoffs; ++k) {
-          int64_t found = 0;
-          uint64_t sum = 0;
-          for (int64_t rank = 1; rank <= cutoffs[k]; ++rank) {
-            if (!is_relevant(query_labels, q, database_labels, order[rank - 1])) continue;
-            const double precision = static_cast<double>(++found) / static_cast<double>(rank);
-            sum += static_cast<uint64_t>(std::nearbyint(precision * 1099511627776.0));
-          }
-          ASSERT_EQ(hits[q * num_cutoffs + k], found);
-          ASSERT_EQ(sums[q * num_cutoffs + k], static_cast<double>(sum) / 1099511627776.0);
-        }
-      }
-    }
+    expect_index_order(queries.view(), database.view(), query_labels, database_labels, cutoffs);
+  }
+}
+
+TEST_P(Counting, IndexOrderOfEveryWidthThatIsSliced) {
+  for (int bits = 8; bits <= 272; bits += 8) {
+    const testing::RandomCodes queries(6, bits, 5), database(1029, bits, 6);
+    expect_index_order(queries.view(), database.view(), RandomLabels(6, bits / 8 % 3, 7),
+                       RandomLabels(1029, bits / 8 % 3, 8), {1029}, {1});
+  }
+}
+
+// Within a block and across blocks nothing but the index tells codes apart.
+TEST_P(Counting, IndexOrderOfTies) {
+  for (int bits : {16, 64, 72, 256}) {
+    testing::RandomCodes queries(7, bits, 5), database(1700, bits, 6);
+    const int num_bytes = bits / 8;
+    for (int64_t i = 0; i < 1700; ++i) std::fill_n(database.row(i), num_bytes, uint8_t{0xC3});
+    std::fill_n(queries.row(0), num_bytes, uint8_t{0xC3});
+    std::fill_n(queries.row(1), num_bytes, uint8_t{0x3C});
+    const RandomLabels query_labels(7, 0, 7), database_labels(1700, 0, 8);
+    const std::vector<int64_t> cutoffs{1, 63, 64, 65, 511, 512, 513, 1699, 1700, 5000};
+    expect_index_order(queries.view(), database.view(), query_labels, database_labels, cutoffs);
+    for (int64_t i = 0; i < 1700; i += 3) database.row(i)[i % num_bytes] ^= static_cast<uint8_t>(1 << (i % 8));
+    expect_index_order(queries.view(), database.view(), query_labels, database_labels, cutoffs);
+  }
+}
+
+TEST_P(Counting, IndexOrderOfManyClassesAndOfOne) {
+  const testing::RandomCodes queries(70, 48, 5), database(2100, 48, 6);
+  for (int num_ids : {1, 1000}) {
+    RandomLabels query_labels(70, 0, 7, num_ids), database_labels(2100, 0, 8, num_ids);
+    query_labels.values[0] = ~uint64_t{0};  // of a class of its own
+    expect_index_order(queries.view(), database.view(), query_labels, database_labels, {100, 2100}, {1, 3});
   }
 }
 

@@ -1,0 +1,36 @@
+// A database block by block as the kernels of histogram_kernels.hpp read it, for the queries of one task.
+#pragma once
+
+#include <cstdint>
+
+#include "class_planes.hpp"
+#include "count_group.hpp"
+#include "histogram_kernels.hpp"
+#include "scan.hpp"
+
+namespace hashkernels {
+
+class PlaneBlocks {
+ public:
+  // Without task.relevant no label is read.
+  PlaneBlocks(const Kernels& isa, const CountingTask& task);
+  explicit operator bool() const { return classes_ && reader_ && table_ && picks_ && words_; }
+
+  HistogramQueries queries() const {
+    return {num_queries_, shape_.num_bytes, picks_.data(), classes_.class_ends(), classes_.classes(), words_.data()};
+  }
+  HistogramBlock load(int64_t block);
+
+ private:
+  const Kernels& isa_;
+  const bool relevance_;
+  const int64_t num_queries_;
+  const SlicedShape shape_;
+  ClassPlanes classes_;
+  BlockReader reader_;
+  Buffer<uint8_t> table_;
+  Buffer<uint16_t> picks_;
+  Buffer<uint64_t> words_;
+};
+
+}  // namespace hashkernels
