@@ -643,7 +643,19 @@ def harmonic_sums(
 ) -> None: ...
 def log2(values: int, num_values: int, out: int) -> None: ...
 def running_sums(values: int, rows: int, columns: int, out: int) -> None: ...
-def compensated_sums(values: int, rows: int, columns: int, out: int) -> None: ...
+def fixed_sums(values: int, rows: int, columns: int, high: int, low: int) -> None: ...
+def tie_precision_sums(
+    size: int,
+    positives: int,
+    rows: int,
+    columns: int,
+    table_reciprocal: int,
+    table_ramp: int,
+    table_size: int,
+    out_mean: int,
+    out_least: int,
+    out_greatest: int,
+) -> None: ...
 def hidden_units(
     float64: bool,
     x: int,

@@ -1,6 +1,8 @@
 #include "bindings.hpp"
+#include "hashkernels/fixed_sums.h"
 #include "hashkernels/harmonic.h"
 #include "hashkernels/running_sums.h"
+#include "hashkernels/tie_precision.h"
 
 namespace hashkernels::bindings {
 
@@ -28,9 +30,18 @@ void register_sums(pybind11::module_& module) {
       },
       without_gil);
   module.def(
-      "compensated_sums",
-      [](uintptr_t values, int64_t rows, int64_t columns, uintptr_t out) {
-        compensated_sums(address<const double>(values), rows, columns, address<double>(out));
+      "fixed_sums",
+      [](uintptr_t values, int64_t rows, int64_t columns, uintptr_t high, uintptr_t low) {
+        fixed_sums(address<const double>(values), rows, columns, address<int64_t>(high), address<int64_t>(low));
+      },
+      without_gil);
+  module.def(
+      "tie_precision_sums",
+      [](uintptr_t size, uintptr_t positives, int64_t rows, int64_t columns, uintptr_t table_reciprocal,
+         uintptr_t table_ramp, int table_size, uintptr_t out_mean, uintptr_t out_least, uintptr_t out_greatest) {
+        tie_precision_sums(address<const int64_t>(size), address<const int64_t>(positives), rows, columns,
+                           {address<const double>(table_reciprocal), address<const double>(table_ramp), table_size},
+                           {address<double>(out_mean), address<double>(out_least), address<double>(out_greatest)});
       },
       without_gil);
 }

@@ -20,21 +20,4 @@ void running_sums(const int64_t* values, int64_t rows, int64_t columns, int64_t*
   }
 }
 
-void compensated_sums(const double* values, int64_t rows, int64_t columns, double* out) noexcept {
-  for (int64_t first = 0; first < columns; first += kColumns) {
-    const int64_t last = std::min(first + kColumns, columns);
-    double sums[kColumns] = {}, errors[kColumns] = {};
-    for (int64_t row = 0; row < rows; ++row) {
-      for (int64_t c = first; c < last; ++c) {
-        const double before = sums[c - first], value = values[row * columns + c];
-        const double after = before + value;
-        const double added = after - before;
-        errors[c - first] += (value - added) + (before - (after - added));
-        sums[c - first] = after;
-        out[row * columns + c] = after + errors[c - first];
-      }
-    }
-  }
-}
-
 }  // namespace hashkernels

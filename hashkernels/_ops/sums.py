@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -13,6 +10,8 @@ from hashkernels.reference import sums as reference
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+_TABLE = (reference.RECIPROCAL_TABLE.ctypes.data, reference.RAMP_TABLE.ctypes.data, reference.TABLE_SIZE)
 
 
 def harmonic_sums(start: Ints, count: Ints) -> tuple[Floats, Floats]:
@@ -31,17 +30,29 @@ def harmonic_sums(start: Ints, count: Ints) -> tuple[Floats, Floats]:
         return reference.harmonic_sums(start, count)
     start, count = (np.ascontiguousarray(part, dtype=np.int64) for part in np.broadcast_arrays(start, count))
     reciprocal, ramp = np.empty(start.shape), np.empty(start.shape)
-    kernel(
-        start.ctypes.data,
-        count.ctypes.data,
-        start.size,
-        reference.RECIPROCAL_TABLE.ctypes.data,
-        reference.RAMP_TABLE.ctypes.data,
-        reference.TABLE_SIZE,
-        reciprocal.ctypes.data,
-        ramp.ctypes.data,
-    )
+    kernel(start.ctypes.data, count.ctypes.data, start.size, *_TABLE, reciprocal.ctypes.data, ramp.ctypes.data)
     return reciprocal, ramp
+
+
+def tie_precision_sums(size: Ints, positives: Ints) -> tuple[Floats, Floats, Floats]:
+    """Precision summed over the relevant ranks of the first j ties: mean, least and greatest over all orders of ties.
+
+    Args:
+        size: int64 [B, Q], the items of each tie, ties in rows and queries in columns.
+        positives: int64 [B, Q], those of them that are relevant.
+
+    Returns:
+        float64 [B + 1, Q] three times, for j = 0..B, as if added with twice the precision and rounded once.
+    """
+    kernel = _loader.cpu_kernel("tie_precision_sums")
+    if kernel is None:
+        return reference.tie_precision_sums(size, positives)
+    size, positives = (np.ascontiguousarray(part, dtype=np.int64) for part in (size, positives))
+    rows, columns = size.shape
+    mean, least, greatest = (np.empty((rows + 1, columns)) for _ in range(3))
+    outputs = (mean.ctypes.data, least.ctypes.data, greatest.ctypes.data)
+    kernel(size.ctypes.data, positives.ctypes.data, rows, columns, *_TABLE, *outputs)
+    return mean, least, greatest
 
 
 def log2(values: Floats) -> Floats:
@@ -57,21 +68,26 @@ def log2(values: Floats) -> Floats:
 
 def running_sums(values: Ints) -> Ints:
     """``values.cumsum(axis=0)`` of int64 [B, Q]."""
-    sums: Ints = _down("running_sums", reference.running_sums, values, np.int64)
-    return sums
-
-
-def compensated_sums(values: Floats) -> Floats:
-    """Running sums of float64 [B, Q] down axis 0, as if added with twice the precision and rounded once."""
-    sums: Floats = _down("compensated_sums", reference.compensated_sums, values, np.float64)
-    return sums
-
-
-def _down(name: str, fallback: Callable[[Any], Any], values: Any, dtype: npt.DTypeLike) -> Any:
-    kernel = _loader.cpu_kernel(name)
-    values = np.ascontiguousarray(values, dtype=dtype)
+    values = np.ascontiguousarray(values, dtype=np.int64)
+    kernel = _loader.cpu_kernel("running_sums")
     if kernel is None:
-        return fallback(values)
+        return reference.running_sums(values)
     sums = np.empty_like(values)
     kernel(values.ctypes.data, *values.shape, sums.ctypes.data)
     return sums
+
+
+def fixed_sums(values: Floats) -> tuple[Ints, Ints]:
+    """Sums of float64 [..., Q] in 0..1 over the last axis, at most 2^33 terms, in units of 2^-60.
+
+    Returns:
+        int64 [...] twice, (high, low), for high * 2^30 + low.
+    """
+    values = np.ascontiguousarray(values, dtype=np.float64)
+    kernel = _loader.cpu_kernel("fixed_sums")
+    if kernel is None:
+        return reference.fixed_sums(values)
+    shape, columns = values.shape[:-1], values.shape[-1]
+    high, low = np.empty(shape, np.int64), np.empty(shape, np.int64)
+    kernel(values.ctypes.data, high.size, columns, high.ctypes.data, low.ctypes.data)
+    return high, low

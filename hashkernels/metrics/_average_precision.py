@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hashkernels._ops.sums import Floats, Ints, compensated_sums, harmonic_sums
+from hashkernels._ops.sums import Floats, Ints, harmonic_sums, tie_precision_sums
 from hashkernels.metrics._over_hits import expected_over_hits, greatest_over_hits, least_over_hits
 from hashkernels.metrics._ranking import Cut, Ranking, Spread, run_of_positives
 
@@ -29,15 +29,7 @@ def mean_in_tie(positives_before: Ints, before: Ints, size: Ints, positives: Int
 
 def precision_sums(ranking: Ranking) -> Spread:
     """Precision summed over the relevant ranks of the first j ties, float64 [bits + 2, Q] for j = 0..bits + 1."""
-    occupied = np.flatnonzero(ranking.positives)
-    size, positives, ends, positive_ends = (table.ravel()[occupied] for table in ranking[:4])
-    before, positives_before = ends - size, positive_ends - positives
-    terms = Spread(
-        expected=mean_in_tie(positives_before, before, size, positives, size),
-        least=run_of_positives(positives_before, before + size - positives, positives),
-        greatest=run_of_positives(positives_before, before, positives),
-    )
-    return Spread(*(_cumulative(occupied, ranking.size.shape, values) for values in terms))
+    return Spread(*tie_precision_sums(ranking.size, ranking.positives))
 
 
 def average_precision(ranking: Ranking, sums: Spread, k: int, denominator: str) -> Spread:
@@ -79,9 +71,3 @@ def _over_hits(cut: Cut, whole: Spread) -> Spread:
         spread.least[open_ties] = least_over_hits(part, whole.least[open_ties])
         spread.greatest[open_ties] = greatest_over_hits(part, whole.greatest[open_ties])
     return spread
-
-
-def _cumulative(occupied: Ints, shape: tuple[int, ...], values: Floats) -> Floats:
-    terms = np.zeros((shape[0] + 1, shape[1]))
-    terms.ravel()[occupied + shape[1]] = values
-    return compensated_sums(terms)

@@ -11,21 +11,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hashkernels._ops.sums import fixed_sums
+
 _SCALE_BITS = 60
-_LOW_BITS = 30
 FIXED_ONE = 1 << _SCALE_BITS
 """What 1 is in the units of a ``fixed_sum``."""
 
 
 def fixed_sum(values: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
-    """Sums of float64 [..., Q] in 0..1 over the last axis, as Python integers (object [...]) in units of 2^-60.
-
-    The two halves of each term are added apart, so 2^33 terms fit.
-    """
-    units = np.rint(values * 2.0**_SCALE_BITS).astype(np.int64)
-    high = (units >> _LOW_BITS).sum(axis=-1)
-    low = (units & ((1 << _LOW_BITS) - 1)).sum(axis=-1)
-    return np.asarray(high.astype(object) * (1 << _LOW_BITS) + low.astype(object), dtype=object)
+    """Sums of float64 [..., Q] in 0..1 over the last axis, as Python integers (object [...]) in units of 2^-60."""
+    high, low = fixed_sums(values)
+    return np.asarray(high.astype(object) * (1 << 30) + low.astype(object), dtype=object)
 
 
 def fixed_mean(total: int, count: int) -> float:

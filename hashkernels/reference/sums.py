@@ -129,6 +129,28 @@ def _asymptotic_sums(start: Ints, count: Ints) -> tuple[Floats, Floats]:
     return reciprocal, ramp
 
 
+def tie_precision_sums(size: Ints, positives: Ints) -> tuple[Floats, Floats, Floats]:
+    """Precision summed over the relevant ranks of the first j ties: its mean, least and greatest over all orders of the
+    ties, float64 [B + 1, Q] each, for j = 0..B."""
+    occupied = np.flatnonzero(positives)
+    tables = size, positives, running_sums(size), running_sums(positives)
+    n, p, ends, positive_ends = (table.ravel()[occupied] for table in tables)
+    before, following = ends - n, positive_ends - p + 1
+
+    def cumulative(values: Floats) -> Floats:
+        terms = np.zeros((len(size) + 1, size.shape[1]))
+        terms.ravel()[occupied + size.shape[1]] = values
+        return compensated_sums(terms)
+
+    def run(before: Ints) -> Floats:
+        reciprocal, ramp = harmonic_sums(before, p)
+        return cumulative(following * reciprocal + ramp)
+
+    reciprocal, ramp = harmonic_sums(before, n)
+    mean = (p / n) * (following * reciprocal + (p - 1) / np.maximum(n - 1, 1) * ramp)
+    return cumulative(mean), run(before + n - p), run(before)
+
+
 def compensated_sums(values: Floats) -> Floats:
     """Running sums of float64 [B, Q] down axis 0, as if added with twice the precision and rounded once.
 
@@ -151,3 +173,9 @@ def running_sums(values: npt.NDArray[Number]) -> npt.NDArray[Number]:
     for row in range(1, len(sums)):
         sums[row] += sums[row - 1]
     return sums
+
+
+def fixed_sums(values: Floats) -> tuple[Ints, Ints]:
+    """Sums over the last axis of values in 0..1, in units of 2^-60, as two halves: high * 2^30 + low."""
+    units = np.rint(values * 2.0**60).astype(np.int64)
+    return (units >> 30).sum(axis=-1), (units & ((1 << 30) - 1)).sum(axis=-1)

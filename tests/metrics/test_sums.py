@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import permutations
 
 import mpmath
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hashkernels._ops.sums import compensated_sums, harmonic_sums, log2, running_sums
+from hashkernels._ops.sums import fixed_sums, harmonic_sums, log2, running_sums, tie_precision_sums
 from hashkernels.reference import sums as reference
 
 STARTS = st.one_of(st.integers(0, 200), st.integers(0, 10**5), st.integers(0, 10**12))
@@ -66,7 +67,7 @@ def test_log2_of_powers_of_two_is_exact():
 def test_compensated_sums_adds_as_if_with_twice_the_precision():
     rng = np.random.default_rng(0)
     values = rng.random((20_000, 2)) * 10.0 ** rng.integers(-12, 3, (20_000, 2))
-    sums = compensated_sums(values)
+    sums = reference.compensated_sums(values)
     for column in range(2):
         exact, plain = Fraction(0), 0.0
         for value in values[:, column].tolist():
@@ -95,6 +96,46 @@ def test_kernels_of_running_sums_have_the_bits_of_the_reference(shape):
     counts = rng.integers(0, 2**40, shape)
     np.testing.assert_array_equal(running_sums(counts), counts.cumsum(axis=0))
     np.testing.assert_array_equal(reference.running_sums(counts), counts.cumsum(axis=0))
-    values = rng.random(shape) * 10.0 ** rng.integers(-12, 3, shape)
-    found, expected = compensated_sums(values), reference.compensated_sums(values)
-    np.testing.assert_array_equal(found.view(np.int64), expected.view(np.int64))
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (3, 0), (70, 5), (49, 257), (2, 1000)])
+@pytest.mark.parametrize("largest", [1, 4, 1000, 2**40])
+def test_kernels_of_precision_over_ties_have_the_bits_of_the_reference(shape, largest):
+    rng = np.random.default_rng(0)
+    size = rng.integers(0, largest + 1, shape)
+    positives = rng.integers(0, size + 1) * rng.integers(0, 2, shape)
+    found, expected = tie_precision_sums(size, positives), reference.tie_precision_sums(size, positives)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.shape == (shape[0] + 1, shape[1])
+        np.testing.assert_array_equal(ours.view(np.int64), theirs.view(np.int64))
+
+
+def test_precision_over_ties_in_exact_arithmetic():
+    size, positives = [3, 0, 5, 1], [1, 0, 4, 0]
+    found = tie_precision_sums(*(np.array(values)[:, None] for values in (size, positives)))
+    exact = [Fraction(0)] * 3
+    before = hits = 0
+    for row, (n, p) in enumerate(zip([0, *size], [0, *positives], strict=True)):
+        orders = set(permutations([1] * p + [0] * (n - p)))
+        sums = [
+            sum((Fraction(hits + sum(order[: t + 1]), before + t + 1) for t in range(n) if order[t]), Fraction(0))
+            for order in orders
+        ]
+        exact = [exact[0] + sum(sums) / len(sums), exact[1] + min(sums), exact[2] + max(sums)]
+        for ours, theirs in zip(found, exact, strict=True):
+            assert ours[row, 0] == pytest.approx(float(theirs), rel=1e-15)
+        before, hits = before + n, hits + p
+
+
+@given(st.lists(st.floats(0, 1), max_size=60))
+def test_fixed_sums_are_exact_sums_of_rounded_terms(values):
+    high, low = fixed_sums(np.array(values))
+    exact = sum(round(Fraction(value) * 2**60) for value in values)  # half to even, as the kernel rounds
+    assert int(high) * 2**30 + int(low) == exact
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (2, 5, 70), (4, 1000)])
+def test_kernels_of_fixed_sums_equal_the_reference(shape):
+    values = np.random.default_rng(0).random(shape) ** 4
+    for found, expected in zip(fixed_sums(values), reference.fixed_sums(values), strict=True):
+        np.testing.assert_array_equal(found, expected)
