@@ -72,6 +72,7 @@ def test_queries_come_in_blocks(problem, monkeypatch):
         ("class ids", None, "_index_order"),
     ],
 )
-def test_a_search_is_for_cutoffs_up_to_a_fortieth(problem, ways, form, k, way):
+def test_a_search_is_for_cutoffs_up_to_a_share_of_the_database(problem, ways, monkeypatch, form, k, way):
+    monkeypatch.setattr(_nearest, "_ITEMS_PER_NEAREST", 40)
     evaluated(problem, form, 24, k=k)
     assert ways == [way]
