@@ -2,8 +2,7 @@
 set(cuda_found FALSE)
 if(NOT HASHKERNELS_CUDA STREQUAL "OFF")
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAARCHS})
-    # Code for one architecture runs on the later ones of its generation: sm_80 serves 86 and 89. PTX serves what comes.
-    set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 100-real 120-real 120-virtual)
+    set(CMAKE_CUDA_ARCHITECTURES OFF)  # those below
   endif()
   if(NOT DEFINED CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
     # Through the environment: a preset CMAKE_CUDA_COMPILER would turn check_language off.
@@ -30,7 +29,15 @@ if(NOT cuda_found)
   return()
 endif()
 
-message(STATUS "hashkernels: CUDA kernels by nvcc ${CMAKE_CUDA_COMPILER_VERSION} for ${CMAKE_CUDA_ARCHITECTURES}")
+set(architectures ${CMAKE_CUDA_ARCHITECTURES})
+if(NOT architectures)
+  # Code for one architecture runs on the later ones of its generation: sm_80 serves 86 and 89. PTX serves what comes.
+  # Most of the time goes into PTX, which is the same for 80 and 90, and for 100 and 120: it is made once for both.
+  set(architectures 80-real 90-real 100-real 120-real 100-virtual)
+  set(generate_code --generate-code=arch=compute_80,code=[sm_80,sm_90]
+                    --generate-code=arch=compute_100,code=[sm_100,sm_120,compute_100])
+endif()
+message(STATUS "hashkernels: CUDA kernels by nvcc ${CMAKE_CUDA_COMPILER_VERSION} for ${architectures}")
 add_library(hashkernels_cuda OBJECT
   cuda/candidates.cu
   cuda/counting.cu
@@ -51,10 +58,11 @@ add_library(hashkernels_cuda OBJECT
 set_source_files_properties(cuda/index_order.cu PROPERTIES COMPILE_OPTIONS --fmad=false)
 target_include_directories(hashkernels_cuda PRIVATE include cuda)
 set_target_properties(hashkernels_cuda PROPERTIES CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON CUDA_EXTENSIONS OFF CUDA_RUNTIME_LIBRARY Static CUDA_VISIBILITY_PRESET hidden)
-list(JOIN CMAKE_CUDA_ARCHITECTURES "," architectures)
+list(JOIN architectures "," architectures)
 target_compile_definitions(hashkernels_cuda PRIVATE
   HASHKERNELS_CUDA_VERSION="${CUDAToolkit_VERSION_MAJOR}.${CUDAToolkit_VERSION_MINOR}"
   HASHKERNELS_CUDA_ARCHITECTURES="${architectures}")
+target_compile_options(hashkernels_cuda PRIVATE ${generate_code})
 if(CMAKE_CUDA_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
   # A third of the size; the drivers that run code of CUDA 13 all unpack it.
   target_compile_options(hashkernels_cuda PRIVATE --compress-mode=size)
