@@ -185,7 +185,7 @@ TEST_P(Counting, IndexOrderEqualsAStableSort) {
     const testing::RandomCodes queries(c.num_queries, c.bits, 5), database(c.num_database, c.bits, 6);
     const RandomLabels query_labels(c.num_queries, c.label_words, 7), database_labels(c.num_database, c.label_words, 8);
     std::vector<int64_t> cutoffs{1, std::max<int64_t>(1, c.num_database / 3), c.num_database};
-    cutoffs.erase(std::unique(cutoffs.begin(), cutoffs.end()), cutoffs.end());
+    cutoffs.resize(std::unique(cutoffs.begin(), cutoffs.end()) - cutoffs.begin());
     expect_index_order(queries.view(), database.view(), query_labels, database_labels, cutoffs);
   }
 }

@@ -35,8 +35,8 @@ std::pair<double, double> expected_element(ElementFunction function, double u, d
 }
 
 template <class T>
-struct Case {
-  Case(int64_t count, unsigned seed) {
+struct ElementsCase {
+  ElementsCase(int64_t count, unsigned seed) {
     std::mt19937_64 random(seed);
     std::normal_distribution<double> normal(0, 2);
     for (int64_t i = 0; i < count; ++i) {
@@ -62,7 +62,7 @@ class Elements : public testing::ForEachIsa {};
 
 template <class T>
 void expect_right(int64_t count, double tolerance) {
-  const Case<T> example(count, static_cast<unsigned>(count));
+  const ElementsCase<T> example(count, static_cast<unsigned>(count));
   for (int f = 0; f < kElementFunctions; ++f) {
     SCOPED_TRACE(::testing::Message() << count << " values, function " << f);
     const ElementTerm term{static_cast<ElementFunction>(f), 1.5, 0.25};
@@ -89,7 +89,7 @@ TEST_P(Elements, EqualTheFormulas) {
 }
 
 TEST_P(Elements, TermsAddUpInTheGradient) {
-  const Case<double> example(50, 3);
+  const ElementsCase<double> example(50, 3);
   const ElementTerm first{ElementFunction::kHinge, 1, 2}, second{ElementFunction::kLogCosh, 0, 3};
   const auto both = example.run({first, second}, 1), one = example.run({first}, 1), other = example.run({second}, 1);
   EXPECT_EQ(both.first, (std::vector<double>{one.first[0], other.first[0]}));
@@ -99,11 +99,11 @@ TEST_P(Elements, TermsAddUpInTheGradient) {
 }
 
 TEST_P(Elements, NoValuesGiveZero) {
-  EXPECT_EQ(Case<float>(0, 1).run({{ElementFunction::kAbsolute, 0, 1}}, 2).first, std::vector<double>{0});
+  EXPECT_EQ(ElementsCase<float>(0, 1).run({{ElementFunction::kAbsolute, 0, 1}}, 2).first, std::vector<double>{0});
 }
 
 TEST_P(Elements, AnyNumberOfThreadsGivesTheSameBits) {
-  const Case<float> many(100'003, 2);
+  const ElementsCase<float> many(100'003, 2);
   const std::vector<ElementTerm> terms{{ElementFunction::kLogistic, 2, 1}, {ElementFunction::kTanhError, 2, 0.1}};
   const auto expected = many.run(terms, 1);
   for (int threads : {2, 5}) EXPECT_EQ(many.run(terms, threads), expected);

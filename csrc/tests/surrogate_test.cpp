@@ -10,8 +10,8 @@ namespace {
 
 // One step of the hidden layer and the softmax, on random numbers; the two products between them are random as well.
 template <class T>
-struct Case {
-  Case(int64_t blocks_, int64_t items_, int64_t hidden_, int size_, unsigned seed)
+struct SurrogateCase {
+  SurrogateCase(int64_t blocks_, int64_t items_, int64_t hidden_, int size_, unsigned seed)
       : blocks(blocks_), items(items_), hidden(hidden_), num_words((hidden_ + 63) / 64), size(size_), random(seed) {
     x = normal(blocks * items * size);
     weight = normal(blocks * hidden * size);
@@ -133,7 +133,7 @@ class Surrogate : public testing::ForEachIsa {};
 template <class T>
 void expect_right(int64_t items, int64_t hidden, int size, double tolerance) {
   SCOPED_TRACE(::testing::Message() << items << " items, " << hidden << " units, " << size << " bits");
-  const Case<T> example(2, items, hidden, size, static_cast<unsigned>(items + hidden));
+  const SurrogateCase<T> example(2, items, hidden, size, static_cast<unsigned>(items + hidden));
   for (bool drops : {true, false}) {
     const auto found = example.run(1, drops);
     example.expect_units(found, drops, tolerance);
@@ -156,7 +156,7 @@ TEST_P(Surrogate, EqualsTheFormulas) {
 }
 
 TEST_P(Surrogate, NoItemsGiveNoGradient) {
-  const auto found = Case<float>(2, 0, 5, 3, 1).run(2);
+  const auto found = SurrogateCase<float>(2, 0, 5, 3, 1).run(2);
   EXPECT_EQ(found.nll[0], 0);
   EXPECT_EQ(found.nll[1], 0);
   EXPECT_EQ(found.grad_weight, std::vector<float>(30));
@@ -164,13 +164,13 @@ TEST_P(Surrogate, NoItemsGiveNoGradient) {
 }
 
 TEST_P(Surrogate, AnyNumberOfThreadsGivesTheSameBits) {
-  const Case<float> many(3, 500, 70, 4, 2);
+  const SurrogateCase<float> many(3, 500, 70, 4, 2);
   const auto expected = many.run(1);
   for (int threads : {2, 5}) EXPECT_EQ(many.run(threads), expected);
 }
 
 TEST_P(Surrogate, ErrorsMayReplaceTheLogits) {
-  Case<double> example(2, 70, 5, 3, 3);
+  SurrogateCase<double> example(2, 70, 5, 3, 3);
   const auto expected = example.run(1);
   double nll[2];
   double* const logits = example.logits.data();
@@ -180,7 +180,7 @@ TEST_P(Surrogate, ErrorsMayReplaceTheLogits) {
 }
 
 TEST_P(Surrogate, GradientsThatAreNotWantedAreNotWritten) {
-  const Case<double> example(2, 70, 5, 3, 3);
+  const SurrogateCase<double> example(2, 70, 5, 3, 3);
   const auto expected = example.run(1);
   std::vector<double> grad_x(expected.grad_x.size()), grad_weight(expected.grad_weight.size()), grad_bias(10);
   HiddenGradients<double> wanted{

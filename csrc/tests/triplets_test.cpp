@@ -9,8 +9,8 @@ namespace hashkernels {
 namespace {
 
 template <class T>
-struct Case {
-  Case(int64_t queries, int64_t items, double spread, double margin_, unsigned seed)
+struct TripletsCase {
+  TripletsCase(int64_t queries, int64_t items, double spread, double margin_, unsigned seed)
       : num_queries(queries), num_items(items), margin(margin_), weights(queries) {
     std::mt19937_64 random(seed);
     std::normal_distribution<double> normal(0, spread);
@@ -67,16 +67,16 @@ TEST_P(TripletLikelihood, EqualsTheTripleLoop) {
   for (int64_t items : {1, 2, 3, 7, 16, 47, 100, 131}) {
     for (double spread : {0.5, 30.0}) {
       SCOPED_TRACE(::testing::Message() << items << " items, spread " << spread);
-      Case<float>(3, items, spread, 2, 1).expect_right(2e-6);
-      Case<double>(3, items, spread, 2, 1).expect_right(1e-13);
+      TripletsCase<float>(3, items, spread, 2, 1).expect_right(2e-6);
+      TripletsCase<double>(3, items, spread, 2, 1).expect_right(1e-13);
     }
   }
 }
 
 TEST_P(TripletLikelihood, NoQueriesNoItemsNoTriplets) {
-  EXPECT_EQ(Case<float>(0, 5, 1, 1, 1).run(2).first, 0);
-  EXPECT_EQ(Case<float>(5, 0, 1, 1, 1).run(2).first, 0);
-  Case<float> none(4, 9, 1, 1, 1);
+  EXPECT_EQ(TripletsCase<float>(0, 5, 1, 1, 1).run(2).first, 0);
+  EXPECT_EQ(TripletsCase<float>(5, 0, 1, 1, 1).run(2).first, 0);
+  TripletsCase<float> none(4, 9, 1, 1, 1);
   std::fill(none.relevant.begin(), none.relevant.end(), 0);
   const auto [loss, grad] = none.run(1);
   EXPECT_EQ(loss, 0);
@@ -84,13 +84,13 @@ TEST_P(TripletLikelihood, NoQueriesNoItemsNoTriplets) {
 }
 
 TEST_P(TripletLikelihood, AnyNumberOfThreadsGivesTheSameBits) {
-  const Case<float> many(150, 200, 3, 1, 2);
+  const TripletsCase<float> many(150, 200, 3, 1, 2);
   const auto expected = many.run(1);
   for (int threads : {2, 5}) EXPECT_EQ(many.run(threads), expected);
 }
 
 TEST_P(TripletLikelihood, NotANumberComesThrough) {
-  Case<float> wrong(2, 20, 1, 1, 1);
+  TripletsCase<float> wrong(2, 20, 1, 1, 1);
   wrong.relevant[3] = 1;
   wrong.irrelevant[3] = 0;
   wrong.similarities[3] = std::numeric_limits<float>::quiet_NaN();

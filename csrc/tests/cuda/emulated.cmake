@@ -30,56 +30,63 @@ add_library(hashkernels_emulated_cases OBJECT
   cuda/topk_test.cpp
   cuda/triplets_test.cpp)
 hashkernels_emulated(hashkernels_emulated_cases ${kernel_directory})
+set_target_properties(hashkernels_emulated_cases PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 4)
 
 add_executable(hashkernels_cuda_emulated_tests
   $<TARGET_OBJECTS:hashkernels_emulated_kernels> $<TARGET_OBJECTS:hashkernels_emulated_cases>)
 hashkernels_emulated(hashkernels_cuda_emulated_tests ${kernel_directory})
 gtest_discover_tests(hashkernels_cuda_emulated_tests DISCOVERY_MODE PRE_TEST)
 
-# Copies the kernel sources to `directory` and replaces texts in one of them: FROM TO, FROM TO ...
-function(hashkernels_rewrite directory file)
+# An edition of the kernel sources is a copy of them with some texts replaced.
+function(hashkernels_replace edition file from to)
+  get_property(text GLOBAL PROPERTY ${edition}/${file})
+  if(NOT text)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${kernel_directory}/${file})
+    file(READ ${kernel_directory}/${file} text)
+  endif()
+  string(FIND "${text}" "${from}" at)
+  if(at EQUAL -1)
+    message(FATAL_ERROR "${file} has no '${from}'")
+  endif()
+  string(REPLACE "${from}" "${to}" text "${text}")
+  set_property(GLOBAL PROPERTY ${edition}/${file} "${text}")
+endfunction()
+
+function(hashkernels_write edition directory)
   file(GLOB originals ${kernel_directory}/*.cu ${kernel_directory}/*.cuh)
-  list(REMOVE_ITEM originals ${kernel_directory}/${file})
   foreach(original IN LISTS originals)
-    get_filename_component(base ${original} NAME)
-    configure_file(${original} ${directory}/${base} COPYONLY)
-  endforeach()
-  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${kernel_directory}/${file})
-  file(READ ${kernel_directory}/${file} text)
-  math(EXPR last "${ARGC} - 1")
-  foreach(i RANGE 2 ${last} 2)
-    math(EXPR next "${i} + 1")
-    string(FIND "${text}" "${ARGV${i}}" at)
-    if(at EQUAL -1)
-      message(FATAL_ERROR "${file} has no '${ARGV${i}}'")
+    get_filename_component(file ${original} NAME)
+    get_property(text GLOBAL PROPERTY ${edition}/${file})
+    if(text)
+      file(CONFIGURE OUTPUT ${directory}/${file} CONTENT "${text}" @ONLY)
+    else()
+      configure_file(${original} ${directory}/${file} COPYONLY)
     endif()
-    string(REPLACE "${ARGV${i}}" "${ARGV${next}}" text "${text}")
   endforeach()
-  file(CONFIGURE OUTPUT ${directory}/${file} CONTENT "${text}" @ONLY)
 endfunction()
 
 # The same tests with chunks, pieces and segments so small that every case has several of each.
 set(small ${CMAKE_CURRENT_BINARY_DIR}/small_tuning)
-hashkernels_rewrite(${small} tuning.cuh
-  "kMaxTiles = 1 << 15" "kMaxTiles = 1"
-  "kTargetThreads = 1 << 17" "kTargetThreads = 1 << 9"
-  "kMinRows = 512" "kMinRows = 64"
-  "kMaxPackedRows = 32768" "kMaxPackedRows = 512"
-  "kTargetBlocks = 1 << 12" "kTargetBlocks = 1"
-  "kTargetWarps = 1 << 12" "kTargetWarps = 24"
-  "kMinWarpRows = 2048" "kMinWarpRows = 128"
-  "kSegment = 16384" "kSegment = 2048"
-  "kTargetBlocks = 1056" "kTargetBlocks = 3"
-  "kMinRows = 16384" "kMinRows = 256"
-  "kMinCandidates = 4096" "kMinCandidates = 512"
-  "kFewCandidates = 65536" "kFewCandidates = 600"
-  "kFewThreads = 1024" "kFewThreads = 256"
-  "kSelected = 4096" "kSelected = 1024"
-  "kTargetWarps = 132 * 96" "kTargetWarps = 5"
-  "kMinRows = 256" "kMinRows = 16"
-  "kBuffer = 128" "kBuffer = 8"
-  "kTargetBlocks = 132 * 32" "kTargetBlocks = 3"
-  "kItems = 512" "kItems = 256")
+hashkernels_replace(small tuning.cuh "kMaxTiles = 1 << 15" "kMaxTiles = 1")
+hashkernels_replace(small tuning.cuh "kTargetThreads = 1 << 17" "kTargetThreads = 1 << 9")
+hashkernels_replace(small tuning.cuh "kMinRows = 512" "kMinRows = 64")
+hashkernels_replace(small tuning.cuh "kMaxPackedRows = 32768" "kMaxPackedRows = 512")
+hashkernels_replace(small tuning.cuh "kTargetBlocks = 1 << 12" "kTargetBlocks = 1")
+hashkernels_replace(small tuning.cuh "kTargetWarps = 1 << 12" "kTargetWarps = 24")
+hashkernels_replace(small tuning.cuh "kMinWarpRows = 2048" "kMinWarpRows = 128")
+hashkernels_replace(small tuning.cuh "kSegment = 16384" "kSegment = 2048")
+hashkernels_replace(small tuning.cuh "kTargetBlocks = 1056" "kTargetBlocks = 3")
+hashkernels_replace(small tuning.cuh "kMinRows = 16384" "kMinRows = 256")
+hashkernels_replace(small tuning.cuh "kMinCandidates = 4096" "kMinCandidates = 512")
+hashkernels_replace(small tuning.cuh "kFewCandidates = 65536" "kFewCandidates = 600")
+hashkernels_replace(small tuning.cuh "kFewThreads = 1024" "kFewThreads = 256")
+hashkernels_replace(small tuning.cuh "kSelected = 4096" "kSelected = 1024")
+hashkernels_replace(small tuning.cuh "kTargetWarps = 132 * 96" "kTargetWarps = 5")
+hashkernels_replace(small tuning.cuh "kMinRows = 256" "kMinRows = 16")
+hashkernels_replace(small tuning.cuh "kBuffer = 128" "kBuffer = 8")
+hashkernels_replace(small tuning.cuh "kTargetBlocks = 132 * 32" "kTargetBlocks = 3")
+hashkernels_replace(small tuning.cuh "kItems = 512" "kItems = 256")
+hashkernels_write(small ${small})
 hashkernels_emulated_kernels(hashkernels_small_kernels ${small} ${kernels})
 add_executable(hashkernels_cuda_emulated_small_tests
   $<TARGET_OBJECTS:hashkernels_small_kernels> $<TARGET_OBJECTS:hashkernels_emulated_cases>)
@@ -89,115 +96,139 @@ foreach(suite Counting Distance IndexOrder MarginLoss ContrastiveLoss TopK Tripl
            --gtest_filter=Emulated${suite}*-*AtEveryWidth*)
 endforeach()
 
-# Mutants: one kernel with one text replaced, in its own file or in the header named last, which the tests named by
-# `filter` must notice.
-function(hashkernels_mutant name kernel filter from to)
-  set(directory ${CMAKE_CURRENT_BINARY_DIR}/mutants/${name})
-  set(file ${kernel}.cu ${ARGN})
-  list(GET file -1 file)
-  hashkernels_rewrite(${directory} ${file} "${from}" "${to}")
-  hashkernels_emulated_kernels(mutated_${name} ${directory} ${kernel})
-  target_compile_options(mutated_${name} PRIVATE -O1)  # run once, to fail soon
-  add_executable(mutant_${name} $<TARGET_OBJECTS:mutated_${name}> $<TARGET_OBJECTS:hashkernels_emulated_cases>
-    "$<FILTER:$<TARGET_OBJECTS:hashkernels_emulated_kernels>,EXCLUDE,/${kernel}\\.cu>")
-  hashkernels_emulated(mutant_${name} ${kernel_directory})
-  add_test(NAME mutant_${name} COMMAND mutant_${name} --gtest_filter=${filter} --gtest_fail_fast)
-  set_tests_properties(mutant_${name} PROPERTIES WILL_FAIL TRUE TIMEOUT 120)
+# Mutants: kernels that do something else where MUTATED holds, which the tests named by `filter` must notice. One program
+# has them all, and is told by its environment which of them it is.
+set(mutants ${CMAKE_CURRENT_BINARY_DIR}/mutants)
+set(num_mutants 0)
+function(hashkernels_mutant name file filter from to)
+  math(EXPR number "${num_mutants} + 1")
+  set(num_mutants ${number} PARENT_SCOPE)
+  string(REPLACE "MUTATED" "(::emulator::mutant == ${number})" to "${to}")
+  hashkernels_replace(mutants ${file} "${from}" "${to}")
+  add_test(NAME mutant_${name} COMMAND hashkernels_cuda_mutants --gtest_filter=${filter} --gtest_fail_fast)
+  set_tests_properties(mutant_${name} PROPERTIES WILL_FAIL TRUE TIMEOUT 120 ENVIRONMENT HASHKERNELS_MUTANT=${number})
 endfunction()
 
-hashkernels_mutant(distance_without_barrier distance EmulatedDistance*
-                   "__syncthreads();  // the tile is there" "")
-hashkernels_mutant(distance_with_a_longer_tail distance EmulatedDistance*
-                   "first + 32 * c < database.num_codes" "first + 32 * c <= database.num_codes")
-hashkernels_mutant(distance_with_a_vector_too_many distance EmulatedDistance*
-                   "inside && first < database.num_codes" "inside && first <= database.num_codes")
-hashkernels_mutant(distance_with_a_query_too_many distance EmulatedDistance*
-                   "batch + q < rows" "batch + q <= rows")
-hashkernels_mutant(distance_with_unaligned_vectors distance EmulatedDistance*
-                   "database.num_codes % kCodes == 0 &&" "")
-hashkernels_mutant(counting_without_barrier counting EmulatedCounting*
-                   "__syncthreads();  // the tile is there" "" staged.cuh)
-hashkernels_mutant(counting_with_one_tile_for_all counting EmulatedCounting*
-                   "__syncthreads();  // the tile before has been read" "" staged.cuh)
-hashkernels_mutant(counting_without_all_chunks counting EmulatedCounting*
-                   "__syncthreads();  // the counters of all chunks are there" "")
-hashkernels_mutant(counting_with_a_longer_tail counting EmulatedCounting*
-                   "min(share.rows - at" "min(share.rows + 1 - at" staged.cuh)
-hashkernels_mutant(counting_with_a_batch_too_few counting EmulatedCounting*
-                   "j < rows; ++j" "j < rows - 1; ++j" staged.cuh)
-hashkernels_mutant(counting_with_queries_past_the_end counting EmulatedCounting*
-                   "!share.query_exists" "!share.chunk_exists")
-hashkernels_mutant(pack_with_a_narrower_mask pack EmulatedPackCodes*
-                   "kAllLanes = 0xFFFFFFFF" "kAllLanes = 0x7FFFFFFF")
-hashkernels_mutant(pack_with_a_longer_tail pack EmulatedPackCodes* "column < values.bits)" "column <= values.bits)")
-hashkernels_mutant(scan_without_barrier scan EmulatedRangeSearch*
-                   "__syncthreads();  // the sums of all warps are there" "")
-hashkernels_mutant(scan_with_a_shifted_lane scan EmulatedTopK* "lane >= delta" "lane > delta" scan.cuh)
-hashkernels_mutant(search_with_a_longer_tail search EmulatedRangeSearch*
-                   "distance < bins" "distance <= bins")
-hashkernels_mutant(warps_without_a_barrier search EmulatedTopK*
-                   "__syncwarp();  // the counters of all lanes are there" "")
-hashkernels_mutant(warps_with_a_wrong_lane_mask search EmulatedTopK*
-                   "(1u << lane_) - 1" "(2u << lane_) - 1" warp_search.cuh)
-hashkernels_mutant(warps_with_a_longer_tail search EmulatedTopK* "row + i < last" "row + i <= last" warp_search.cuh)
-hashkernels_mutant(warps_with_a_place_too_many search EmulatedTopK* "to < limit_" "to <= limit_" warp_search.cuh)
-hashkernels_mutant(warps_that_skip_a_chunk_too_many search EmulatedTopK* "> greatest) return" ">= greatest) return")
-hashkernels_mutant(search_without_its_last_distance search EmulatedTopK* "distance > greatest" "distance >= greatest")
-hashkernels_mutant(limits_without_the_last_distance_of_a_sample candidates EmulatedTopKByLimits*
-                   "sample ? distance + 1 : distance" "distance")
-hashkernels_mutant(candidates_without_barrier candidates EmulatedTopKByLimits*
-                   "__syncthreads();  // the distance is there" "")
-hashkernels_mutant(candidates_unsorted_at_the_end candidates EmulatedTopKByLimits*
-                   "run <= size; run" "run < size; run")
-hashkernels_mutant(filter_without_barrier filter EmulatedTopKByLimits*
-                   "__syncthreads();  // the tile is there" "")
-hashkernels_mutant(matrices_without_a_barrier filter_binary EmulatedTopKByLimits*
-                   "__syncwarp();  // all have read what was found" "")
-hashkernels_mutant(matrices_with_a_wrong_column filter_binary EmulatedTopKByLimits*
-                   "lane % 4 * 2 + sum % 2" "lane % 4 * 2 + sum / 2 % 2")
-hashkernels_mutant(candidates_lost_unnoticed candidates EmulatedTopKByLimits.ManyEqualCodes
-                   "count > candidates.capacity || size" "size")
-hashkernels_mutant(filter_that_skips_a_row filter EmulatedTopKByLimits*
-                   "const int c = __ffs(near) - 1;" "const int c = (__ffs(near) - 1) & 6;")
-hashkernels_mutant(index_order_with_a_late_cutoff index_order EmulatedIndexOrder*
-                   "rank_of(ranks) > cutoffs_.values[cut]" "rank_of(ranks) > cutoffs_.values[cut] + 1")
-hashkernels_mutant(index_order_without_barrier index_order EmulatedIndexOrder*
-                   "__syncthreads();  // the tile is there" "" staged.cuh)
-hashkernels_mutant(index_order_with_a_full_queue index_order EmulatedIndexOrder*
-                   "queued > kQueue - Tuning::kMaxBatch" "queued > kQueue")
-hashkernels_mutant(index_order_without_the_last_codes index_order EmulatedIndexOrder*
-                   "  work_off();\n  if" "  if")
-hashkernels_mutant(index_order_with_chunks_past_the_end index_order EmulatedIndexOrder*
-                   "!share.query_exists || !share.chunk_exists" "!share.query_exists")
-hashkernels_mutant(pairwise_without_barrier pairwise_float32 EmulatedMarginLoss*
-                   "__syncthreads();  // the step is there" "")
-hashkernels_mutant(pairs_counted_without_a_barrier pairwise EmulatedMarginLoss*
-                   "__syncthreads();  // the ids are there" "")
-hashkernels_mutant(pairwise_with_a_divergent_barrier pairwise_float32 EmulatedMarginLoss*
-                   "__syncthreads();  // slopes and values are there" "if (threadIdx.x < 128) __syncthreads();")
-hashkernels_mutant(pairwise_with_its_diagonal pairwise_float32 EmulatedMarginLoss*
-                   "j - i != to_diagonal" "j - i != to_diagonal + kTile")
-hashkernels_mutant(split_without_barrier pairwise_split EmulatedSplit*
-                   "__syncthreads();  // the slice is there" "")
-hashkernels_mutant(split_without_a_barrier_between_slices pairwise_split EmulatedSplitLoss.LongCodes
-                   "__syncthreads();  // the columns have been read" "")
-hashkernels_mutant(split_with_a_longer_tail pairwise_split EmulatedSplit*
-                   "column < columns_left" "column <= columns_left")
-hashkernels_mutant(split_with_its_diagonal pairwise_split EmulatedSplit*
-                   "column - row != to_diagonal" "column - row != to_diagonal + kRows")
-hashkernels_mutant(split_with_a_product_less pairwise_split EmulatedSplit*
-                   "arch::multiply_bf16(sums, rows[1], columns[0][2 * i], columns[0][2 * i + 1]);" ""
-                   pairwise_fragments.cuh)
-hashkernels_mutant(split_with_values_past_the_end pairwise_split EmulatedSplit*
-                   "if (bit + i < bits)" "if (bit + i <= bits)" pairwise_fragments.cuh)
-hashkernels_mutant(split_with_a_row_too_far pairwise_split EmulatedSplit* "row = 8 * (e / 2);" "row = 8 * (e % 2);")
-hashkernels_mutant(distances_without_a_row_of_slopes pairwise_split EmulatedContrastiveLoss*
-                   "flip = num_lanes / 2" "flip = num_lanes / 4" pairs.cuh)
-hashkernels_mutant(lengths_with_values_past_the_end pairwise EmulatedContrastiveLoss*
-                   "threadIdx.x % 32; bit < bits" "threadIdx.x % 32; bit <= bits")
-hashkernels_mutant(overlap_of_classes_counted_twice pairwise_float32 EmulatedLikelihoodLoss.OverlapOfClasses
-                   "column_sizes_[j] - common" "column_sizes_[j]" pair_relevance.cuh)
-hashkernels_mutant(triplets_without_barrier triplets EmulatedTriplets*
-                   "__syncthreads();  // the counts of all warps are there" "")
-hashkernels_mutant(triplets_with_items_past_the_end triplets EmulatedTriplets*
-                   "first + item < query.num_items" "first + item <= query.num_items")
+hashkernels_mutant(distance_without_barrier distance.cu EmulatedDistance*
+                   "__syncthreads();  // the tile is there" "if (!MUTATED) __syncthreads();  // the tile is there")
+hashkernels_mutant(distance_with_a_longer_tail distance.cu EmulatedDistance*
+                   "first + 32 * c < database.num_codes" "first + 32 * c < database.num_codes + MUTATED")
+hashkernels_mutant(distance_with_a_vector_too_many distance.cu EmulatedDistance*
+                   "inside && first < database.num_codes" "inside && first < database.num_codes + MUTATED")
+hashkernels_mutant(distance_with_a_query_too_many distance.cu EmulatedDistance*
+                   "batch + q < rows" "batch + q < rows + MUTATED")
+hashkernels_mutant(distance_with_unaligned_vectors distance.cu EmulatedDistance*
+                   "database.num_codes % kCodes == 0 &&" "(MUTATED || database.num_codes % kCodes == 0) &&")
+hashkernels_mutant(counting_without_barrier staged.cuh EmulatedCounting*
+                   "__syncthreads();  // the tile is there" "if (!MUTATED) __syncthreads();  // the tile is there")
+hashkernels_mutant(counting_with_one_tile_for_all staged.cuh EmulatedCounting*
+                   "__syncthreads();  // the tile before has been read"
+                   "if (!MUTATED) __syncthreads();  // the tile before has been read")
+hashkernels_mutant(counting_without_all_chunks counting.cu EmulatedCounting*
+                   "__syncthreads();  // the counters of all chunks are there"
+                   "if (!MUTATED) __syncthreads();  // the counters of all chunks are there")
+hashkernels_mutant(counting_with_a_longer_tail staged.cuh EmulatedCounting*
+                   "min(share.rows - at" "min(share.rows + MUTATED - at")
+hashkernels_mutant(counting_with_a_batch_too_few staged.cuh EmulatedCounting*
+                   "j < rows; ++j" "j < rows - MUTATED; ++j")
+hashkernels_mutant(counting_with_queries_past_the_end counting.cu EmulatedCounting*
+                   "!share.query_exists" "!(MUTATED ? share.chunk_exists : share.query_exists)")
+hashkernels_mutant(pack_with_a_narrower_mask pack.cu EmulatedPackCodes*
+                   "__ballot_sync(kAllLanes" "__ballot_sync(MUTATED ? 0x7FFFFFFF : kAllLanes")
+hashkernels_mutant(pack_with_a_longer_tail pack.cu EmulatedPackCodes*
+                   "column < values.bits)" "column < values.bits + MUTATED)")
+hashkernels_mutant(scan_without_barrier scan.cu EmulatedRangeSearch*
+                   "__syncthreads();  // the sums of all warps are there"
+                   "if (!MUTATED) __syncthreads();  // the sums of all warps are there")
+hashkernels_mutant(scan_with_a_shifted_lane scan.cuh EmulatedTopK*
+                   "lane >= delta" "lane >= delta + MUTATED")
+hashkernels_mutant(search_with_a_longer_tail search.cu EmulatedRangeSearch*
+                   "distance < bins" "distance < bins + MUTATED")
+hashkernels_mutant(warps_without_a_barrier search.cu EmulatedTopK*
+                   "__syncwarp();  // the counters of all lanes are there"
+                   "if (!MUTATED) __syncwarp();  // the counters of all lanes are there")
+hashkernels_mutant(warps_with_a_wrong_lane_mask warp_search.cuh EmulatedTopK*
+                   "(1u << lane_) - 1" "((MUTATED ? 2u : 1u) << lane_) - 1")
+hashkernels_mutant(warps_with_a_longer_tail warp_search.cuh EmulatedTopK*
+                   "row + i < last" "row + i < last + MUTATED")
+hashkernels_mutant(warps_with_a_place_too_many warp_search.cuh EmulatedTopK*
+                   "to < limit_" "to < limit_ + MUTATED")
+hashkernels_mutant(warps_that_skip_a_chunk_too_many search.cu EmulatedTopK*
+                   "> greatest) return" "> greatest - MUTATED) return")
+hashkernels_mutant(search_without_its_last_distance search.cu EmulatedTopK*
+                   "distance > greatest" "distance > greatest - MUTATED")
+hashkernels_mutant(limits_without_the_last_distance_of_a_sample candidates.cu EmulatedTopKByLimits*
+                   "sample ? distance + 1 : distance" "sample && !MUTATED ? distance + 1 : distance")
+hashkernels_mutant(candidates_without_barrier candidates.cu EmulatedTopKByLimits*
+                   "__syncthreads();  // the distance is there"
+                   "if (!MUTATED) __syncthreads();  // the distance is there")
+hashkernels_mutant(candidates_unsorted_at_the_end candidates.cu EmulatedTopKByLimits*
+                   "run <= size; run" "run <= size - MUTATED; run")
+hashkernels_mutant(filter_without_barrier filter.cu EmulatedTopKByLimits*
+                   "__syncthreads();  // the tile is there" "if (!MUTATED) __syncthreads();  // the tile is there")
+hashkernels_mutant(matrices_without_a_barrier filter_binary.cu EmulatedTopKByLimits*
+                   "__syncwarp();  // all have read what was found"
+                   "if (!MUTATED) __syncwarp();  // all have read what was found")
+hashkernels_mutant(matrices_with_a_wrong_column filter_binary.cu EmulatedTopKByLimits*
+                   "lane % 4 * 2 + sum % 2" "lane % 4 * 2 + (MUTATED ? sum / 2 : sum) % 2")
+hashkernels_mutant(candidates_lost_unnoticed candidates.cu EmulatedTopKByLimits.ManyEqualCodes
+                   "count > candidates.capacity || size" "(!MUTATED && count > candidates.capacity) || size")
+hashkernels_mutant(filter_that_skips_a_row filter.cu EmulatedTopKByLimits*
+                   "const int c = __ffs(near) - 1;" "const int c = (__ffs(near) - 1) & (MUTATED ? 6 : ~0);")
+hashkernels_mutant(index_order_with_a_late_cutoff index_order.cu EmulatedIndexOrder*
+                   "rank_of(ranks) > cutoffs_.values[cut]" "rank_of(ranks) > cutoffs_.values[cut] + MUTATED")
+hashkernels_mutant(index_order_without_barrier staged.cuh EmulatedIndexOrder*
+                   "__syncthreads();  // the tile is there" "if (!MUTATED) __syncthreads();  // the tile is there")
+hashkernels_mutant(index_order_with_a_full_queue index_order.cu EmulatedIndexOrder*
+                   "queued > kQueue - Tuning::kMaxBatch" "queued > kQueue - (MUTATED ? 0 : Tuning::kMaxBatch)")
+hashkernels_mutant(index_order_without_the_last_codes index_order.cu EmulatedIndexOrder*
+                   "  work_off();\n  if" "  if (!MUTATED) work_off();\n  if")
+hashkernels_mutant(index_order_with_chunks_past_the_end index_order.cu EmulatedIndexOrder*
+                   "!share.query_exists || !share.chunk_exists"
+                   "!share.query_exists || (!MUTATED && !share.chunk_exists)")
+hashkernels_mutant(pairwise_without_barrier pairwise_float32.cu EmulatedMarginLoss*
+                   "__syncthreads();  // the step is there" "if (!MUTATED) __syncthreads();  // the step is there")
+hashkernels_mutant(pairs_counted_without_a_barrier pairwise.cu EmulatedMarginLoss*
+                   "__syncthreads();  // the ids are there" "if (!MUTATED) __syncthreads();  // the ids are there")
+hashkernels_mutant(pairwise_with_a_divergent_barrier pairwise_float32.cu EmulatedMarginLoss*
+                   "__syncthreads();  // slopes and values are there"
+                   "if (!MUTATED || threadIdx.x < 128) __syncthreads();")
+hashkernels_mutant(pairwise_with_its_diagonal pairwise_float32.cu EmulatedMarginLoss*
+                   "j - i != to_diagonal" "j - i != to_diagonal + (MUTATED ? kTile : 0)")
+hashkernels_mutant(split_without_barrier pairwise_split.cu EmulatedSplit*
+                   "__syncthreads();  // the slice is there" "if (!MUTATED) __syncthreads();  // the slice is there")
+hashkernels_mutant(split_without_a_barrier_between_slices pairwise_split.cu EmulatedSplitLoss.LongCodes
+                   "__syncthreads();  // the columns have been read"
+                   "if (!MUTATED) __syncthreads();  // the columns have been read")
+hashkernels_mutant(split_with_a_longer_tail pairwise_split.cu EmulatedSplit*
+                   "column < columns_left" "column < columns_left + MUTATED")
+hashkernels_mutant(split_with_its_diagonal pairwise_split.cu EmulatedSplit*
+                   "column - row != to_diagonal" "column - row != to_diagonal + (MUTATED ? kRows : 0)")
+hashkernels_mutant(split_with_a_product_less pairwise_fragments.cuh EmulatedSplit*
+                   "arch::multiply_bf16(sums, rows[1], columns[0][2 * i], columns[0][2 * i + 1]);"
+                   "if (!MUTATED) arch::multiply_bf16(sums, rows[1], columns[0][2 * i], columns[0][2 * i + 1]);")
+hashkernels_mutant(split_with_values_past_the_end pairwise_fragments.cuh EmulatedSplit*
+                   "if (bit + i < bits)" "if (bit + i < bits + MUTATED)")
+hashkernels_mutant(split_with_a_row_too_far pairwise_split.cu EmulatedSplit*
+                   "row = 8 * (e / 2);" "row = 8 * (MUTATED ? e % 2 : e / 2);")
+hashkernels_mutant(distances_without_a_row_of_slopes pairs.cuh EmulatedContrastiveLoss*
+                   "flip = num_lanes / 2" "flip = num_lanes / (MUTATED ? 4 : 2)")
+hashkernels_mutant(lengths_with_values_past_the_end pairwise.cu EmulatedContrastiveLoss*
+                   "threadIdx.x % 32; bit < bits" "threadIdx.x % 32; bit < bits + MUTATED")
+hashkernels_mutant(overlap_of_classes_counted_twice pair_relevance.cuh EmulatedLikelihoodLoss.OverlapOfClasses
+                   "column_sizes_[j] - common" "column_sizes_[j] - (MUTATED ? 0 : common)")
+hashkernels_mutant(triplets_without_barrier triplets.cu EmulatedTriplets*
+                   "__syncthreads();  // the counts of all warps are there"
+                   "if (!MUTATED) __syncthreads();  // the counts of all warps are there")
+hashkernels_mutant(triplets_with_items_past_the_end triplets.cu EmulatedTriplets*
+                   "first + item < query.num_items" "first + item < query.num_items + MUTATED")
+
+hashkernels_write(mutants ${mutants})
+hashkernels_emulated_kernels(hashkernels_mutated_kernels ${mutants} ${kernels})
+target_compile_options(hashkernels_mutated_kernels PRIVATE -O1)  # most of them fail soon
+add_executable(hashkernels_cuda_mutants
+  $<TARGET_OBJECTS:hashkernels_mutated_kernels> $<TARGET_OBJECTS:hashkernels_emulated_cases>)
+hashkernels_emulated(hashkernels_cuda_mutants ${mutants})
+# Without a mutation they pass.
+add_test(NAME no_mutant COMMAND hashkernels_cuda_mutants
+         --gtest_filter=*Distance*:*Counting*:*MoreCutoffs*:*ManyQueries:*FewQueries:*NaNs*:*AgainstBank:*MultiHot*:*WithoutGradient)

@@ -11,6 +11,7 @@
 
 #include <array>
 #include <bit>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 
@@ -24,6 +25,12 @@ struct dim3 {
 inline dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 namespace emulator {
+
+// Which of the mutants (emulated.cmake) this program is; 0: none of them.
+inline const int mutant = [] {
+  const char* const number = std::getenv("HASHKERNELS_MUTANT");
+  return number == nullptr ? 0 : std::atoi(number);
+}();
 
 inline constexpr int kWarp = 32;
 inline constexpr size_t kStackBytes = 128 << 10;

@@ -11,10 +11,10 @@ namespace {
 
 using namespace testing;
 
-struct Answer {
+struct TripletsAnswer {
   std::vector<double> loss;
   std::vector<float> grad;
-  bool operator==(const Answer&) const = default;
+  bool operator==(const TripletsAnswer&) const = default;
 };
 
 class TripletCase {
@@ -34,7 +34,7 @@ class TripletCase {
 
   std::vector<float>& similarities() { return similarities_; }
 
-  Answer run(bool with_grad = true) {
+  TripletsAnswer run(bool with_grad = true) {
     emulator::DeviceArray<float> similarities(similarities_), grad(with_grad ? queries_ * items_ : 0);
     emulator::DeviceArray<uint8_t> relevant(relevant_), irrelevant(irrelevant_);
     emulator::DeviceArray<double> weights(weights_), loss(1), query_losses(queries_);
@@ -56,13 +56,13 @@ class TripletCase {
     double loss = 0, largest = 0;
     ASSERT_EQ(triplet_likelihood(triplets, &loss, grad.data(), 1), Status::kOk);
     for (double value : grad) largest = std::max(largest, std::abs(value));
-    std::unique_ptr<Answer> first;
+    std::unique_ptr<TripletsAnswer> first;
     for_each_schedule([&] {
-      const Answer answer = run();
+      const TripletsAnswer answer = run();
       if (first == nullptr) {
         ASSERT_NEAR(answer.loss[0], loss, 2e-6 * loss);
         for (size_t i = 0; i < grad.size(); ++i) ASSERT_NEAR(answer.grad[i], grad[i], 2e-6 * largest) << i;
-        first = std::make_unique<Answer>(answer);
+        first = std::make_unique<TripletsAnswer>(answer);
       }
       ASSERT_EQ(answer, *first);
     });

@@ -1,0 +1,10 @@
+// One unit, for reading GoogleTest takes most of the time that one of these files takes alone.
+#include "checksum_test.cpp"
+#include "codes_test.cpp"
+#include "counting_test.cpp"
+#include "descent_test.cpp"
+#include "distance_test.cpp"
+#include "hash_tables_test.cpp"
+#include "index_test.cpp"
+#include "search_test.cpp"
+#include "threads_test.cpp"
