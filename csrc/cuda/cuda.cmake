@@ -38,20 +38,21 @@ if(NOT architectures)
                     --generate-code=arch=compute_100,code=[sm_100,sm_120,compute_100])
 endif()
 message(STATUS "hashkernels: CUDA kernels by nvcc ${CMAKE_CUDA_COMPILER_VERSION} for ${architectures}")
+# Those that take longest come first, or one of them is compiled alone at the end.
 add_library(hashkernels_cuda OBJECT
-  cuda/candidates.cu
-  cuda/counting.cu
-  cuda/device.cu
+  cuda/pairwise_split.cu
+  cuda/search.cu
+  cuda/pairwise_float32.cu
   cuda/distance.cu
+  cuda/index_order.cu
+  cuda/counting.cu
   cuda/filter.cu
   cuda/filter_binary.cu
-  cuda/index_order.cu
-  cuda/pack.cu
   cuda/pairwise.cu
-  cuda/pairwise_float32.cu
-  cuda/pairwise_split.cu
+  cuda/pack.cu
+  cuda/candidates.cu
+  cuda/device.cu
   cuda/scan.cu
-  cuda/search.cu
   cuda/topk.cu
   cuda/triplets.cu)
 # Metrics come out as on the CPU, whose compiler fuses no multiplication with an addition either.
