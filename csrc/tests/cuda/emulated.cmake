@@ -94,6 +94,7 @@ hashkernels_emulated(hashkernels_cuda_emulated_small_tests ${small})
 foreach(suite Counting Distance IndexOrder MarginLoss ContrastiveLoss TopK Triplets)
   add_test(NAME small_tuning_${suite} COMMAND hashkernels_cuda_emulated_small_tests
            --gtest_filter=Emulated${suite}*-*AtEveryWidth*)
+  set_tests_properties(small_tuning_${suite} PROPERTIES COST 10)  # before the many short ones
 endforeach()
 
 # Mutants: kernels that do something else where MUTATED holds, which the tests named by `filter` must notice. One program
@@ -232,3 +233,4 @@ hashkernels_emulated(hashkernels_cuda_mutants ${mutants})
 # Without a mutation they pass.
 add_test(NAME no_mutant COMMAND hashkernels_cuda_mutants
          --gtest_filter=*Distance*:*Counting*:*MoreCutoffs*:*ManyQueries:*FewQueries:*NaNs*:*AgainstBank:*MultiHot*:*WithoutGradient)
+set_tests_properties(no_mutant PROPERTIES COST 10)

@@ -50,6 +50,7 @@ struct Site {
 };
 
 struct Thread {
+  dim3 index;
   ucontext_t start;
   jmp_buf resume;
   std::unique_ptr<char[]> stack;
@@ -76,13 +77,17 @@ class Block {
     num_threads_ = num_threads;
     while (static_cast<int>(threads_.size()) < num_threads) threads_.push_back(std::make_unique<Thread>());
     runnable_.clear();
-    for (int t = 0; t < num_threads; ++t) make_runnable(t);
+    waiting_.assign((num_threads + kWarp - 1) / kWarp, 0);
+    for (int t = 0; t < num_threads; ++t) {
+      threads_[t]->index = dim3(t % blockDim.x, t / blockDim.x % blockDim.y, t / (blockDim.x * blockDim.y));
+      make_runnable(t);
+    }
     for (int done = 0; done < num_threads;) {
       if (runnable_.empty()) release_barrier();
       std::swap(runnable_[random() % runnable_.size()], runnable_.back());
       current_ = runnable_.back();
       runnable_.pop_back();
-      threadIdx = dim3(current_ % blockDim.x, current_ / blockDim.x % blockDim.y, current_ / (blockDim.x * blockDim.y));
+      threadIdx = thread().index;
       resume_current();
       done += thread().state == State::kDone;
     }
@@ -106,15 +111,20 @@ class Block {
                                               int line) {
     Thread& self = thread();
     if ((mask >> lane() & 1) == 0) fail_at("a lane outside of its own mask", {file, line, operation, mask});
+    if (warp() * kWarp + static_cast<int>(std::bit_width(mask)) > num_threads_) {
+      fail_at("a mask names a lane that the block does not have", {file, line, operation, mask});
+    }
     self.site = {file, line, operation, mask};
     self.value = value;
     self.state = State::kAtWarp;
-    complete_warp_operation(current_ / kWarp * kWarp, self.site);
+    waiting_[warp()] |= 1u << lane();
+    if ((waiting_[warp()] & mask) == mask) complete_warp_operation(warp() * kWarp, self.site);
     leave();
     return self.seen;
   }
 
   int lane() const { return current_ % kWarp; }
+  int warp() const { return current_ / kWarp; }
   int thread_index() const { return current_; }
 
  private:
@@ -125,13 +135,13 @@ class Block {
     runnable_.push_back(t);
   }
 
+  // All lanes of the mask wait.
   void complete_warp_operation(int first, const Site& site) {
     std::array<uint64_t, kWarp> values{};
     for (int l = 0; l < kWarp; ++l) {
       if ((site.mask >> l & 1) == 0) continue;
-      if (first + l >= num_threads_) fail_at("a mask names a lane that the block does not have", site);
       const Thread& other = *threads_[first + l];
-      if (other.state != State::kAtWarp || !(other.site == site)) return;
+      if (!(other.site == site)) return;
       values[l] = other.value;
     }
     for (int l = 0; l < kWarp; ++l) {
@@ -139,6 +149,7 @@ class Block {
       threads_[first + l]->seen = values;
       make_runnable(first + l);
     }
+    waiting_[first / kWarp] &= ~site.mask;
   }
 
   // Nobody can go on: either all stand at one barrier, or the kernel would hang or do what CUDA leaves undefined.
@@ -183,6 +194,7 @@ class Block {
   int num_threads_ = 0, current_ = 0;
   std::vector<std::unique_ptr<Thread>> threads_;
   std::vector<int> runnable_;
+  std::vector<uint32_t> waiting_;  // lanes of each warp that wait for others
   const std::function<void()>* body_ = nullptr;
   jmp_buf scheduler_;
 };
