@@ -122,7 +122,7 @@ ScanMethod plan_scan(const Kernels& isa, bool sliced, int num_bytes, int64_t num
 }
 
 const char* scan_method_name(ScanMethod method) {
-  constexpr const char* kNames[] = {"rows", "planes", "tables"};
+  constexpr const char* kNames[] = {"rows", "planes", "sums"};
   return kNames[static_cast<int>(method)];
 }
 

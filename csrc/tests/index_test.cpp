@@ -107,8 +107,8 @@ TEST_P(Index, SearchesAsOverTheCodesThemselves) {
 TEST(SearchMethod, FollowsTheNumberOfQueries) {
   EXPECT_STREQ(search_method(false, 8, 1, 1000000, 1), "rows");
   EXPECT_STREQ(search_method(true, 8, 1, 1000000, 1), "planes");
-  EXPECT_STREQ(search_method(false, 8, 1000, 1000000, 1), "tables");
-  EXPECT_STREQ(search_method(true, 8, 1000, 1000000, 2), "tables");
+  EXPECT_STREQ(search_method(false, 8, 1000, 1000000, 1), "sums");
+  EXPECT_STREQ(search_method(true, 8, 1000, 1000000, 2), "sums");
 }
 
 HASHKERNELS_FOR_EACH_ISA(Index);

@@ -76,7 +76,7 @@ def sliced_range_count(
 
 
 def search_method(sliced: bool, num_bytes: int, num_queries: int, num_codes: int, threads: int | None = None) -> str:
-    """How a search runs: "rows", "planes" or "tables" in native code (see csrc/include/hashkernels/index.h), or
+    """How a search runs: "rows", "planes" or "sums" in native code (see csrc/include/hashkernels/index.h), or
     "reference"."""
     kernel = _loader.cpu_kernel("search_method")
     if kernel is None:

@@ -95,6 +95,7 @@ def hamming_distance(
     return like(queries, distances)
 
 
+@overload
 def topk(
     queries: ArrayT,
     database: ArrayT,
@@ -103,7 +104,29 @@ def topk(
     bits: int | None = None,
     filter: ArrayT | None = None,
     threads: int | None = None,
-) -> SearchResult[ArrayT]:
+    explain: Literal[False] = False,
+) -> SearchResult[ArrayT]: ...
+@overload
+def topk(
+    queries: ArrayT,
+    database: ArrayT,
+    k: int,
+    *,
+    bits: int | None = None,
+    filter: ArrayT | None = None,
+    threads: int | None = None,
+    explain: Literal[True],
+) -> str: ...
+def topk(
+    queries: ArrayT,
+    database: ArrayT,
+    k: int,
+    *,
+    bits: int | None = None,
+    filter: ArrayT | None = None,
+    threads: int | None = None,
+    explain: bool = False,
+) -> SearchResult[ArrayT] | str:
     """The k nearest database codes of each query; of equal distances the lowest index comes first.
 
     Args:
@@ -115,10 +138,13 @@ def topk(
         filter: the positions that may be found: bool [N], or integers in 0..N-1 in any order (on a GPU positions beyond
             are ignored unless ``hashkernels.validate(True)``). Default: all.
         threads: how many threads to use; default ``hashkernels.get_num_threads()``.
+        explain: check the arguments and say how the search would run, without running it.
 
     Returns:
         ``SearchResult(distances, indices)``, int32 and int64 [Q, k], of the same kind and on the same device as
-        ``queries``. Where the filter leaves fewer than k, rows end in (2147483647, -1).
+        ``queries``. Where the filter leaves fewer than k, rows end in (2147483647, -1). With ``explain`` a str: "rows"
+        (few queries: the codes are compared where they lie), "sums" (many: each block of codes is brought into planes
+        of bits, of which one table of sums serves all queries), "cuda" or "reference" (torch).
 
     Raises:
         ValueError: widths or devices differ, pad bits are set, the database is empty, ``k`` or a position of
@@ -135,6 +161,8 @@ def topk(
     num_database = database_codes.shape[0]
     k = check_int("k", k, 1, num_database)
     allowed = allowed_mask(queries, filter, num_database)
+    if explain:
+        return _method(query_codes, database_codes, threads)
     distances, indices = _ops.topk(query_codes, database_codes, k, allowed, threads)
     return SearchResult(like(queries, distances), like(queries, indices))
 
@@ -149,6 +177,7 @@ def range_search(
     filter: ArrayT | None = None,
     max_results: None = None,
     threads: int | None = None,
+    explain: Literal[False] = False,
 ) -> RangeResult[ArrayT]: ...
 @overload
 def range_search(
@@ -160,7 +189,9 @@ def range_search(
     filter: ArrayT | None = None,
     max_results: int,
     threads: int | None = None,
+    explain: Literal[False] = False,
 ) -> LimitedRangeResult[ArrayT]: ...
+@overload
 def range_search(
     queries: ArrayT,
     database: ArrayT,
@@ -170,7 +201,19 @@ def range_search(
     filter: ArrayT | None = None,
     max_results: int | None = None,
     threads: int | None = None,
-) -> RangeResult[ArrayT] | LimitedRangeResult[ArrayT]:
+    explain: Literal[True],
+) -> str: ...
+def range_search(
+    queries: ArrayT,
+    database: ArrayT,
+    radius: int,
+    *,
+    bits: int | None = None,
+    filter: ArrayT | None = None,
+    max_results: int | None = None,
+    threads: int | None = None,
+    explain: bool = False,
+) -> RangeResult[ArrayT] | LimitedRangeResult[ArrayT] | str:
     """All database codes within a Hamming distance of ``radius``, inclusive, of each query.
 
     Args:
@@ -183,6 +226,7 @@ def range_search(
         max_results: keep at most that many of each query, the nearest by (distance, index), so that one cluster of
             equal codes cannot fill the memory. At least 1. Default: keep all.
         threads: how many threads to use; default ``hashkernels.get_num_threads()``.
+        explain: check the arguments and say how the search would run, as ``topk`` does.
 
     Returns:
         ``RangeResult(offsets, distances, indices)``: int64 [Q + 1], int32 and int64 [total], of the same kind and on
@@ -206,6 +250,8 @@ def range_search(
     allowed = allowed_mask(queries, filter, database_codes.shape[0])
     if max_results is not None:
         max_results = check_int("max_results", max_results, 1)
+    if explain:
+        return _method(query_codes, database_codes, threads)
     found = _ops.range_search(query_codes, database_codes, radius, allowed, max_results, threads)
     return range_result(queries, found, max_results)
 
@@ -309,6 +355,13 @@ def _range_arguments(queries: ArrayT, database: ArrayT, radius: int, bits: int |
     query_codes, database_codes = to_tensors(queries=queries, database=database)
     num_bits = check_code_pair(query_codes, database_codes, bits)
     return query_codes, database_codes, check_int("radius", radius, 0, num_bits)
+
+
+def _method(queries: Tensor, database: Tensor, threads: int | None) -> str:
+    """How packed codes are searched, as ``explain`` names it."""
+    if queries.device.type != "cpu":
+        return _ops.device_search_method()
+    return _ops.search_method(False, queries.shape[1], len(queries), len(database), threads)
 
 
 def allowed_mask(queries: ArrayT, filter: ArrayT | None, num_database: int) -> Tensor | None:

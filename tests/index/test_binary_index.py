@@ -153,7 +153,7 @@ def test_a_search_explains_how_it_would_run(isa: str, index: hk.BinaryIndex) -> 
     if isa == _loader.REFERENCE:
         assert explained == ["reference"] * 3
     else:
-        assert explained[1:] == ["planes", "tables"]
+        assert explained[1:] == ["planes", "sums"]
     with pytest.raises(ValueError, match=r"k must be in 1\.\.300, got 0"):
         index.search(queries, 0, explain=True)
 

@@ -244,6 +244,25 @@ def test_nothing_within_the_radius(isa: str) -> None:
     assert (result.offsets.tolist(), result.distances.tolist(), result.indices.tolist()) == ([0, 0, 0], [], [])
 
 
+def test_a_search_explains_how_it_would_run(isa: str) -> None:
+    database = random_codes(3000, 64)
+    many, wide = random_codes(200, 64, 1), random_codes(200, 520, 1)
+    few_and_many = ["reference"] * 2 if isa == "reference" else ["rows", "sums"]
+    assert [hk.topk(part, database, 3, threads=1, explain=True) for part in (many[:1], many)] == few_and_many
+    assert [hk.range_search(part, wide, 9, threads=1, explain=True) for part in (wide[:1], wide)] == few_and_many
+    tensors = torch.from_numpy(many), torch.from_numpy(database)
+    assert hk.range_search(*tensors, 9, max_results=2, explain=True) == few_and_many[1]
+    assert hk.topk(many[:0], database, 3, explain=True) == few_and_many[0]
+    for search, message in (
+        (hk.topk, r"k must be in 1\.\.3000, got 9999"),
+        (hk.range_search, "radius must be in 0..64"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            search(many, database, 9999, explain=True)
+    with pytest.raises(ValueError, match="filter given as a mask must have 3000 elements, got 2"):
+        hk.topk(many, database, 3, filter=np.ones(2, bool), explain=True)
+
+
 def test_tensors_give_tensors_and_the_same_numbers() -> None:
     queries, database = random_codes(3, 70), random_codes(30, 70)
     tensors = torch.from_numpy(queries), torch.from_numpy(database)

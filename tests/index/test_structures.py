@@ -167,11 +167,11 @@ def test_plans_are_explained_and_prices_decide(monkeypatch: pytest.MonkeyPatch) 
     queries = codes[:100]
     index = hk.BinaryIndex(64, structure="hash")
     index.add(codes)
-    assert index.range_search(queries, 0, explain=True) == "tables"  # nothing is built yet
+    assert index.range_search(queries, 0, explain=True) == "sums"  # nothing is built yet
     index.prepare()
     assert index.structure_bytes > 16 * len(codes)
     monkeypatch.setattr(hashed, "_READ_WORD", 0.0)
-    for price, method in ((1e-3, "hash"), (1e9, "tables")):
+    for price, method in ((1e-3, "hash"), (1e9, "sums")):
         monkeypatch.setattr(hashed, "_READ", price)
         assert index.range_search(queries, 1, explain=True) == method
         assert index.search(queries, 1, explain=True) == method

@@ -44,7 +44,7 @@ Status range_count(const Codes& queries, const SlicedCodes& database, int radius
                    int64_t* counts, int num_threads) noexcept;
 
 // How a search of num_queries queries runs: "rows" (popcounts of the codes where they lie), "planes" (bit-sliced, one
-// query at a time) or "tables" (bit-sliced, all queries on one carry table a block). `sliced`: over SlicedCodes, else
+// query at a time) or "sums" (bit-sliced, all queries on one carry table a block). `sliced`: over SlicedCodes, else
 // over Codes.
 const char* search_method(bool sliced, int num_bytes, int64_t num_queries, int64_t num_codes, int num_threads) noexcept;
 
