@@ -7,7 +7,7 @@ Typed functions over tensors, one family a file. They trust their callers for th
 
 from __future__ import annotations
 
-from hashkernels._ops._first_order import first_order
+from hashkernels._ops._first_order import first_order, reverse_mode_only
 from hashkernels._ops._library import empty_on_huge_pages, get_num_threads, set_num_threads
 from hashkernels._ops.checksum import block_checksums
 from hashkernels._ops.codes import pack_codes, pack_labels, unpack_codes
@@ -95,6 +95,7 @@ __all__ = [
     "range_nearest",
     "range_search",
     "retrieval_counts",
+    "reverse_mode_only",
     "score_codes",
     "score_vectors",
     "search_method",

@@ -1,4 +1,4 @@
-"""Gradients that come with the value of a loss, and so have no derivative of their own."""
+"""Gradients that come with the value of a loss, and so have no derivative of their own, nor one in forward mode."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 
 def first_order(grad: Tensor, *sources: Tensor) -> Tensor:
@@ -18,6 +19,14 @@ def first_order(grad: Tensor, *sources: Tensor) -> Tensor:
         return grad
     result: Tensor = _FirstOrder.apply(grad.detach(), *sources)  # type: ignore[no-untyped-call]
     return result
+
+
+def reverse_mode_only(*inputs: Tensor) -> None:
+    """Raise ``RuntimeError`` where an input has a tangent (``torch.func.jvp``, ``jacfwd``), which an op would drop."""
+    if any(forward_ad.unpack_dual(tensor).tangent is not None for tensor in inputs):  # type: ignore[no-untyped-call]
+        raise RuntimeError(
+            "losses of hashkernels have derivatives in reverse mode only, and forward mode was asked for"
+        )
 
 
 class _FirstOrder(torch.autograd.Function):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hashkernels import _loader, _validation, reference
-from hashkernels._ops._first_order import first_order
+from hashkernels._ops._first_order import first_order, reverse_mode_only
 from hashkernels._ops._library import define, thread_argument, thread_count
 
 _FLOATS = (torch.float32, torch.float64)
@@ -39,10 +39,11 @@ def element_loss(
     """The sum of some terms over all values of ``u`` (float32 or float64 [N, bits]), divided by ``divisor`` (0 as 1).
 
     ``targets``, int8 [N, bits] of -1, 0 (none) and +1, must be given for the functions that have them. There is no
-    second derivative: asking for one raises ``RuntimeError``. On CUDA torch computes it.
+    second derivative, and none in forward mode: asking for one raises ``RuntimeError``. On CUDA torch computes it.
     """
     if not terms:
         raise ValueError("terms must hold at least one, got none")
+    reverse_mode_only(u)
     names, weights, parameters = zip(*terms, strict=True)
     functions = [
         reference.ELEMENT_FUNCTIONS.index(_validation.check_choice("function", name, reference.ELEMENT_FUNCTIONS))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from hashkernels import _loader, _validation, reference
-from hashkernels._ops._first_order import first_order
+from hashkernels._ops._first_order import first_order, reverse_mode_only
 from hashkernels._ops._library import (
     cuda_arguments,
     define,
@@ -74,7 +74,8 @@ def margin_loss(
     from ``pack_labels``. ``left_out``, int64 [N], is the row of the bank that makes no pair with each row of ``u``; a
     number that is no row, such as -1, leaves out none. On CUDA torch then computes it, in blocks of the matrix of all
     pairs. The half types are computed in float32, and the gradient comes back in their own; a CUDA
-    kernel reads them as they are. There is no second derivative: asking for one raises ``RuntimeError``.
+    kernel reads them as they are. There is no second derivative, and none in forward mode: asking for one raises
+    ``RuntimeError``.
 
     ``precision`` says how a CUDA kernel multiplies float32 by float32: "float32" as they are, "split" on the tensor
     cores, each number as the sum of two bfloat16, which keeps 16 of its 24 bits (terms and gradient within 2^-15 of
@@ -176,6 +177,7 @@ def _pair_loss(
     precision: str,
 ) -> PairLoss:
     _validation.check_choice("precision", precision, PRECISIONS)
+    reverse_mode_only(u, *(() if bank is None else (bank,)))
     dtype = u.dtype if bank is None else torch.promote_types(u.dtype, bank.dtype)
     if dtype not in _FLOATS:
         dtype = torch.float32

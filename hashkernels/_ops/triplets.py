@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hashkernels import _loader, _validation, reference
-from hashkernels._ops._first_order import first_order
+from hashkernels._ops._first_order import first_order, reverse_mode_only
 from hashkernels._ops._library import cuda_arguments, define, rows, thread_argument, thread_count
 
 _FLOATS = (torch.float32, torch.float64)
@@ -27,9 +27,11 @@ def triplet_likelihood(
     similarities[q, p]), without a list of the triplets: a scalar of the dtype of ``similarities``.
 
     ``similarities`` is [Q, N], float32 or float64; p are the items marked in ``relevant``, n those in ``irrelevant``,
-    bool [Q, N] both, which have none in common; ``weights`` float64 [Q], a constant. There is no second derivative:
-    asking for one raises ``RuntimeError``. On CUDA torch computes float64, a bounded number of triplets at a time.
+    bool [Q, N] both, which have none in common; ``weights`` float64 [Q], a constant. There is no second derivative,
+    and none in forward mode: asking for one raises ``RuntimeError``. On CUDA torch computes float64, a bounded number
+    of triplets at a time.
     """
+    reverse_mode_only(similarities)
     arguments = (relevant, irrelevant, weights, margin, thread_argument(threads))
     if torch.is_grad_enabled() and similarities.requires_grad:
         loss: Tensor = _TripletLikelihood.apply(similarities, *arguments)  # type: ignore[no-untyped-call]

@@ -43,8 +43,9 @@ class HashLoss(nn.Module):
     """Base of all losses: ``loss(u, labels, *, indices=None, ref_emb=None, ref_labels=None)`` gives a scalar.
 
     A subclass computes the sum of its terms in `_compute`. Half-precision embeddings, and all embeddings under
-    autocast, are computed with in float32; float64 stays float64. Gradients are of the first order, in
-    reverse mode: values and slopes of most terms come from one pass, and a second derivative raises ``RuntimeError``.
+    autocast, are computed with in float32; float64 stays float64. Gradients are of the first order, in reverse mode:
+    values and slopes of most terms come from one pass, whose second derivatives, and those in forward mode
+    (``torch.func.jvp``), raise ``RuntimeError``.
 
     Args:
         bits: code length, 1..4096.

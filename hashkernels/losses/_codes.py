@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from hashkernels import _ops
+
 
 def code_sign(u: Tensor) -> Tensor:
     """+1 where ``u > 0`` and -1 elsewhere (so sgn(0) = -1), without gradient, of the dtype of ``u``."""
@@ -57,5 +59,6 @@ def through_sign(grad: Tensor, u: Tensor, estimator: str) -> Tensor:
 def straight_through_sign(u: Tensor, estimator: str) -> Tensor:
     """``sgn(u)`` with a gradient in place of zero: that of ``u`` ("identity"), of ``clamp(u, -1, 1)`` ("clip") or of
     ``tanh(u)`` ("tanh")."""
+    _ops.reverse_mode_only(u)
     code: Tensor = _StraightThroughSign.apply(u, estimator)  # type: ignore[no-untyped-call]
     return code

@@ -79,6 +79,7 @@ class SoftBins:
 
     def histogram(self, weights: Tensor) -> Tensor:
         """Weights [R, C] shared out over the bins, [R, num_bins + 1]; no gradient runs to the weights."""
+        _ops.reverse_mode_only(self.share)
         counts: Tensor = _Histogram.apply(self.share, self.left, weights.to(self.share.dtype), self.num_bins)  # type: ignore[no-untyped-call]
         return counts
 

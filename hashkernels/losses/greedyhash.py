@@ -62,6 +62,7 @@ class GreedyHashLoss(HashLoss):
 
     def _compute(self, batch: Batch) -> Terms:
         weight = self.quantization_weight / max(batch.u.numel(), 1)
+        _ops.reverse_mode_only(batch.u)
         code, error = _SignAndError.apply(batch.u, self.estimator, weight)  # type: ignore[no-untyped-call]
         logits = functional.linear(code, self.classifier.weight.to(code.dtype))  # [N, C]
         return Terms.sum_of(classification=cross_entropy(logits, batch.labels), quantization=error)

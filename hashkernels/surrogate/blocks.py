@@ -94,8 +94,10 @@ class BlockStack(torch.nn.Module):
         of one. In the second, items count by ``weight`` [N] where it is given. With ``freeze`` the parameters get none.
         """
         kept, scale = self.draw_kept(x.shape[1], dropout)
+        weights = self._weights(freeze)
+        _ops.reverse_mode_only(x, *weights)
         result: torch.Tensor = _SplitNLL.apply(  # type: ignore[no-untyped-call]
-            x, *self._weights(freeze), kept, scale, patterns, weight
+            x, *weights, kept, scale, patterns, weight
         )
         return result
 

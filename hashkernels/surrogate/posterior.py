@@ -152,7 +152,7 @@ class SurrogatePosterior(torch.nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """``(nll(u.detach()), nll(u, targets, weight, freeze=True))`` in one pass: what one step of an X_D loss needs.
 
-        Both share one draw of the dropout mask; each is 0 for an empty batch. First derivatives only.
+        Both share one draw of the dropout mask; each is 0 for an empty batch. First derivatives only, in reverse mode.
         """
         return self._two_nlls(u, u.detach(), targets, weight, freeze=False, dropout=self.training)
 

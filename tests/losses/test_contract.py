@@ -9,6 +9,7 @@ import re
 import pytest
 import torch
 from torch._dynamo.testing import CompileCounter
+from torch.autograd import forward_ad
 
 from hashkernels import losses
 
@@ -336,6 +337,42 @@ def test_second_derivatives_are_right_or_an_error(case):
         return
     after, before = (gradient((u + sign * 1e-6 * direction).detach().requires_grad_()) for sign in (1, -1))
     torch.testing.assert_close(found, (after - before) / 2e-6, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("with_gradient", [False, True])
+@pytest.mark.parametrize("case", CASES)
+def test_forward_mode_is_right_or_an_error(case, with_gradient):
+    u, labels = batch(dtype=torch.float64)
+    loss = make(case).double().eval()
+    direction = torch.randn(u.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    gradient = torch.autograd.grad(call(loss, u, labels), u)[0]
+    point = u if with_gradient else u.detach()
+    for transform in (
+        lambda f: torch.func.jvp(f, (point,), (direction,))[1],
+        lambda f: (torch.func.jacfwd(f, randomness="same")(point) * direction).sum(),
+        lambda f: tangent(f, point, direction),
+    ):
+        try:
+            found = transform(lambda x: call(loss, x, labels))
+        except RuntimeError as error:
+            assert "reverse mode only" in str(error)  # noqa: PT017  # an error is one of two right answers
+            continue
+        torch.testing.assert_close(found, (gradient * direction).sum())
+
+
+def tangent(f, point, direction):
+    with forward_ad.dual_level():
+        return forward_ad.unpack_dual(f(forward_ad.make_dual(point, direction))).tangent
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_forward_mode_through_references_is_an_error(name):
+    u, labels = batch()
+    loss = make(name)
+    with pytest.raises(RuntimeError, match="reverse mode only"):
+        tangent(
+            lambda ref: loss(u.detach(), labels, ref_emb=ref, ref_labels=labels), u.detach() + 1, torch.ones(u.shape)
+        )
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -296,13 +296,16 @@ def test_the_backward_pass_may_run_under_autocast():
         torch.testing.assert_close(found, expected)
 
 
-def test_second_derivatives_and_weights_of_another_length_are_errors():
+def test_second_derivatives_forward_mode_and_weights_of_another_length_are_errors():
     posterior = SurrogatePosterior(9, block_bits=4)
     u = torch.randn(3, 9, requires_grad=True)
     for source in (u, posterior.full_blocks.weight_in):
         (gradient,) = torch.autograd.grad(sum(posterior.split_nll(u, -u.detach())), source, create_graph=True)
         with pytest.raises(RuntimeError, match="first derivatives only"):
             gradient.sum().backward()
+    for inputs in ((u, torch.ones_like(u)),), ((u.detach(), torch.ones_like(u)),):
+        with pytest.raises(RuntimeError, match="reverse mode only"):
+            torch.func.jvp(lambda x: posterior.split_nll(x, -x)[1], *zip(*inputs, strict=True))
     with pytest.raises(ValueError, match=r"weight must have shape \(3,\), got \(4,\)"):
         posterior.split_nll(u, u, torch.rand(4))
 
