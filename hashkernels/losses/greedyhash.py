@@ -20,7 +20,10 @@ class GreedyHashLoss(HashLoss):
 
     With ``b = sgn(u)`` (so sgn(0) = -1) and a classifier ``W`` without bias::
 
-        mean_i CE(W b_i, y_i)  +  quantization_weight * mean_ik | |u_ik| - 1 |^3
+        mean_i CE(W b_i, y_i)  +  quantization_weight * mean_ik |u_ik - b_ik|^3
+
+    In the second term ``b`` is a constant. The authors' code writes it ``| |u_ik| - 1 |^3``, which has the same value
+    and slope but where ``u`` is 0: autograd then gives no slope, here ``u`` is pulled to its code, -1.
 
     Several classes of an item share its target probability evenly. ``W`` is a parameter of the loss: give
     ``loss.parameters()`` to the optimizer too, and move the loss to the device of the model.
@@ -69,8 +72,8 @@ class GreedyHashLoss(HashLoss):
 
 
 class _SignAndError(torch.autograd.Function):
-    """The code of ``u``, and ``weight`` times the sum of ``| |u| - 1 |^3``. On few items most of the time of a formula
-    goes into its nodes, so both share one."""
+    """The code ``b`` of ``u``, and ``weight`` times the sum of ``|u - b|^3``. On few items most of the time of a
+    formula goes into its nodes, so both share one."""
 
     @staticmethod
     def forward(ctx: Any, u: Tensor, estimator: str, weight: float) -> tuple[Tensor, Tensor]:

@@ -40,6 +40,17 @@ def test_greedyhash_gives_zero_a_sign():
     assert value.item() == pytest.approx(math.log(1 + math.exp(2)))
 
 
+def test_greedyhash_pulls_zero_to_its_code():
+    loss = GreedyHashLoss(2, 2, quantization_weight=0.5).double()
+    torch.nn.init.zeros_(loss.classifier.weight)
+    u = torch.zeros(1, 2, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(loss(u, torch.tensor([0])), u)
+    # 0 is of the code -1, and so are all numbers below: the derivative is that from the left.
+    before, at = (loss(torch.full((1, 2), x, dtype=torch.float64), torch.tensor([0])) for x in (-1e-7, 0.0))
+    assert slope.tolist() == [[0.75, 0.75]]
+    assert slope.sum().item() == pytest.approx((at - before).item() / 1e-7, rel=1e-6)
+
+
 @pytest.mark.parametrize("angular", [False, True])
 def test_orthohash_equals_formula(example, assert_same, angular):
     u = example.u
