@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import warnings
 from collections.abc import Callable
@@ -47,7 +48,8 @@ def fit(
 
     Args:
         model: items -> outputs float [N, bits]; trained in place, on the device where its parameters are.
-        loss: ``loss(u, labels, indices=...)`` -> scalar; moved to the model's device.
+        loss: ``loss(u, labels, indices=...)`` -> scalar; moved to the model's device. ``indices`` are the positions of
+            the batch's items in the dataset, int64 [N].
         dataset: a pair (items, labels) of tensors or arrays, items uint8 images (scaled to 0..1) or floating point; or
             a map-style ``torch.utils.data.Dataset`` of such pairs.
         epochs: passes over the data.
@@ -62,8 +64,8 @@ def fit(
         The `History`, one record an epoch.
 
     Raises:
-        ValueError: a setting out of its range, fewer than 2 items, or a loss that is no longer finite.
-        TypeError: a model or loss that is no module, a dataset of another kind.
+        ValueError: a setting out of its range, fewer than 2 items, or a loss that is no scalar or no longer finite.
+        TypeError: a model or loss that is no module, a loss that takes other arguments, a dataset of another kind.
 
     Warns:
         HashkernelsWarning: once, when an epoch ends with fewer different codes than classes: the codes collapsed.
@@ -78,6 +80,7 @@ def fit(
     """
     for name, module in (("model", model), ("loss", loss)):
         _check_module(name, module)
+    _check_takes_batch(loss)
     check.check_int("epochs", epochs, 1)
     check.check_int("batch_size", batch_size, 2)
     check.check_real("learning_rate", learning_rate, 0)
@@ -121,6 +124,7 @@ def fit(
                     _check_outputs(u, epoch, learning_rate)
                     labels = labels.to(device)
                     value = loss(u, labels, indices=rows.to(device))
+                    _check_scalar(value)
                     optimiser.zero_grad(set_to_none=True)
                     value.backward()
                     optimiser.step()
@@ -261,6 +265,26 @@ def _check_module(name: str, value: Any) -> None:
     if not isinstance(value, nn.Module):
         hint = ": build_loss makes one of a method's name" if name == "loss" and isinstance(value, str) else ""
         raise TypeError(f"{name} must be a torch.nn.Module, got {type(value).__name__}{hint}")
+
+
+def _check_takes_batch(loss: nn.Module) -> None:
+    try:
+        signature = inspect.signature(loss.forward)
+    except (TypeError, ValueError):  # not of Python's making
+        return
+    try:
+        signature.bind("u", "labels", indices="indices")
+    except TypeError as error:
+        raise TypeError(
+            f"loss must take what fit passes, (u, labels, indices=...): {type(loss).__name__}.forward: {error}"
+        ) from None
+
+
+def _check_scalar(value: Any) -> None:
+    if not isinstance(value, torch.Tensor):
+        raise TypeError(f"loss must return a torch.Tensor, got {type(value).__name__}")
+    if value.ndim:
+        raise ValueError(f"loss must return a scalar, got shape {tuple(value.shape)}")
 
 
 def _num_items(dataset: Pair | Dataset[Any]) -> int:

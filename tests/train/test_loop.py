@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -175,6 +176,43 @@ def test_fit_refuses_data_that_does_not_fit() -> None:
         embed(build_model((6,), 8), torch.zeros(2, 7))
     with pytest.raises(ValueError, match="must not be empty"):
         embed(build_model((6,), 8), torch.zeros(0, 6))
+
+
+class _FormulaLoss(nn.Module):
+    """A loss of one's own."""
+
+    def __init__(self, formula: Callable[..., Any]) -> None:
+        super().__init__()
+        self.forward = formula
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        (
+            lambda u, labels: u.mean(),
+            r"\(u, labels, indices=\.\.\.\): _FormulaLoss.forward: got an unexpected.*'indices'",
+        ),
+        (lambda u, labels, margin, indices: u.mean(), "missing a required argument: 'margin'"),
+        (lambda *, u, labels, indices: u.mean(), "too many positional arguments"),
+        (lambda u, labels, indices: u, r"loss must return a scalar, got shape \(60, 8\)"),
+        (lambda u, labels, indices: u.mean().item(), "loss must return a torch.Tensor, got float"),
+    ],
+)
+def test_fit_refuses_a_loss_that_does_not_take_or_give_what_it_should(
+    formula: Callable[..., Any], message: str
+) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        fit(build_model((6,), 8), _FormulaLoss(formula), blobs())
+
+
+def test_errors_within_a_loss_are_its_own() -> None:
+    def formula(u: torch.Tensor, labels: torch.Tensor, **rest: Any) -> torch.Tensor:
+        raise TypeError(f"only {sorted(rest)}")
+
+    with pytest.raises(TypeError, match=r"^only \['indices'\]$"):
+        fit(build_model((6,), 8), _FormulaLoss(formula), blobs())
+    assert len(fit(build_model((6,), 8), _FormulaLoss(lambda u, y, indices: u.square().mean()), blobs()).records) == 12
 
 
 def test_cosine_schedule_ends_at_zero_and_weight_decay_spares_the_loss() -> None:
