@@ -194,7 +194,8 @@ def check_codes(
     """
     tensor = check_tensor(name, value, 2)
     if tensor.dtype != torch.uint8:
-        raise TypeError(f"{name} must be uint8 packed codes, got {tensor.dtype}")
+        hint = ": pack_codes makes them of signs" if tensor.dtype in PACKABLE_DTYPES else ""
+        raise TypeError(f"{name} must be uint8 packed codes, got {tensor.dtype}{hint}")
     width = tensor.shape[1]
     if bits is None:
         if not 1 <= width <= MAX_BITS // 8:
@@ -202,7 +203,8 @@ def check_codes(
         return tensor
     check_bits(bits)
     if width != (bits + 7) // 8:
-        raise ValueError(f"{name} must have {(bits + 7) // 8} bytes a code for {bits} bits, got {width}")
+        hint = ", one a bit: pack_codes makes packed codes of signs or {0, 1}" if width == bits else ""
+        raise ValueError(f"{name} must have {(bits + 7) // 8} bytes a code for {bits} bits, got {width}{hint}")
     pad = width * 8 - bits
     if pad and (synchronize or value_checks_enabled(tensor)):
         mask = (1 << pad) - 1 if bitorder == "big" else 0xFF & ~(0xFF >> pad)

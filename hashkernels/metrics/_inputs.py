@@ -107,6 +107,20 @@ def warn_of_no_class(name: str, labels: Tensor) -> None:
         _warn(f"{name} hold -1, a class id like any other: leave out queries that have no class")
 
 
+def warn_of_unpacked(name: str, codes: Tensor) -> None:
+    """Distances of codes of a byte a bit come out right, or in the right order; the number of bits does not."""
+    if codes.shape[1] < 8 or not codes.numel():
+        return
+    first = codes[:_LOOKED_AT]
+    low, high = (int(value) for value in torch.aminmax(first))
+    if (low, high) in _UNPACKED and bool(((first == low) | (first == high)).all()):
+        as_signs = "" if low == 0 else ", viewed as int8"
+        _warn(
+            f"{name} hold only {low} and {high}, taken as packed codes of {8 * codes.shape[1]} bits: if they are of "
+            f"{codes.shape[1]} bits, give them to pack_codes first{as_signs}"
+        )
+
+
 def label_form(labels: Tensor) -> str:
     """Name of the form of checked labels."""
     return "class ids" if labels.ndim == 1 else f"multi-hot labels of {labels.shape[1]} classes"
@@ -124,7 +138,7 @@ def packed_codes(name: str, value: Any, bits: int | None, *, allow_empty: bool =
     if tensor.dtype == torch.uint8:
         codes = checked_codes(name, tensor, bits, allow_empty=allow_empty)
         if bits is None:
-            _warn_of_unpacked(name, codes)
+            warn_of_unpacked(name, codes)
         return codes, bits
     check_tensor(name, tensor, 2)
     if tensor.dtype not in _SIGN_DTYPES:
@@ -174,17 +188,6 @@ def _check_signs(name: str, tensor: Tensor) -> None:
         raise ValueError(f"{name} of {tensor.dtype} must hold only -1 and +1: pack embeddings with pack_codes")
     if bool(zeros.any()):
         _warn(f"{name} hold {int(zeros.sum())} zeros, packed as -1: give -1/+1, or packed codes")
-
-
-def _warn_of_unpacked(name: str, codes: Tensor) -> None:
-    """Distances of codes of a byte a bit come out right, or in the right order; the number of bits does not."""
-    if codes.shape[1] < 8 or not codes.numel():
-        return
-    first = codes[:_LOOKED_AT]
-    low, high = (int(value) for value in torch.aminmax(first))
-    if (low, high) in _UNPACKED and bool(((first == low) | (first == high)).all()):
-        bits = 8 * codes.shape[1]
-        _warn(f"{name} hold only {low} and {high}, taken as packed codes of {bits} bits: pack_codes packs others")
 
 
 def _on_one_device(queries: Tensor, database: Tensor) -> tuple[Tensor, Tensor]:

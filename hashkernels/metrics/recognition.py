@@ -13,7 +13,7 @@ from torch import Tensor
 from hashkernels import _ops
 from hashkernels._arrays import to_tensor
 from hashkernels._validation import check_bits, check_int, check_labels, check_real, check_same_device, require
-from hashkernels.metrics._inputs import checked_codes
+from hashkernels.metrics._inputs import checked_codes, warn_of_unpacked
 
 _CHUNK_ELEMENTS = 1 << 22
 
@@ -166,6 +166,8 @@ def logistic_recognition(
 
 def _labelled(kind: str, codes: Any, labels: Any, bits: int | None) -> tuple[Tensor, Tensor]:
     tensor = checked_codes(f"{kind}_codes", codes, bits)
+    if bits is None:
+        warn_of_unpacked(f"{kind}_codes", tensor)
     checked = check_labels(f"{kind}_labels", to_tensor(f"{kind}_labels", labels), tensor.shape[0], synchronize=True)
     if checked.ndim != 1:
         raise ValueError(f"{kind}_labels must be class ids [N], got shape {tuple(checked.shape)}")

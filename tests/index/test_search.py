@@ -326,6 +326,25 @@ def test_bits_are_checked_against_width_and_pad_bits() -> None:
         hk.topk(clean, clean, 1, bits=17)
 
 
+def test_codes_that_are_not_packed_yet_are_told_what_packs_them() -> None:
+    unpacked = (random_codes(4, 24) & 1).repeat(8, axis=1)
+    index = hk.BinaryIndex(24)
+    for refuse in (
+        lambda: hk.topk(unpacked, hk.pack_codes(unpacked), 1, bits=24),
+        lambda: hk.range_search(unpacked, unpacked, 1, bits=24),
+        lambda: index.add(unpacked),
+        lambda: hk.unpack_codes(unpacked, 24),
+    ):
+        with pytest.raises(
+            ValueError, match=r"must have 3 bytes a code for 24 bits, got 24, one a bit: pack_codes makes"
+        ):
+            refuse()
+    with pytest.raises(TypeError, match=r"codes must be uint8 packed codes, got torch\.int8: pack_codes makes them"):
+        index.add(unpacked.astype(np.int8))
+    with pytest.raises(ValueError, match=r"got 2$"):
+        hk.topk(unpacked[:, :2], unpacked[:, :2], 1, bits=24)
+
+
 def test_distance_dtypes_that_are_too_small() -> None:
     codes = np.zeros((1, 32), np.uint8)
     assert hk.hamming_distance(codes, codes, bits=255, dtype="uint8").dtype == np.uint8

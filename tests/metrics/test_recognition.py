@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from hashkernels import HashkernelsWarning, pack_codes
 from hashkernels.metrics import knn_recognition, logistic_recognition
 
 
@@ -47,6 +48,20 @@ def test_ties_of_a_vote_go_to_the_nearer_then_to_the_smaller_class():
     # Distances 3, 1, 2, 2. Two votes each: sums 4 and 4, so the smaller class; then 3 and 5, so the nearer one.
     assert knn_recognition(query, database, np.array([9]), np.array([9, 9, 2, 2]), 4).predictions.tolist() == [2]
     assert knn_recognition(query, database, np.array([9]), np.array([2, 9, 9, 2]), 4).predictions.tolist() == [9]
+
+
+@pytest.mark.parametrize(("low", "high", "told"), [(0, 1, "first$"), (1, 255, "first, viewed as int8$")])
+def test_codes_of_a_byte_a_bit_are_warned_of_or_refused(low, high, told):
+    codes = np.where(np.random.default_rng(5).random((20, 16)) < 0.5, low, high).astype(np.uint8)
+    labels = np.arange(20) % 4
+    with pytest.warns(HashkernelsWarning, match=f"of 128 bits: if they are of 16 bits, give them to pack_codes {told}"):
+        unpacked = knn_recognition(codes, codes, labels, labels, 5)
+    refused = "query_codes must have 2 bytes a code for 16 bits, got 16, one a bit: pack_codes makes"
+    with pytest.raises(ValueError, match=refused):
+        knn_recognition(codes, codes, labels, labels, 5, bits=16)
+    packed = pack_codes(codes if low == 0 else codes.view(np.int8))
+    found = knn_recognition(packed, packed, labels, labels, 5, bits=16)
+    assert (found.accuracy, found.predictions.tolist()) == (unpacked.accuracy, unpacked.predictions.tolist())
 
 
 def test_a_class_that_the_database_lacks_is_never_recognised():
