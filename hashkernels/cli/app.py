@@ -19,6 +19,7 @@ from hashkernels.cli import benchmarks, evaluation, indexing, learning, retrieva
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 _BAD_INPUT = (ValueError, TypeError, ImportError, OSError)
 _EXIT_BAD_INPUT, _EXIT_INTERRUPTED = 2, 130
+_NUMBERS = {"int_parsing": "an integer", "float_parsing": "a number"}
 
 
 class _Commands(TyperGroup):
@@ -60,8 +61,7 @@ class _Commands(TyperGroup):
         begin = re.match(r"(?:num_)?(\w+)(?= must | needs )", message)
         for parameter in getattr(getattr(self, "_running", None), "params", []):
             if begin is not None and parameter.name in (begin.group(), begin.group(1)):
-                flag: str = parameter.opts[0] if parameter.opts[0].startswith("-") else parameter.name.upper()
-                return flag + message[begin.end() :]
+                return _flag(parameter) + message[begin.end() :]
         return message
 
 
@@ -101,10 +101,33 @@ def _interrupt(signum: int, frame: Any) -> None:
 
 def _describe(error: Exception) -> str:
     if isinstance(error, _UsageError):
-        return str(getattr(error, "format_message", error.__str__)())
+        return _describe_value(error) or str(getattr(error, "format_message", error.__str__)())
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
     return str(error)
+
+
+def _describe_value(error: Any) -> str | None:
+    """What came in place of a number or a choice, in the form of the library's own errors; None for another mistake."""
+    if re.match(r"-\d", getattr(error, "option_name", "")):
+        return f"{error.format_message()} (no argument is a number below 0)"
+    parameter, reason = getattr(error, "param", None), str(getattr(error, "message", ""))
+    if parameter is None:
+        return None
+    if choice := re.fullmatch(r"(?:Value error, )?('.*') is not one of (.*)\.", reason):
+        return f"{_flag(parameter)} must be one of {choice[2].replace(chr(39), '')}, got {choice[1]}"
+    # Some versions of Typer parse with pydantic, whose sentence leaves out what came.
+    found: list[Any] = getattr(error.__cause__, "errors", list)()
+    if not found or found[0]["type"] not in _NUMBERS:
+        return None
+    each = f": repeat {_flag(parameter)} for each" if parameter.multiple and "," in found[0]["input"] else ""
+    return f"{_flag(parameter)} must be {_NUMBERS[found[0]['type']]}, got {found[0]['input']!r}{each}"
+
+
+def _flag(parameter: Any) -> str:
+    """A parameter of a command as it is typed, or as the help calls it."""
+    first, name = str(parameter.opts[0]), str(parameter.name)
+    return first if first.startswith("-") else name.upper()
 
 
 def _complain(message: str) -> None:

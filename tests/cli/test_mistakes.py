@@ -75,6 +75,19 @@ def test_errors_name_flags_and_arguments_as_they_are_typed(tmp_path: Path) -> No
     assert "error: --queries must be in 1..1795, got 5000" in refused("demo", "--queries", 5000)
 
 
+def test_values_that_are_no_number_and_no_choice_are_named(tmp_path: Path) -> None:
+    files = [tmp_path / f"{name}.npy" for name in "abcd"]
+    given = ("evaluate", *files)
+    assert "error: --k must be an integer, got '100,200': repeat --k for each" in refused(*given, "--k", "100,200")
+    assert "error: --k must be an integer, got '1,2'\n" in refused("search", *files[:2], "--k", "1,2")
+    ties = "error: --ties must be one of expected, index, optimistic, pessimistic, got 'foo'\n"
+    assert ties in refused(*given, "--ties", "foo")
+    assert "error: --seconds must be a number, got 'x'\n" in refused("bench", "--seconds", "x")
+    assert "error: BITS must be an integer, got 'many'\n" in refused("centers", 10, "many")
+    assert "error: No such option: -3 (no argument is a number below 0)\n" in refused("centers", 10, -3)
+    assert "error: No such option: --kk (Possible options: --k)\n" in refused("search", *files[:2], "--kk", 3)
+
+
 def test_judgments_are_checked(tmp_path: Path) -> None:
     codes, labels, qrels = tmp_path / "codes.npy", tmp_path / "labels.npy", tmp_path / "qrels.txt"
     np.save(codes, np.zeros((4, 2), np.uint8))
