@@ -53,6 +53,11 @@ def value_checks_enabled(tensor: torch.Tensor) -> bool:
     return tensor.is_cpu or (_validate_device_values and not tensor.is_meta)
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number and what it counts: ``1 bit``, ``2 bits``."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def require(module: str, *, extra: str) -> ModuleType:
     """Import an optional package, or raise an ``ImportError`` that names the extra which brings it."""
     try:
@@ -100,7 +105,7 @@ def check_tensor(name: str, value: Any, ndim: int) -> torch.Tensor:
     if not isinstance(value, torch.Tensor):
         raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
     if value.ndim != ndim:
-        raise ValueError(f"{name} must have {ndim} dimension{'s' if ndim != 1 else ''}, got shape {tuple(value.shape)}")
+        raise ValueError(f"{name} must have {counted(ndim, 'dimension')}, got shape {tuple(value.shape)}")
     return value
 
 
@@ -170,7 +175,8 @@ def check_class_count(value: Any, bits: int, most: int | None = None) -> int:
     number = check_int("num_classes", value, 2)
     if number > 1 << bits:
         raise ValueError(
-            f"num_classes must be at most 2^bits = {1 << bits}, the number of codes of {bits} bits, got {number}"
+            f"num_classes must be at most 2^bits = {1 << bits}, the number of codes of {counted(bits, 'bit')}, "
+            f"got {number}"
         )
     return check_int("num_classes", number, 2, most)
 
@@ -204,7 +210,8 @@ def check_codes(
     check_bits(bits)
     if width != (bits + 7) // 8:
         hint = ", one a bit: pack_codes makes packed codes of signs or {0, 1}" if width == bits else ""
-        raise ValueError(f"{name} must have {(bits + 7) // 8} bytes a code for {bits} bits, got {width}{hint}")
+        expected = f"{counted((bits + 7) // 8, 'byte')} a code for {counted(bits, 'bit')}"
+        raise ValueError(f"{name} must have {expected}, got {width}{hint}")
     pad = width * 8 - bits
     if pad and (synchronize or value_checks_enabled(tensor)):
         mask = (1 << pad) - 1 if bitorder == "big" else 0xFF & ~(0xFF >> pad)
@@ -219,7 +226,9 @@ def check_code_pair(queries: Any, database: Any, bits: int | None = None) -> int
     check_codes("queries", queries, bits)
     check_codes("database", database, bits)
     if database.shape[1] != queries.shape[1]:
-        raise ValueError(f"database must have {queries.shape[1]} bytes a code like queries, got {database.shape[1]}")
+        raise ValueError(
+            f"database must have {counted(queries.shape[1], 'byte')} a code like queries, got {database.shape[1]}"
+        )
     if not (queries.is_cuda and database.device.type == "cpu"):
         check_same_device("queries", queries, "database", database)
     if database.shape[0] == 0:

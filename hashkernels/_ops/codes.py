@@ -105,7 +105,8 @@ def _pack_codes_fake(x: Tensor, little: bool, threads: int) -> Tensor:
 def _unpackable(codes: Tensor, bits: int) -> Tensor:
     codes = rows("codes", codes, torch.uint8)
     if (bits + 7) // 8 != codes.shape[1]:
-        raise ValueError(f"codes must have {(bits + 7) // 8} bytes a code for {bits} bits, got {codes.shape[1]}")
+        expected = f"{_validation.counted((bits + 7) // 8, 'byte')} a code for {_validation.counted(bits, 'bit')}"
+        raise ValueError(f"codes must have {expected}, got {codes.shape[1]}")
     return codes
 
 

@@ -6,7 +6,7 @@ from math import comb
 
 import numpy as np
 
-from hashkernels._validation import check_bits, check_class_count, check_int
+from hashkernels._validation import check_bits, check_class_count, check_int, counted
 from hashkernels.centers.codebook import Codebook, Words, minimum_distance
 
 __all__ = ["random_centers"]
@@ -45,7 +45,8 @@ def random_centers(
     balanced = comb(bits, bits // 2)
     if num_classes > balanced:
         raise ValueError(
-            f"num_classes must be at most {balanced}, the number of balanced codes of {bits} bits, got {num_classes}"
+            f"num_classes must be at most {balanced}, the number of balanced codes of {counted(bits, 'bit')}, "
+            f"got {num_classes}"
         )
     rng = np.random.default_rng(seed)
     best, best_distance, draws = None, 0, 0

@@ -29,6 +29,11 @@ def emit(as_json: bool, numbers: Mapping[str, Any], text: str) -> None:
     typer.echo(json.dumps(numbers, allow_nan=False) if as_json else text)
 
 
+def codes_of(number: int, bits: int) -> str:
+    """So many codes of a length."""
+    return f"{check.counted(number, 'code')} of {check.counted(bits, 'bit')}"
+
+
 def remark(message: str) -> None:
     """Say something that is no result."""
     print(message, file=sys.stderr)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from hashkernels.cli.console import emit, progress, use_threads
+from hashkernels._validation import counted
+from hashkernels._warnings import HashkernelsWarning
+from hashkernels.cli.console import codes_of, emit, progress, use_threads
 from hashkernels.cli.options import CodeBits, Force, Json, Threads
 from hashkernels.cli.retrieval import show_found
 from hashkernels.data.codes import check_found_format, load_codes, save_found
@@ -75,9 +78,13 @@ def build(
     if append and bits is None and 8 * index.bytes_per_code == found.bits:
         found = found._replace(bits=index.bits)
     if index.bits != found.bits:
-        raise ValueError(f"{output} holds codes of {index.bits} bits, {codes} of {found.bits}")
+        raise ValueError(f"{output} holds codes of {counted(index.bits, 'bit')}, {codes} of {found.bits}")
     if found.ids is not None and len(found.ids) != len(found.codes):
-        raise ValueError(f"{ids} must hold one id for each of {len(found.codes)} codes, got {len(found.ids)}")
+        raise ValueError(
+            f"{ids} must hold one id for each of {counted(len(found.codes), 'code')}, got {len(found.ids)}"
+        )
+    if not len(found.codes):
+        warnings.warn(f"{codes} holds no codes", HashkernelsWarning, stacklevel=1)
     with progress(f"adding {codes.name}") as advance:
         for first in range(0, len(found.codes), _ADDED_AT_ONCE):
             part = slice(first, first + _ADDED_AT_ONCE)
@@ -90,7 +97,7 @@ def build(
             index.prepare()
         index.flush() if append else index.save(output)
     numbers = {"output": str(output), "bits": index.bits, "codes": index.ntotal, "added": len(found.codes)}
-    emit(as_json, numbers, f"{len(found.codes)} codes of {index.bits} bits added, {index.ntotal} in {output}")
+    emit(as_json, numbers, f"{codes_of(len(found.codes), index.bits)} added, {index.ntotal} in {output}")
 
 
 @app.command()
@@ -128,7 +135,11 @@ def verify(index: IndexFile, as_json: Json = False) -> None:
     file = NativeFile(index)
     with progress(f"verifying {index.name}") as advance:
         file.verify(advance)
-    emit(as_json, {"file": str(index), "codes": file.count, "ok": True}, f"{index}: {file.count} codes, all as written")
+    emit(
+        as_json,
+        {"file": str(index), "codes": file.count, "ok": True},
+        f"{index}: {counted(file.count, 'code')}, all as written",
+    )
 
 
 @app.command()
@@ -198,7 +209,7 @@ def convert(
     found = _input(source, bits, source_format)
     write_codes(target, found, format=target_format)
     numbers = {"output": str(target), "bits": found.bits, "codes": len(found.codes), "bytes": os.path.getsize(target)}
-    emit(as_json, numbers, f"{len(found.codes)} codes of {found.bits} bits: {target}")
+    emit(as_json, numbers, f"{codes_of(len(found.codes), found.bits)}: {target}")
 
 
 def _input(path: Path, bits: int | None, source_format: str | None) -> PackedCodes:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from hashkernels import _validation as check
-from hashkernels.cli.console import emit, remark, training_progress, use_threads
+from hashkernels.cli.console import codes_of, emit, remark, training_progress, use_threads
 from hashkernels.cli.methods import list_methods
 from hashkernels.cli.options import Bits, Data, Epochs, Force, Json, Labels, OptionalData, Queries, Root, Seed, Threads
 from hashkernels.data import as_items, load_source
@@ -202,7 +202,7 @@ def encode(
     if labels_output is not None:
         save_npy(labels_output, labels.numpy())
     numbers = {"output": str(output), "items": len(codes), "bits": trained.model.bits, "bytes_per_code": codes.shape[1]}
-    emit(as_json, numbers, f"{len(codes)} codes of {trained.model.bits} bits: {output}")
+    emit(as_json, numbers, f"{codes_of(len(codes), trained.model.bits)}: {output}")
 
 
 COMMANDS = (demo, train, encode)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from hashkernels import range_search, topk
+from hashkernels._validation import counted
 from hashkernels.cli.console import emit, use_threads
 from hashkernels.cli.options import CodeBits, CodesFile, Force, Json, Threads
 from hashkernels.data.codes import check_found_format, found_rows, load_codes, save_found
@@ -63,7 +64,7 @@ def show_found(found: Any, num_queries: int, num_database: int, output: Path | N
     if output is not None:
         total = int(found.indices.size)
         numbers = {"output": str(output), "queries": num_queries, "database": num_database, "found": total}
-        emit(as_json, numbers, f"{total} results of {num_queries} queries: {output}")
+        emit(as_json, numbers, f"{counted(total, 'result')} of {counted(num_queries, 'query', 'queries')}: {output}")
         return
     rows = found_rows(found)
     if as_json:
@@ -77,7 +78,7 @@ def show_found(found: Any, num_queries: int, num_database: int, output: Path | N
         for rank, pair in (enumerate(row, 1) if row else [("-", ("-", "-"))])
     ]
     left = len(rows) - _QUERIES_SHOWN
-    more = f"\n{left} more queries: --output keeps all" if left > 0 else ""
+    more = f"\n{counted(left, 'more query', 'more queries')}: --output keeps all" if left > 0 else ""
     emit(False, {}, text_table(["query", "rank", "distance", "index"], table) + more)
 
 

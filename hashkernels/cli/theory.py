@@ -66,7 +66,7 @@ def centers(
     chosen = max(books, key=lambda name: books[name].min_distance)
     if output is not None:
         save_npy(output, np.asarray(books[chosen]))
-    lines = [f"{num_classes} centers of {bits} bits", "", "construction  min distance"]
+    lines = [f"{num_classes} centers of {check.counted(bits, 'bit')}", "", "construction  min distance"]
     lines += [f"{name:<14}{book.min_distance:>12}  {book.construction}" for name, book in books.items()]
     lines += [f"{name:<14}{'-':>12}  {reason}" for name, reason in missing.items()]
     lines += ["", "bound on the minimum distance"]

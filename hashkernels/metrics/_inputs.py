@@ -20,6 +20,7 @@ from hashkernels._validation import (
     check_labels,
     check_same_device,
     check_tensor,
+    counted,
 )
 from hashkernels._warnings import HashkernelsWarning
 
@@ -60,7 +61,8 @@ def check_retrieval(
     database, database_bits = packed_codes("database_codes", database_codes, bits, allow_empty=allow_empty_database)
     if database.shape[1] != queries.shape[1]:
         raise ValueError(
-            f"database_codes must have {queries.shape[1]} bytes a code like query_codes, got {database.shape[1]}"
+            f"database_codes must have {counted(queries.shape[1], 'byte')} a code like query_codes, "
+            f"got {database.shape[1]}"
         )
     bits = bits if bits is not None else database_bits
     if bits is not None and database_bits is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from hashkernels._validation import check_int
+from hashkernels._validation import check_int, counted
 from hashkernels.metrics.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ def protocol_line(report: RankingReport) -> str:
     left_out = report.num_queries - report.num_counted
     return (
         f"{_name(report)}, "
-        + (f"{report.code_length} bits, " if report.code_length is not None else "")
-        + f"{report.num_queries} queries"
+        + (f"{counted(report.code_length, 'bit')}, " if report.code_length is not None else "")
+        + counted(report.num_queries, "query", "queries")
         + (f" ({left_out} left out)" if left_out else "")
-        + f", {report.num_database} database items"
+        + f", {counted(report.num_database, 'database item')}"
         + (f" ({report.num_ranked} ranked at most)" if report.num_ranked < report.num_database else "")
         + f", ties={report.ties}, denominator={report.denominator}, zero_hit={report.zero_hit}"
         + _named_protocol(report)

@@ -122,7 +122,7 @@ def evaluate(
         >>> round(report.map, 6), [round(bound, 6) for bound in report.map_bounds]
         (0.916667, [0.833333, 1.0])
         >>> report.protocol
-        'mAP, 4 bits, 1 queries, 4 database items, ties=expected, denominator=hits, zero_hit=zero'
+        'mAP, 4 bits, 1 query, 4 database items, ties=expected, denominator=hits, zero_hit=zero'
     """
     ranks = Ranks(distributed)
     policies = ranks.together(lambda: check_policies(k, ties, denominator, zero_hit, protocol))

@@ -9,7 +9,7 @@ from hashkernels.centers import random_centers
 @pytest.mark.parametrize(("classes", "bits"), [(10, 16), (100, 64), (1000, 48), (6, 4), (10, 5), (2, 1)])
 def test_centers_are_distinct_and_balanced(classes: int, bits: int) -> None:
     if bits == 1:
-        with pytest.raises(ValueError, match=r"num_classes must be at most 1, the number of balanced codes of 1 bits"):
+        with pytest.raises(ValueError, match=r"num_classes must be at most 1, the number of balanced codes of 1 bit,"):
             random_centers(classes, bits)
         return
     book = random_centers(classes, bits)

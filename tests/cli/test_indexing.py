@@ -72,6 +72,32 @@ def test_tables_are_stored(run, tmp_path, codes):
     assert 0 < index.structure_bytes <= told["tables"]
 
 
+@pytest.mark.filterwarnings("always::hashkernels.HashkernelsWarning")
+def test_an_index_of_nothing_is_built_with_a_warning_and_can_be_added_to(run, tmp_path, codes):
+    np.save(tmp_path / "none.npy", codes[:0])
+    np.save(tmp_path / "a.npy", codes)
+    index = tmp_path / "a.hki"
+    status, out, warned = run("index", "build", tmp_path / "none.npy", index)
+    assert (status, out) == (0, f"0 codes of 32 bits added, 0 in {index}\n")
+    assert warned == f"hashkernels: warning: {tmp_path / 'none.npy'} holds no codes\n"
+    refused = (2, "", "hashkernels: error: the index must hold at least one code to be searched, got none\n")
+    assert run("index", "search", index, tmp_path / "a.npy") == refused
+    assert run("index", "build", tmp_path / "a.npy", index, "--append")[1:] == (
+        f"50 codes of 32 bits added, 50 in {index}\n",
+        "",
+    )
+
+
+def test_one_code_of_one_bit_is_told_of_in_the_singular(run, tmp_path):
+    np.save(tmp_path / "a.npy", np.ones((1, 1), bool))
+    index, near = tmp_path / "a.hki", tmp_path / "near.npz"
+    assert run("index", "build", tmp_path / "a.npy", index)[1] == f"1 code of 1 bit added, 1 in {index}\n"
+    assert run("index", "verify", index)[1] == f"{index}: 1 code, all as written\n"
+    found = run("index", "search", index, tmp_path / "a.npy", "--output", near)[1]
+    assert found == f"1 result of 1 query: {near}\n"
+    assert "1 code of 1 bit: " in run("index", "convert", index, tmp_path / "a.u8bin")[1]
+
+
 def test_embeddings_are_packed_by_sign(run, tmp_path):
     embeddings = np.random.default_rng(0).normal(size=(9, 13))
     np.save(tmp_path / "a.npy", embeddings)

@@ -187,7 +187,7 @@ def test_order_of_roles_is_told():
 @pytest.mark.parametrize(
     ("codes", "labels", "error", "message"),
     [
-        (np.zeros((2, 2), np.uint8), np.zeros(2, int), ValueError, "codes must have 1 bytes a code for 6 bits, got 2"),
+        (np.zeros((2, 2), np.uint8), np.zeros(2, int), ValueError, "codes must have 1 byte a code for 6 bits, got 2"),
         (np.full((2, 1), 1, np.uint8), np.zeros(2, int), ValueError, "codes must have zero pad bits beyond bit 6"),
         (np.zeros((2, 1), np.uint8), np.zeros(3, int), ValueError, "labels must have one row for each of 2 items"),
         (np.zeros((2, 1), np.uint8), np.array([0, 5]), ValueError, r"labels must be in 0\.\.4, got 5"),

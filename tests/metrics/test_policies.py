@@ -115,11 +115,11 @@ BAD_CALLS = [
     ),
     ({"query_labels": IDS[:, None, None]}, ValueError, "query_labels must be class ids [N] or multi-hot [N, C]"),
     ({"query_labels": IDS.tolist()}, TypeError, "query_labels must be a torch.Tensor or a numpy.ndarray, got list"),
-    ({"query_codes": CODES.repeat(2, axis=1)}, ValueError, "query_codes must have 1 bytes a code for 4 bits, got 2"),
+    ({"query_codes": CODES.repeat(2, axis=1)}, ValueError, "query_codes must have 1 byte a code for 4 bits, got 2"),
     (
         {"database_codes": CODES.repeat(2, axis=1), "bits": None},
         ValueError,
-        "database_codes must have 1 bytes a code like",
+        "database_codes must have 1 byte a code like",
     ),
     ({"database_codes": CODES | 1}, ValueError, "database_codes must have zero pad bits beyond bit 4"),
     (
