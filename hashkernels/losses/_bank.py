@@ -64,7 +64,8 @@ class Bank(nn.Module):
         """Positions ``int64 [D]``, ascending, of up to ``per_class`` random items of each class among ``eligible``."""
         rows, labels = self._memberships(eligible.nonzero()[:, 0])
         shuffled = torch.randperm(len(rows), device=rows.device)
-        order = shuffled[labels[shuffled].argsort(stable=True)]  # by class, and at random within it
+        # By class, and at random within it. Not labels[shuffled], on which inductor of torch 2.13 stumbles.
+        order = shuffled[labels.gather(0, shuffled).argsort(stable=True)]
         sizes = torch.bincount(labels, minlength=self.num_classes)
         first = sizes.cumsum(0) - sizes
         place = torch.arange(len(rows), device=rows.device) - first[labels[order]]

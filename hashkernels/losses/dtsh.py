@@ -99,11 +99,12 @@ class DTSHLoss(HashLoss):
             return Columns(batch.u, _ops.pack_labels(batch.labels), None, own)
         if batch.ref_emb is not None:
             raise ValueError("ref_emb must be None for a loss that keeps a bank (num_train)")
-        eligible = self.bank.filled.clone()
+        eligible = self.bank.filled
         if self.training:
             indices = self.bank.check_indices(batch.indices, batch.u)
             self.bank.write(indices, batch.u, batch.labels)
-            eligible[indices] = False
+            # Not a copy of before changed in place, which inductor of torch 2.13 takes for the mask of after.
+            eligible = eligible.index_fill(0, indices, False)
         rows = self.bank.draw(eligible, self.drawn)
         return Columns(self.bank.embeddings[rows].to(batch.u.dtype), self.bank.classes[rows], None, None)
 
