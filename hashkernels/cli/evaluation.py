@@ -133,7 +133,9 @@ def evaluate(
     if bootstrap is not None:
         check.check_int("bootstrap", bootstrap, 10)
     use_threads(threads)
-    codes: Any = load_codes(query_codes), load_codes(database_codes)
+    queries, bits = load_codes(query_codes, bits)
+    database, bits = load_codes(database_codes, bits)
+    codes: Any = queries, database
     labels: Any = [None if path is None else read_npy(path) for path in (query_labels, database_labels)]
     ids = [None if path is None else read_ids(path) for path in (query_ids, database_ids)]
     _check_counts(ids, codes)

@@ -12,6 +12,7 @@ import typer
 from hashkernels._validation import counted
 from hashkernels._warnings import HashkernelsWarning
 from hashkernels.cli.console import codes_of, emit, progress, use_threads
+from hashkernels.cli.errors import Commands
 from hashkernels.cli.options import CodeBits, Force, Json, Threads
 from hashkernels.cli.retrieval import show_found
 from hashkernels.data.codes import check_found_format, load_codes, save_found
@@ -25,15 +26,22 @@ from hashkernels.index.native_file import VERSION, NativeFile
 _ADDED_AT_ONCE = 1 << 20
 
 app = typer.Typer(
+    cls=Commands,
     rich_markup_mode=None,
     help="Indexes in files: written once, checked, mapped by any number of processes.",
-    no_args_is_help=True,
+    no_args_is_help=False,
 )
 
 IndexFile = Annotated[Path, typer.Argument(help="Index file (.hki).")]
 From = Annotated[
     str | None, typer.Option("--from", help=f"Format of the input: {', '.join(READABLE)} [default: by its name].")
 ]
+
+
+@app.callback(invoke_without_command=True)
+def _help(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command()
@@ -69,7 +77,7 @@ def build(
     if not append:
         check_output_files([output], force=force)
     elif tables:
-        raise ValueError("tables and append exclude each other: tables are of all codes, build the whole index")
+        raise ValueError("--tables and --append exclude each other: tables are of all codes, build the whole index")
     use_threads(threads)
     found = _input(codes, bits, source_format)
     if ids is not None:
@@ -168,12 +176,13 @@ def search(
       hashkernels index search codes.hki q.npy --k 100 --output nearest.npz
     """
     if k is not None and radius is not None:
-        raise ValueError("k and radius exclude each other: give one")
+        raise ValueError("--k and --radius exclude each other: give one")
     if output is not None:
         check_found_format(output)
         check_output_files([output], force=force)
     use_threads(threads)
-    loaded, codes = BinaryIndex.load(index, verify=check), load_codes(queries)
+    loaded = BinaryIndex.load(index, verify=check)
+    codes = load_codes(queries, loaded.bits).codes
     found: Any
     if radius is not None:
         found = loaded.range_search(codes, radius)
@@ -215,8 +224,6 @@ def convert(
 def _input(path: Path, bits: int | None, source_format: str | None) -> PackedCodes:
     # NumPy's files may hold embeddings, whose width says how many bits there are.
     if format_of(path, source_format, READABLE) == "npy":
-        array = read_npy(path)
-        rows = load_codes(path)
-        signs = array.ndim == 2 and array.dtype != rows.dtype
-        return PackedCodes(rows, (array.shape[1] if signs else 8 * rows.shape[1]) if bits is None else bits, None)
+        rows, length = load_codes(path, bits)
+        return PackedCodes(rows, 8 * rows.shape[1] if length is None else length, None)
     return read_codes(path, bits=bits, format=source_format)

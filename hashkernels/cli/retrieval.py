@@ -48,7 +48,8 @@ def search(
         check_found_format(output)
         check_output_files([output], force=force)
     use_threads(threads)
-    query_codes, database_codes = load_codes(queries), load_codes(database)
+    query_codes, bits = load_codes(queries, bits)
+    database_codes, bits = load_codes(database, bits)
     found: Any
     if radius is not None:
         found = range_search(query_codes, database_codes, radius, bits=bits)

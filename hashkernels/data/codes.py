@@ -7,11 +7,12 @@ import io
 import itertools
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hashkernels._validation import counted
 from hashkernels.codes import pack_codes
 from hashkernels.data.files import save_npz, save_text
 from hashkernels.data.formats import read_npy
@@ -21,31 +22,47 @@ from hashkernels.index.formats import from_integers
 FOUND_FORMATS = (".npz", ".csv")
 
 
-def load_codes(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+class LoadedCodes(NamedTuple):
+    """Packed codes, and their length where it is known."""
+
+    codes: NDArray[np.uint8]  # [N, bytes]
+    bits: int | None
+
+
+def load_codes(path: str | os.PathLike[str], bits: int | None = None) -> LoadedCodes:
     """Packed codes from .npy: uint8 [N, bytes] as they are; float, int8 or bool [N, bits] packed by sign; 64-bit
     integers [N], as databases store perceptual hashes, the most significant bit first.
 
-    Other integers are refused: they are more often packed codes of the wrong dtype than signs.
+    Other integers are refused: they are more often packed codes of the wrong dtype than signs. ``bits`` is what the
+    length should be; where it is None, packed codes alone do not say how long they are.
 
     Raises:
-        ValueError: another shape, NaN, or a file that is no .npy.
+        ValueError: another shape or length, NaN, or a file that is no .npy.
         TypeError: another dtype.
     """
     array = read_npy(path)
     if array.ndim == 1 and array.dtype.kind in "iu" and array.dtype.itemsize == 8:
-        return from_integers(array)
+        _check_length(path, "64-bit integers", 64, bits)
+        return LoadedCodes(from_integers(array), 64)
     if array.ndim != 2 or not array.shape[1]:
         raise ValueError(
             f"{path} must hold codes [N, bytes], embeddings [N, bits] or 64-bit integers [N], "
             f"got {array.dtype} {array.shape}"
         )
     if array.dtype == np.uint8:
-        return array
+        return LoadedCodes(array, bits)
     if array.dtype.kind not in "fb" and array.dtype != np.int8:
         raise TypeError(f"{path} must hold uint8 codes, or embeddings as floats, int8 or bool, got {array.dtype}")
     if array.dtype.kind == "f" and np.isnan(array).any():
         raise ValueError(f"{path} must not contain NaN")
-    return pack_codes(array)
+    columns = array.shape[1]
+    _check_length(path, f"embeddings of {counted(columns, 'column')}", columns, bits)
+    return LoadedCodes(pack_codes(array), columns)
+
+
+def _check_length(path: str | os.PathLike[str], what: str, length: int, bits: int | None) -> None:
+    if bits is not None and bits != length:
+        raise ValueError(f"{path} must hold codes of {counted(bits, 'bit')}, got {what}")
 
 
 def save_found(path: str | os.PathLike[str], found: SearchResult[Any] | RangeResult[Any]) -> None:

@@ -52,6 +52,36 @@ def test_an_index_is_built_told_of_verified_and_searched(run, tmp_path, codes):
         np.testing.assert_array_equal(near["indices"], within.indices * 7)
 
 
+def test_errors_name_the_flags_of_the_command_that_runs(run, tmp_path, codes):
+    narrow, index = tmp_path / "narrow.npy", tmp_path / "a.hki"
+    np.save(tmp_path / "a.npy", codes)
+    np.save(narrow, np.random.default_rng(1).normal(size=(3, 30)))
+    np.save(tmp_path / "ids.npy", np.zeros(50, int))
+    assert run("index", "build", tmp_path / "a.npy", index)[0] == 0
+    for arguments, message in (
+        (("search", index, tmp_path / "a.npy", "--k", 51), "--k must be in 1..50, got 51"),
+        (("search", index, tmp_path / "a.npy", "--radius", 33), "--radius must be in 0..32, got 33"),
+        (("search", index, narrow), f"{narrow} must hold codes of 32 bits, got embeddings of 30 columns"),
+        (("build", narrow, tmp_path / "b.hki", "--bits", 29), f"{narrow} must hold codes of 29 bits, got embeddings"),
+        (("build", tmp_path / "a.npy", tmp_path / "b.hki", "--ids", tmp_path / "ids.npy"), "--ids must be unique"),
+        (
+            ("build", tmp_path / "a.npy", tmp_path / "b.hki", "--bits", 30),
+            "CODES must have zero pad bits beyond bit 30",
+        ),
+    ):
+        status, out, error = run("index", *arguments)
+        assert (status, out) == (2, "")
+        assert error.startswith(f"hashkernels: error: {message}")
+        assert error.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.hki", "a.npy", "ids.npy", "narrow.npy"]
+
+
+def test_the_group_by_itself_prints_its_help(run):
+    status, out, error = run("index")
+    assert (status, error) == (0, "")
+    assert "\nCommands:\n  build " in out
+
+
 def test_codes_are_appended(run, tmp_path, codes):
     formats.write_u8bin(tmp_path / "a.u8bin", codes[:20])
     formats.write_hex(tmp_path / "b.hex", codes[20:])
@@ -162,7 +192,7 @@ def test_bad_input_is_one_line_and_leaves_what_was_there(run, tmp_path, codes):
     cases = [
         (("build", tmp_path / "a.npy", index), "exists: pass --force"),
         (("build", tmp_path / "narrow.npy", index, "--append"), "holds codes of 32 bits"),
-        (("build", tmp_path / "a.npy", index, "--append", "--tables"), "tables and append exclude each other"),
+        (("build", tmp_path / "a.npy", index, "--append", "--tables"), "--tables and --append exclude each other"),
         (("build", tmp_path / "a.npy", tmp_path / "b.hki", "--ids", tmp_path / "twice.npy"), "ids must be unique"),
         (("build", tmp_path / "a.npy", tmp_path / "b.hki", "--bits", 31), "pad bits"),
         (("build", tmp_path / "a.xyz", tmp_path / "b.hki"), "must end in one of .hki"),
@@ -170,7 +200,7 @@ def test_bad_input_is_one_line_and_leaves_what_was_there(run, tmp_path, codes):
         (("info", tmp_path / "broken.hki"), "truncated?"),
         (("verify", tmp_path / "damaged.hki"), "checksum of the codes"),
         (("verify", tmp_path / "a.npy"), "not an index file of hashkernels"),
-        (("search", index, tmp_path / "narrow.npy"), "queries must have 4 bytes a code"),
+        (("search", index, tmp_path / "narrow.npy"), "QUERIES must have 4 bytes a code"),
         (("search", index, tmp_path / "a.npy", "--k", 1, "--radius", 1), "exclude each other"),
         (("convert", index, tmp_path / "b.xyz"), "must end in one of"),
         (("convert", index, tmp_path / "b.npy", "--bits", 30), "bits must be in 32..32"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -41,6 +42,25 @@ def test_packed_codes_of_a_wide_dtype_are_not_taken_for_embeddings(tmp_path: Pat
     codes = tmp_path / "codes.npy"
     np.save(codes, np.arange(40).reshape(10, 4))
     assert f"{codes} must hold uint8 codes" in refused("search", codes, codes, "--k", "1")
+
+
+def test_embeddings_say_how_many_bits_their_codes_have(tmp_path: Path) -> None:
+    embeddings, narrow, codes, labels = (tmp_path / f"{name}.npy" for name in ("x", "narrow", "codes", "y"))
+    x = np.random.default_rng(0).standard_normal((20, 12))
+    np.save(embeddings, x)
+    np.save(narrow, x[:, :9])
+    np.save(codes, np.full((20, 2), 255, np.uint8))
+    np.save(labels, np.arange(20) % 3)
+    arguments = ["evaluate", embeddings, embeddings, labels, labels, "--json"]
+    found: Any = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert json.loads(found.stdout)["settings"]["bits"] == 12
+    for pair, bits, message in (
+        ((embeddings, embeddings), 16, f"{embeddings} must hold codes of 16 bits, got embeddings of 12 columns"),
+        ((embeddings, narrow), None, f"{narrow} must hold codes of 12 bits, got embeddings of 9 columns"),
+        ((embeddings, codes), None, "DATABASE must have zero pad bits beyond bit 12"),
+        ((codes, embeddings), None, "QUERIES must have zero pad bits beyond bit 12"),
+    ):
+        assert f"error: {message}" in refused("search", *pair, *([] if bits is None else ["--bits", bits]))
 
 
 def test_nan_is_blamed_on_the_file_that_holds_it(tmp_path: Path) -> None:

@@ -107,7 +107,16 @@ def test_load_codes_packs_embeddings_by_sign_and_passes_codes_on(tmp_path: Path)
         ("codes", packed),
     ):
         np.save(tmp_path / f"{name}.npy", array)
-        np.testing.assert_array_equal(load_codes(tmp_path / f"{name}.npy"), packed)
+        for bits in (None, 20):
+            found = load_codes(tmp_path / f"{name}.npy", bits)
+            np.testing.assert_array_equal(found.codes, packed)
+            assert found.bits == (bits if name == "codes" else 20)
+    with pytest.raises(ValueError, match=r"bool\.npy must hold codes of 24 bits, got embeddings of 20 columns"):
+        load_codes(tmp_path / "bool.npy", 24)
+    np.save(tmp_path / "integers.npy", np.arange(3))
+    assert load_codes(tmp_path / "integers.npy").bits == 64
+    with pytest.raises(ValueError, match=r"integers\.npy must hold codes of 48 bits, got 64-bit integers"):
+        load_codes(tmp_path / "integers.npy", 48)
     np.save(tmp_path / "flat.npy", packed[0])
     with pytest.raises(ValueError, match=r"flat\.npy must hold codes"):
         load_codes(tmp_path / "flat.npy")
