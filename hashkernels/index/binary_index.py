@@ -31,7 +31,8 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
     reads as it is; ``hashkernels.topk``, given packed codes, first has to bring them into that form or does without.
     A code takes ``bytes_per_code`` bytes, no more than packed; the last block is whole, and after additions in many
     parts room for up to as many codes again is reserved. Any number of threads may search while another adds or
-    removes: each search answers from what the index held when it began.
+    removes: each search answers from what the index held when it began. A pickle, and a copy, hold the codes and ids in
+    memory; processes on one machine better share a file.
 
     Args:
         bits: the length of a code, in 1..4096.
@@ -134,6 +135,25 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
 
     def __repr__(self) -> str:
         return f"BinaryIndex(bits={self._bits}, ntotal={self.ntotal})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a pickle or a copy is made of: no file, and no tables, which are built again."""
+        storage, ids = self._checked_state()
+        settings = {"bitorder": self._bitorder, "device": str(self._device), "structure": self._structure}
+        codes = storage.gather(torch.arange(storage.count))  # of their own, so that what is added to one is in no other
+        return {
+            "bits": self._bits,
+            "settings": settings,
+            "codes": codes.numpy(),
+            "ids": None if ids is None else ids.values.copy(),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(BinaryIndex(state["bits"], **state["settings"]).__dict__)
+        if state["ids"] is None:
+            self.add(state["codes"])
+        else:
+            self.add_with_ids(state["codes"], state["ids"])
 
     def add(self, codes: ArrayT) -> None:
         """Append codes, at positions ``ntotal``, ``ntotal + 1``, ...

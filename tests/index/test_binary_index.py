@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -182,6 +186,31 @@ def test_kinds_may_be_mixed_between_calls(index: hk.BinaryIndex, codes: np.ndarr
     assert isinstance(result.indices, torch.Tensor)
     assert result.indices.tolist() == [[0, 300], [1, 301]]
     assert isinstance(index.range_search(codes[:2], 0).indices, np.ndarray)
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda index: pickle.loads(pickle.dumps(index))])
+def test_copies_hold_the_same_and_go_ways_of_their_own(
+    isa: str, index: hk.BinaryIndex, codes: np.ndarray, tmp_path: Path, duplicate: Callable[..., hk.BinaryIndex]
+) -> None:
+    little = hk.BinaryIndex(65, bitorder="little", structure="hash")
+    little.add_with_ids(codes & np.array([255] * 8 + [1], np.uint8), np.arange(300, dtype=np.uint64) + (1 << 63))
+    little.save(tmp_path / "little.hki")
+    mapped = hk.BinaryIndex.load(tmp_path / "little.hki")
+    for original in (index, little, mapped, hk.BinaryIndex(65)):
+        twin = duplicate(original)
+        assert (twin.bits, twin.bitorder, twin.ntotal) == (65, original.bitorder, original.ntotal)
+        np.testing.assert_array_equal(twin.ids, original.ids)
+        if original.ntotal:
+            queries = original.reconstruct(np.arange(300) if original.ids is None else original.ids)[:7]
+            for found, expected in zip(twin.search(queries, 9), original.search(queries, 9), strict=True):
+                np.testing.assert_array_equal(found, expected)
+        with pytest.raises(ValueError, match="must have a file"):
+            twin.flush()
+    twin = duplicate(index)
+    twin.add(codes[:1])
+    index.add(codes[1:2])
+    np.testing.assert_array_equal(twin.reconstruct(300), codes[0])
+    np.testing.assert_array_equal(index.reconstruct(300), codes[1])
 
 
 def test_sizes(index: hk.BinaryIndex) -> None:
