@@ -135,6 +135,22 @@ class ShardedIndex:
 
         return range_result(queries, self._within(view, view.codes, radius, limit, threads), limit)
 
+    def range_count(
+        self, queries: ArrayT, radius: int, *, filter: ArrayT | None = None, threads: int | None = None
+    ) -> ArrayT:
+        """How many codes lie within ``radius`` of each query, as ``BinaryIndex.range_count`` of the whole says."""
+        view = self._view(queries, filter, radius=radius)
+        radius = check_int("radius", radius, 0, self._bits)
+
+        def of_shard(part: Storage, mask: Tensor | None, threads: int) -> Tensor:
+            return part.range_count(view.codes, radius, mask, threads)
+
+        def here() -> Tensor:
+            counts = [found for _, found in self._each(view, threads, of_shard)]
+            return sum(counts, start=torch.zeros(len(view.codes), dtype=torch.int64))
+
+        return like(queries, torch.stack(self._ranks.gather(self._ranks.together(here))).sum(0))
+
     def range_iterator(
         self,
         queries: ArrayT,

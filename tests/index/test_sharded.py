@@ -49,6 +49,7 @@ def answers(index, dtype):
     results = [index.search(queries, k) for k in (1, 50, 2000)]
     results += [index.search(queries, 600, filter=chosen) for chosen in (mask, keys[mask][::-1].copy())]
     results += [index.range_search(queries, 3), index.range_search(queries, 5, max_results=4, filter=mask)]
+    results += [(index.range_count(queries, 3),), (index.range_count(queries, 5, filter=keys[mask]),)]
     for batch in (2, 64):
         results += index.range_iterator(queries, 4, filter=mask, batch=batch)
     return [array for result in results for array in result]
