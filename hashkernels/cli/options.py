@@ -14,7 +14,10 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")
 Threads = Annotated[int | None, typer.Option(help="CPU threads [default: torch's].", show_default=False)]
 Bits = Annotated[int, typer.Option(help="Code length, 1..4096.")]
 CodeBits = Annotated[
-    int | None, typer.Option("--bits", help="Code length [default: 8 a byte]; given, pad bits must be zero.")
+    int | None,
+    typer.Option(
+        "--bits", help="Code length [default: columns of embeddings, else 8 a byte]; given, pad bits must be zero."
+    ),
 ]
 Epochs = Annotated[int, typer.Option(help="Passes over the training items.")]
 Seed = Annotated[

@@ -54,7 +54,7 @@ def search(
     if radius is not None:
         found = range_search(query_codes, database_codes, radius, bits=bits)
     else:
-        found = topk(query_codes, database_codes, 10 if k is None else k, bits=bits)
+        found = topk(query_codes, database_codes, min(10, len(database_codes)) if k is None else k, bits=bits)
     if output is not None:
         save_found(output, found)
     show_found(found, len(query_codes), len(database_codes), output, as_json)

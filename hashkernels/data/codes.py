@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hashkernels._validation import counted
+from hashkernels._validation import check_bits, counted
 from hashkernels.codes import pack_codes
 from hashkernels.data.files import save_npz, save_text
 from hashkernels.data.formats import read_npy
@@ -55,7 +55,7 @@ def load_codes(path: str | os.PathLike[str], bits: int | None = None) -> LoadedC
         raise TypeError(f"{path} must hold uint8 codes, or embeddings as floats, int8 or bool, got {array.dtype}")
     if array.dtype.kind == "f" and np.isnan(array).any():
         raise ValueError(f"{path} must not contain NaN")
-    columns = array.shape[1]
+    columns = check_bits(array.shape[1], f"columns of {path}")
     _check_length(path, f"embeddings of {counted(columns, 'column')}", columns, bits)
     return LoadedCodes(pack_codes(array), columns)
 

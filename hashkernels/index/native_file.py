@@ -167,7 +167,7 @@ class NativeFile:
 
     def _read_settings(self) -> Settings:
         if len(self._bytes) < len(MAGIC) or bytes(self._bytes[: len(MAGIC)]) != MAGIC:
-            raise ValueError(f"{self.path}: not an index file of hashkernels")
+            raise ValueError(f"{self.path}: not an index file of hashkernels; hashkernels.index.formats reads others")
         if len(self._bytes) < FIRST_SEGMENT:
             raise self._damaged(f"at least {FIRST_SEGMENT} bytes expected, got {len(self._bytes)} (truncated?)")
         raw = bytes(self._bytes[: _HEADER.size])

@@ -231,6 +231,12 @@ def test_search_shows_queries_without_hits(tmp_path: Path) -> None:
     assert [line.split() for line in table[1:]] == [["0", "1", "1", "0"], ["1", "-", "-", "-"]]
 
 
+def test_search_of_few_codes_shows_them_all(tmp_path: Path) -> None:
+    np.save(tmp_path / "db.npy", np.array([[1], [3]], np.uint8))
+    numbers = run_json("search", tmp_path / "db.npy", tmp_path / "db.npy")
+    assert [row["indices"] for row in numbers["results"]] == [[0, 1], [1, 0]]
+
+
 def test_search_packs_embeddings_by_sign(tmp_path: Path) -> None:
     x = np.random.default_rng(3).standard_normal((20, 12)).astype(np.float32)
     np.save(tmp_path / "u.npy", x)

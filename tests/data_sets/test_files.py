@@ -113,6 +113,9 @@ def test_load_codes_packs_embeddings_by_sign_and_passes_codes_on(tmp_path: Path)
             assert found.bits == (bits if name == "codes" else 20)
     with pytest.raises(ValueError, match=r"bool\.npy must hold codes of 24 bits, got embeddings of 20 columns"):
         load_codes(tmp_path / "bool.npy", 24)
+    np.save(tmp_path / "long.npy", np.zeros((1, 5000)))
+    with pytest.raises(ValueError, match=r"columns of .*long\.npy must be in 1\.\.4096, got 5000"):
+        load_codes(tmp_path / "long.npy")
     np.save(tmp_path / "integers.npy", np.arange(3))
     assert load_codes(tmp_path / "integers.npy").bits == 64
     with pytest.raises(ValueError, match=r"integers\.npy must hold codes of 48 bits, got 64-bit integers"):
