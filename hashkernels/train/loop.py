@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -87,7 +88,11 @@ def fit(
     check.check_real("weight_decay", weight_decay, 0)
     check.check_choice("schedule", schedule, SCHEDULES)
     check.check_int("seed", seed, 0)
+    if isinstance(dataset, list) and any(isinstance(part, torch.Tensor | np.ndarray) for part in dataset):
+        raise TypeError("dataset must be a pair (items, labels) or a map-style Dataset, got a list of arrays")
     if isinstance(dataset, tuple):
+        if len(dataset) != 2:
+            raise ValueError(f"dataset must be a pair (items, labels), got {len(dataset)} parts")
         dataset = (to_tensor("items", dataset[0]), to_tensor("labels", dataset[1]))
     num_items = _num_items(dataset)
     settings = {

@@ -157,7 +157,12 @@ def build_model(item_shape: Sequence[int], bits: int, *, seed: int = 0, hidden: 
     """The model for items of one shape, with weights drawn from ``seed``.
 
     (C, H, W) gives a `SmallConvNet`, (D,) a `HashHead`. The global random state is left as it was.
+
+    Raises:
+        ValueError: a size out of its range. TypeError: ``item_shape`` is no sequence.
     """
+    if not isinstance(item_shape, Sequence):
+        raise TypeError(f"item_shape must be (C, H, W) or (D,), got {type(item_shape).__name__}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(check.check_int("seed", seed, 0))
         if len(item_shape) == 1:

@@ -166,6 +166,14 @@ def test_fit_refuses_data_that_does_not_fit() -> None:
         fit(build_model((6,), 8), CSQLoss(8, 3), loader)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"dataset must be a pair \(items, labels\) or a map-style Dataset, got set"):
         fit(build_model((6,), 8), CSQLoss(8, 3), {1, 2})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"dataset must be a pair \(items, labels\) .* got a list of arrays"):
+        fit(build_model((6,), 8), CSQLoss(8, 3), [items, labels])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"dataset must be a pair \(items, labels\), got 3 parts"):
+        fit(build_model((6,), 8), CSQLoss(8, 3), (items, labels, labels))  # type: ignore[arg-type]
+    pairs = list(zip(items, labels, strict=True))
+    assert len(fit(build_model((6,), 8), CSQLoss(8, 3), pairs, epochs=1).records) == 1  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"item_shape must be \(C, H, W\) or \(D,\), got int"):
+        build_model(6, 8)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"loss must be a torch\.nn\.Module, got str: build_loss makes one"):
         fit(build_model((6,), 8), "ecm", (items, labels))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"model must be a torch\.nn\.Module, got str$"):
