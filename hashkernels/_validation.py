@@ -213,11 +213,16 @@ def check_codes(
         expected = f"{counted((bits + 7) // 8, 'byte')} a code for {counted(bits, 'bit')}"
         raise ValueError(f"{name} must have {expected}, got {width}{hint}")
     pad = width * 8 - bits
-    if pad and (synchronize or value_checks_enabled(tensor)):
-        mask = (1 << pad) - 1 if bitorder == "big" else 0xFF & ~(0xFF >> pad)
-        if bool((tensor[:, -1] & mask).any()):
-            raise ValueError(f"{name} must have zero pad bits beyond bit {bits} of each code")
+    if pad and (synchronize or value_checks_enabled(tensor)) and _has_pad_bits(tensor, pad, bitorder):
+        other = "little" if bitorder == "big" else "big"
+        hint = "" if _has_pad_bits(tensor, pad, other) else f", as they are by bitorder={other!r}"
+        raise ValueError(f"{name} must have zero pad bits beyond bit {bits} of each code{hint}")
     return tensor
+
+
+def _has_pad_bits(codes: torch.Tensor, pad: int, bitorder: str) -> bool:
+    mask = (1 << pad) - 1 if bitorder == "big" else 0xFF & ~(0xFF >> pad)
+    return bool((codes[:, -1] & mask).any())
 
 
 def check_code_pair(queries: Any, database: Any, bits: int | None = None) -> int:

@@ -326,6 +326,17 @@ def test_bits_are_checked_against_width_and_pad_bits() -> None:
         hk.topk(clean, clean, 1, bits=17)
 
 
+def test_codes_packed_from_the_other_end_are_told_so() -> None:
+    signs = np.random.default_rng(0).standard_normal((9, 20))
+    little = hk.pack_codes(signs, bitorder="little")
+    with pytest.raises(ValueError, match="beyond bit 20 of each code, as they are by bitorder='little'"):
+        hk.topk(little, little, 1, bits=20)
+    with pytest.raises(ValueError, match=r"codes must have zero pad bits beyond .* by bitorder='big'"):
+        hk.BinaryIndex(20, bitorder="little").add(hk.pack_codes(signs))
+    with pytest.raises(ValueError, match=r"beyond bit 20 of each code$"):
+        hk.topk(little | 0x88, little, 1, bits=20)
+
+
 def test_codes_that_are_not_packed_yet_are_told_what_packs_them() -> None:
     unpacked = (random_codes(4, 24) & 1).repeat(8, axis=1)
     index = hk.BinaryIndex(24)
