@@ -44,8 +44,8 @@ class HashLoss(nn.Module):
 
     A subclass computes the sum of its terms in `_compute`. Half-precision embeddings, and all embeddings under
     autocast, are computed with in float32; float64 stays float64. Gradients are of the first order, in reverse mode:
-    values and slopes of most terms come from one pass, whose second derivatives, and those in forward mode
-    (``torch.func.jvp``), raise ``RuntimeError``.
+    values and slopes of most terms come from one pass, and second derivatives of it, derivatives in forward mode and
+    the transforms of ``torch.func`` raise ``RuntimeError``.
 
     Args:
         bits: code length, 1..4096.
