@@ -42,9 +42,9 @@ def average_precision(ranking: Ranking, sums: Spread, k: int, denominator: str) 
     columns = np.arange(cut.tie.size)
     whole = Spread(*(table[cut.tie, columns] for table in sums))
     spread = _over_hits(cut, whole) if denominator == "hits" else _over_constant(ranking, cut, whole, k, denominator)
-    # the mean lies between the two but for its own rounding
-    expected = np.minimum(np.maximum(spread.expected, spread.least), spread.greatest)
-    return Spread(expected, spread.least, spread.greatest)
+    # none is above 1, and the mean lies between the other two, but for their own rounding
+    least, greatest = np.minimum(spread.least, 1.0), np.minimum(spread.greatest, 1.0)
+    return Spread(np.minimum(np.maximum(spread.expected, least), greatest), least, greatest)
 
 
 def _over_constant(ranking: Ranking, cut: Cut, whole: Spread, k: int, denominator: str) -> Spread:

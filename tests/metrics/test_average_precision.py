@@ -73,6 +73,20 @@ def test_rules_take_the_mean_and_the_bounds():
     )
 
 
+@pytest.mark.parametrize("denominator", DENOMINATORS)
+def test_a_perfect_ranking_is_never_above_one(denominator):
+    sizes = [80, 81, 90, 103, 104, 1000, 4099]  # sums of so many precisions of 1 round up, of others down
+    rankings = [((size, size), (0, 0), (5000 - size, 0)) for size in sizes]
+    for k in (*sizes, 5000):
+        report = evaluate_counts(counts_of(*rankings), k=k, denominator=denominator)
+        for values in report.per_query[:3]:  # the mean, least and greatest
+            assert (values <= 1).all()
+            perfect = values[[size <= k or denominator != "relevant" for size in sizes]]
+            np.testing.assert_allclose(perfect, 1, rtol=1e-14)
+        assert report.map_bounds.hi <= 1
+        assert report.bootstrap(num_resamples=10).hi <= 1
+
+
 def test_finding_more_can_lower_average_precision_over_hits():
     """[+, -, +] scores (1 + 2/3) / 2 and [+, -, -] scores 1 at k = 3."""
     found_two = counts_of([(1, 1), (1, 0), (1, 1), (1, 0)])
