@@ -202,7 +202,9 @@ def encode(
     if labels_output is not None:
         save_npy(labels_output, labels.numpy())
     numbers = {"output": str(output), "items": len(codes), "bits": trained.model.bits, "bytes_per_code": codes.shape[1]}
-    emit(as_json, numbers, f"{codes_of(len(codes), trained.model.bits)}: {output}")
+    # Packed codes do not say how long they are.
+    reminder = f"\nRead them with --bits {trained.model.bits}" if trained.model.bits % 8 else ""
+    emit(as_json, numbers, f"{codes_of(len(codes), trained.model.bits)}: {output}{reminder}")
 
 
 COMMANDS = (demo, train, encode)

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 import hashkernels as hk
 from hashkernels.centers import bounds
 from hashkernels.cli.app import app
-from hashkernels.train import embed, load_checkpoint, method_names
+from hashkernels.train import HashHead, embed, load_checkpoint, method_names, save_checkpoint
 
 
 def run(*arguments: object) -> Result:
@@ -268,6 +268,15 @@ def test_train_encode_evaluate_on_own_files(points: dict[str, Path], tmp_path: P
     assert loaded.settings["method"] == "csq_d"
     expected = hk.pack_codes(embed(loaded.model, np.load(points["x"])))
     np.testing.assert_array_equal(np.load(tmp_path / "all.npy"), expected)
+
+
+@pytest.mark.parametrize(("bits", "reminder"), [(16, ""), (12, "Read them with --bits 12\n")])
+def test_encode_says_how_to_read_codes_that_fill_no_byte(tmp_path: Path, bits: int, reminder: str) -> None:
+    save_checkpoint(tmp_path / "m.safetensors", HashHead(6, bits), settings={})
+    np.save(tmp_path / "x.npy", np.eye(6, dtype=np.float32))
+    output = tmp_path / "codes.npy"
+    done = run("encode", tmp_path / "m.safetensors", "--data", tmp_path / "x.npy", "--output", output)
+    assert done.stdout == f"6 codes of {bits} bits: {output}\n{reminder}"
 
 
 def test_train_on_an_npy_with_labels_and_on_images(points: dict[str, Path], tmp_path: Path) -> None:
