@@ -31,7 +31,7 @@ def evaluate_loaders(
         RetrievalReport, that of ``hashkernels.evaluate`` over all codes.
 
     Raises:
-        ValueError, TypeError, RuntimeError: as ``RetrievalEvaluator``; a loader without a batch.
+        ValueError, TypeError, RuntimeError: as ``RetrievalEvaluator``; a loader without a batch, or with another kind.
 
     Example:
         >>> import torch
@@ -40,6 +40,8 @@ def evaluate_loaders(
         >>> evaluate_loaders(torch.nn.Identity(), batches, batches, k=1).map
         1.0
     """
+    if "bits" in options:
+        raise TypeError("bits must not be given: the outputs of the model say how many there are")
     training = [module for module in model.modules() if module.training] if isinstance(model, torch.nn.Module) else []
     for module in training:
         module.training = False
@@ -48,7 +50,8 @@ def evaluate_loaders(
     try:
         with torch.inference_mode():
             for role, loader in roles:
-                for items, labels, *_ in loader:
+                for batch in loader:
+                    items, labels = _items_and_labels(f"{role}_loader", batch)
                     outputs = check_packable("outputs of the model", model(_on_device_of(model, items)))
                     if evaluator is None:
                         evaluator = RetrievalEvaluator(int(outputs.shape[1]), **options)
@@ -153,6 +156,13 @@ class RetrievalCallback:
 
 def _nothing(*_: Any, **__: Any) -> None:
     """A hook that is not used."""
+
+
+def _items_and_labels(name: str, batch: Any) -> tuple[Any, Any]:
+    if not isinstance(batch, tuple | list) or len(batch) < 2:
+        got = f"{len(batch)} part" if isinstance(batch, tuple | list) else type(batch).__name__
+        raise TypeError(f"{name} must give batches (items, labels, ...), got {got}")
+    return batch[0], batch[1]
 
 
 def _on_device_of(model: Any, items: Any) -> Any:

@@ -61,6 +61,12 @@ def test_mode_comes_back_after_an_error(model, data):
     wide = torch.randn(3, 13), torch.zeros(3, dtype=torch.int64)
     with pytest.raises(ValueError, match="outputs of the model must have 6 columns like those before, got 13"):
         evaluate_loaders(torch.nn.Identity(), loaders(data)[0], [wide])
+    for batch, got in ((wide[:1], "1 part"), (wide[0], "Tensor"), ({"image": wide[0]}, "dict")):
+        message = rf"database_loader must give batches \(items, labels, \.\.\.\), got {got}"
+        with pytest.raises(TypeError, match=message):
+            evaluate_loaders(model, loaders(data)[0], [batch])
+    with pytest.raises(TypeError, match="bits must not be given: the outputs of the model say"):
+        evaluate_loaders(model, *loaders(data), bits=12)
     with pytest.raises(RuntimeError, match="compute needs a database"):
         evaluate_loaders(model, loaders(data)[0], [])
     assert model[1].training
