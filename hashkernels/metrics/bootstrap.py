@@ -62,8 +62,8 @@ def bootstrap_mean(
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"values must be at least one number a query [Q], got shape {array.shape}")
-    if not (np.abs(array) <= 1.0).all():
-        raise ValueError("values must be within -1..1")
+    if (beyond := array[~(np.abs(array) <= 1.0)]).size:
+        raise ValueError(f"values must be in -1..1, got {beyond[0]}")
     num_resamples = check_int("num_resamples", num_resamples, 10)
     confidence = check_real("confidence", confidence, 0.0, 1.0)
     if not 0.0 < confidence < 1.0:
