@@ -93,7 +93,8 @@ def evaluate(
         exclude_self: query i is item i of a database of as many items, and is left out of its own ranking.
         index_order: also find the value in index order, for ``report.map_index``, ``report.quote`` and
             ``report.compat``. Where k is small against the database (a hundredth) it comes from the nearest k items;
-            else it takes about three times as long as everything else, and longer with ``exclude``, ``relevance`` or ranks.
+            else it takes about three times as long as everything else, more with many relevant items, and longer with
+            ``exclude``, ``relevance`` or ranks.
         statistics: also find ``report.query_statistics`` and ``report.database_statistics``.
         distributed: True (the default process group) or a process group: every rank calls with the same queries and its
             own contiguous part of the database, in the order of ranks; a part may be empty. Positions in ``exclude``
