@@ -172,8 +172,20 @@ void TileScan::set_threshold(int64_t record, int threshold) {
 }
 
 int TileScan::find() {
+  prepare();
+  return compare();
+}
+
+void TileScan::prepare() {
+  if (method_ == ScanMethod::kTables) isa_.sliced->build_table(reader_.planes(), shape_, table_.data());
+  if (method_ != ScanMethod::kRows) return;
+  for (int record = 0; record < num_records_; ++record) {
+    reader_.measure(words_.data() + record * num_words_, distances_.data() + record * kBlockCodes);
+  }
+}
+
+int TileScan::compare() {
   if (method_ == ScanMethod::kTables) {
-    isa_.sliced->build_table(reader_.planes(), shape_, table_.data());
     return sliced_scan_(table_.data(), records_.data(), record_bytes_, num_records_, shape_.num_chunks,
                         shape_.num_bounds, hits_.data(), who_.data());
   }
@@ -185,9 +197,7 @@ int TileScan::find() {
       any = isa_.sliced->scan_one(reader_.planes(), bounds(record) + shape_.num_bounds, bounds(record),
                                   shape_.num_bytes, shape_.num_bounds, hits);
     } else {
-      uint16_t* distances = distances_.data() + record * kBlockCodes;
-      reader_.measure(words_.data() + record * num_words_, distances);
-      any = isa_.below(distances, thresholds_[record], hits);
+      any = isa_.below(distances_.data() + record * kBlockCodes, thresholds_[record], hits);
     }
     who_[found] = record;
     found += any;
@@ -207,12 +217,13 @@ void TileScan::lower_thresholds(int64_t block, int64_t k) {
   if (!reader_.load(block) || reader_.num_valid() < k) return;
   std::fill(lows_.data(), lows_.data() + num_records_, 0);
   std::copy(thresholds_.data(), thresholds_.data() + num_records_, highs_.data());
+  prepare();
   for (int step = 0; step < shape_.num_bounds; ++step) {
     for (int record = 0; record < num_records_; ++record) {
       set_threshold(record, std::max(1, (lows_[record] + highs_[record]) / 2));
       counts_[record] = 0;
     }
-    isa_.count_hits({hits_.data(), who_.data(), find(), reader_.valid()}, counts_.data());
+    isa_.count_hits({hits_.data(), who_.data(), compare(), reader_.valid()}, counts_.data());
     for (int record = 0; record < num_records_; ++record) {
       (counts_[record] >= k ? highs_ : lows_)[record] = thresholds_[record];
     }

@@ -136,7 +136,10 @@ class TileScan {
  private:
   static constexpr int kPrefetch = 8;  // hits between asking for a query's state and using it
 
+  // Queues the hits of every record in the block that was loaded: first what thresholds have no part in, then the rest.
   int find();
+  void prepare();
+  int compare();
   void lower_thresholds(int64_t block, int64_t k);
   int gather(int num_entries);
   int list(int first, int last, int* num_hits);
