@@ -42,7 +42,7 @@ class BlockHistogram {
   Buffer<uint32_t> counters_;
 };
 
-// Adds the counters of four buckets, eight words of four 16-bit fields, to out[0..count).
+// Adds the counters of four buckets, eight words of four 16-bit fields, to every second of out[0..count).
 void add_fields(const uint64_t* words, int64_t count, int64_t* out) {
   constexpr uint64_t kEven = 0x0000FFFF0000FFFFu;
   uint64_t even = 0, odd = 0;  // two 32-bit sums each
@@ -52,24 +52,26 @@ void add_fields(const uint64_t* words, int64_t count, int64_t* out) {
   }
   const uint32_t sums[4] = {static_cast<uint32_t>(even), static_cast<uint32_t>(odd), static_cast<uint32_t>(even >> 32),
                             static_cast<uint32_t>(odd >> 32)};
-  for (int64_t i = 0; i < std::min<int64_t>(count, 4); ++i) out[i] += sums[i];
+  for (int64_t i = 0; i < 4 && 2 * i < count; ++i) out[2 * i] += sums[i];
 }
 
 // Empties the counters of the queries of a task.
 void flush(const CountingTask& task, uint64_t* counters) {
   const bool relevance = task.relevant != nullptr;
   const int64_t num_bins = task.num_bins(), words = histogram_words(task.queries.num_bytes, relevance);
+  const int64_t words_a_set = histogram_words(task.queries.num_bytes, false);
   const uint64_t* from = counters;
   for (int64_t query = 0; query < task.last - task.first; ++query) {
     int64_t* total = task.total + query * num_bins;
     int64_t* relevant = task.relevant + query * num_bins;
     const uint64_t* others = from;
-    const uint64_t* hits = from + words / 2;
-    for (int64_t d = 0; d < num_bins; d += 4, others += kHitWords, hits += kHitWords) {
-      add_fields(others, num_bins - d, total + d);
+    const uint64_t* hits = from + words_a_set;
+    for (int64_t half = 0; half < words_a_set; half += kHitWords) {
+      const int64_t d = half / kHistogramGroupWords * 8 + half / kHitWords % 2;
+      add_fields(others + half, num_bins - d, total + d);
       if (!relevance) continue;
-      add_fields(hits, num_bins - d, total + d);
-      add_fields(hits, num_bins - d, relevant + d);
+      add_fields(hits + half, num_bins - d, total + d);
+      add_fields(hits + half, num_bins - d, relevant + d);
     }
     from += words;
   }
@@ -105,13 +107,16 @@ bool count_by_plane(const Kernels& isa, AddToHistograms add_to_histograms, const
   Buffer<uint64_t> counters(words);
   if (!blocks || !counters) return false;
   std::memset(counters.data(), 0, sizeof(uint64_t) * words);
-  for (int64_t first = task.first_block; first < task.last_block; first += kHistogramBlocks) {
-    const int64_t last = std::min(first + kHistogramBlocks, task.last_block);
-    for (int64_t block = first; block < last; ++block) {
-      add_to_histograms(blocks.load(block), blocks.queries(), counters.data());
+  HistogramBlock block;
+  int64_t held = 0;  // blocks in the counters
+  while (blocks.next(&block)) {
+    add_to_histograms(block, blocks.queries(), counters.data());
+    if (++held == kHistogramBlocks) {
+      flush(task, counters.data());
+      held = 0;
     }
-    flush(task, counters.data());
   }
+  if (held > 0) flush(task, counters.data());
   return true;
 }
 

@@ -1,4 +1,4 @@
-// One VPOPCNT a bucket: about 14 cycles for a group of eight.
+// One VPOPCNT a bucket.
 #include "ranking_impl.hpp"
 #include "sliced_avx512.hpp"
 

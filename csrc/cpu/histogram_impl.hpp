@@ -51,7 +51,7 @@ struct Members {
   using Bucket = typename BucketCount<Lanes>::Bucket;
 
   typename Lanes::Vector groups[kMaxGroups][kParts<Lanes>];
-  Bucket buckets[8][kParts<Lanes>];
+  Bucket buckets[4][kParts<Lanes>];
 };
 
 // All that depends on the width of a code in steps that are laid out at compile time.
@@ -70,12 +70,9 @@ void find_members(const uint8_t* table, const uint16_t* picks, const uint64_t* v
                          IndicesUpTo<kNetwork.num_steps>());
     split_groups<Lanes, kGroups, kPlanes - 3>(distance + 3, load<Lanes>(valid + part * kWordsOf<Lanes>), groups);
     for (int g = 0; g < kGroups; ++g) members->groups[g][part] = groups[g];
-    const Vector d0 = distance[0], d1 = distance[1], d2 = distance[2];
-    const Vector pairs[4] = {~(d0 | d1), d0 & ~d1, ~d0 & d1, d0 & d1};
-    for (int i = 0; i < 4; ++i) {
-      members->buckets[i][part] = BucketCount<Lanes>::bucket(pairs[i] & ~d2);
-      members->buckets[4 + i][part] = BucketCount<Lanes>::bucket(pairs[i] & d2);
-    }
+    const Vector d1 = distance[1], d2 = distance[2];
+    const Vector pairs[4] = {~(d1 | d2), d1 & ~d2, ~d1 & d2, d1 & d2};
+    for (int i = 0; i < 4; ++i) members->buckets[i][part] = BucketCount<Lanes>::bucket(pairs[i]);
   }
 }
 
@@ -133,7 +130,7 @@ void add_to_histograms(const HistogramBlock& block, const HistogramQueries& quer
     Vector queue[kSets * Members<Lanes>::kMaxGroups + 1][kParts<Lanes>];
     uint32_t where[kSets * Members<Lanes>::kMaxGroups + 1];
     int queued = 0;
-    uint32_t place = 0;
+    uint32_t place = (block.parity ^ queries.parities[query]) * kHitWords;
 #pragma GCC unroll 2
     for (int g = 0; g < num_groups; ++g, place += kHistogramGroupWords) {
 #pragma GCC unroll 2
@@ -154,13 +151,10 @@ void add_to_histograms(const HistogramBlock& block, const HistogramQueries& quer
       typename Count::Group group[kParts<Lanes>];
       for (int part = 0; part < kParts<Lanes>; ++part) group[part] = Count::group(queue[entry][part]);
       uint64_t* at = counters + where[entry];
-#pragma GCC unroll 2
-      for (int half = 0; half < 2; ++half, at += kHitWords) {
-        const auto* bucket = members.buckets + 4 * half;
-        store<Lanes>(at, load<Lanes>(at) + Count::of(group, bucket[0]) +
-                             (Count::of(group, bucket[1]) << 16 | Count::of(group, bucket[2]) << 32 |
-                              Count::of(group, bucket[3]) << 48));
-      }
+      const auto* bucket = members.buckets;
+      store<Lanes>(at, load<Lanes>(at) + Count::of(group, bucket[0]) +
+                           (Count::of(group, bucket[1]) << 16 | Count::of(group, bucket[2]) << 32 |
+                            Count::of(group, bucket[3]) << 48));
     }
     picks += picks_of(queries.num_bytes);
     counters += histogram_words(queries.num_bytes, kRelevance);

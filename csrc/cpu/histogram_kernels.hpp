@@ -1,8 +1,9 @@
 // Histograms of distances over bit-sliced codes (sliced_kernels.hpp), for many queries on one carry table.
 //
-// A bucket is a distance, and eight neighbouring distances make a group: they share the high planes of the distance and
-// differ in the low three. A group nobody falls into costs one test; in the others every bucket is the popcount of an
-// intersection of planes.
+// All codes of a block are of one parity (parity_reader.hpp), so that the lowest bit of a distance is known for each
+// query. Eight neighbouring distances make a group: they share the high planes of the distance, and the four of them
+// that there can be, its buckets, differ in the next two. A group nobody falls into costs one test; in the others every
+// bucket is the popcount of an intersection of planes.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,7 @@ struct HistogramBlock {
   const uint64_t* valid;         // kHitWords: the codes to be counted
   const uint64_t* class_planes;  // kHitWords each
   const uint64_t* words;         // of the codes (blocks.hpp)
+  int parity;                    // of every code
 };
 
 // Query q picks nodes() + 1 table entries; what is relevant to it is of a class in
@@ -30,11 +32,12 @@ struct HistogramQueries {
   const uint32_t* class_ends;
   const uint32_t* classes;
   const uint64_t* words;  // of the codes, one query after the other
+  const uint8_t* parities;
 };
 
 // A query's counters: for every group of the codes that are not relevant, then of those that are (or of all codes
 // alone), two times kHitWords words of four 16-bit counters. Field f of each word of half h counts distance 8 * group +
-// 4 * h + f; the words hold parts of one count, to be summed.
+// 2 * f + h; the words hold parts of one count, to be summed.
 inline constexpr int kHistogramGroupWords = 2 * kHitWords;
 inline constexpr int histogram_groups(int num_bytes) { return num_bytes + 1; }
 inline constexpr int64_t histogram_words(int num_bytes, bool relevance) {
@@ -51,7 +54,7 @@ using AddToHistograms = void (*)(const HistogramBlock& block, const HistogramQue
 using SelectHistogram = AddToHistograms (*)(int num_bytes, bool relevance);
 
 // Ranks what is relevant to one query in one block. before[d] = codes that come before the first one of the block at
-// distance d, hits[d] = relevant ones; both are led on to the next block. Zero is added to up to three elements of
+// distance d, hits[d] = relevant ones; both are led on to the next block. Zero is added to up to seven elements of
 // before past the last distance.
 using RankRelevant = void (*)(const HistogramBlock& block, const HistogramQueries& queries, int64_t query,
                               int64_t* before, int64_t* hits, RankedCodes* ranked);

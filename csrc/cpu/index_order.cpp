@@ -150,8 +150,8 @@ bool rank_by_plane(const Kernels& isa, const CountingTask& task, GroupState& sta
   if (!blocks) return false;
   const HistogramQueries queries = blocks.queries();
   RankedCodes ranked;
-  for (int64_t b = task.first_block; b < task.last_block; ++b) {
-    const HistogramBlock block = blocks.load(b);
+  HistogramBlock block;
+  while (blocks.next(&block)) {
     for (int64_t q = 0; q < queries.num_queries; ++q) {
       const QueryState state = states[q];
       isa.rank_relevant(block, queries, q, state.rank, state.hits, &ranked);

@@ -6,6 +6,7 @@
 #include "class_planes.hpp"
 #include "count_group.hpp"
 #include "histogram_kernels.hpp"
+#include "parity_reader.hpp"
 #include "scan.hpp"
 
 namespace hashkernels {
@@ -14,12 +15,15 @@ class PlaneBlocks {
  public:
   // Without task.relevant no label is read.
   PlaneBlocks(const Kernels& isa, const CountingTask& task);
-  explicit operator bool() const { return classes_ && reader_ && table_ && picks_ && words_; }
+  explicit operator bool() const { return classes_ && reader_ && planes_ && table_ && picks_ && words_ && parities_; }
 
   HistogramQueries queries() const {
-    return {num_queries_, shape_.num_bytes, picks_.data(), classes_.class_ends(), classes_.classes(), words_.data()};
+    return {num_queries_,       shape_.num_bytes, picks_.data(),   classes_.class_ends(),
+            classes_.classes(), words_.data(),    parities_.data()};
   }
-  HistogramBlock load(int64_t block);
+
+  // False where no block is left.
+  bool next(HistogramBlock* block);
 
  private:
   const Kernels& isa_;
@@ -27,10 +31,13 @@ class PlaneBlocks {
   const int64_t num_queries_;
   const SlicedShape shape_;
   ClassPlanes classes_;
-  BlockReader reader_;
+  ParityReader reader_;
+  alignas(64) uint64_t valid_[kHitWords];
+  Buffer<uint64_t> planes_;
   Buffer<uint8_t> table_;
   Buffer<uint16_t> picks_;
   Buffer<uint64_t> words_;
+  Buffer<uint8_t> parities_;
 };
 
 }  // namespace hashkernels

@@ -9,50 +9,47 @@
 namespace hashkernels {
 namespace {
 
-// The codes of a block at every distance that has any: which they are, and how many come before each word.
+// The codes of a block at every distance that has any: which they are, and how many come before each word. Distances
+// are all even or all odd, so half of them says which.
 struct DistancePlanes {
-  static constexpr int kMaxDistances = 8 * histogram_groups(SlicedShape::kMaxChunkBytes);
+  static constexpr int kMaxGroups = histogram_groups(SlicedShape::kMaxChunkBytes);
 
-  alignas(64) uint64_t equal[kMaxDistances][kHitWords];
-  alignas(64) uint64_t before[kHitWords][kMaxDistances / 4];  // fields of 16 bits, for four neighbouring distances
-  uint64_t totals[kMaxDistances / 4];                         // such fields over all words
-  int fours[kMaxDistances / 4 + 1];                           // which of totals are not zero
-  int num_fours;
+  alignas(64) uint64_t equal[4 * kMaxGroups][kHitWords];
+  alignas(64) uint64_t before[kHitWords][kMaxGroups];  // fields of 16 bits, for the four distances of a group
+  uint64_t totals[kMaxGroups];                         // such fields over all words
+  int groups[kMaxGroups];                              // which of totals are not zero
+  int num_groups;
 };
 
 template <class Lanes>
 HASHKERNELS_INLINE void tell_apart(const Members<Lanes>& members, int num_groups, DistancePlanes* planes) {
   using Vector = typename Lanes::Vector;
   using Count = BucketCount<Lanes>;
-  int num_fours = 0;
+  planes->num_groups = 0;
   for (int g = 0; g < num_groups; ++g) {
     Vector any = {};
     for (int part = 0; part < kParts<Lanes>; ++part) any |= members.groups[g][part];
     if (!Lanes::any(any)) continue;
-    for (int four = 2 * g; four < 2 * g + 2; ++four) {
-      const auto* bucket = members.buckets + four % 2 * 4;
-      alignas(64) uint64_t counts[kHitWords];
-      for (int part = 0; part < kParts<Lanes>; ++part) {
-        const typename Count::Group group = Count::group(members.groups[g][part]);
-        Vector sum = {};
+    alignas(64) uint64_t counts[kHitWords];
+    for (int part = 0; part < kParts<Lanes>; ++part) {
+      const typename Count::Group group = Count::group(members.groups[g][part]);
+      const auto* bucket = members.buckets;
+      Vector sum = {};
 #pragma GCC unroll 4
-        for (int i = 0; i < 4; ++i) {
-          sum |= Count::of_part(group, bucket[i][part]) << (16 * i);
-          store<Lanes>(planes->equal[4 * four + i] + part * kWordsOf<Lanes>, Count::intersect(group, bucket[i][part]));
-        }
-        store<Lanes>(counts + part * kWordsOf<Lanes>, sum);
+      for (int i = 0; i < 4; ++i) {
+        sum |= Count::of_part(group, bucket[i][part]) << (16 * i);
+        store<Lanes>(planes->equal[4 * g + i] + part * kWordsOf<Lanes>, Count::intersect(group, bucket[i][part]));
       }
-      uint64_t sum = 0;
-      for (int word = 0; word < kHitWords; ++word) {
-        planes->before[word][four] = sum;
-        sum += counts[word];
-      }
-      planes->totals[four] = sum;
-      planes->fours[num_fours] = four;
-      num_fours += sum != 0;
+      store<Lanes>(counts + part * kWordsOf<Lanes>, sum);
     }
+    uint64_t sum = 0;
+    for (int word = 0; word < kHitWords; ++word) {
+      planes->before[word][g] = sum;
+      sum += counts[word];
+    }
+    planes->totals[g] = sum;
+    planes->groups[planes->num_groups++] = g;
   }
-  planes->num_fours = num_fours;
 }
 
 template <bool kOneWord>
@@ -71,8 +68,8 @@ HASHKERNELS_INLINE int64_t rank_in_block(const DistancePlanes& planes, const uin
         for (int w = 1; w < num_words; ++w) distance += __builtin_popcountll(query[w] ^ code[w * kBlockCodes]);
       }
       const uint64_t up_to_it = rest ^ (rest - 1);
-      ranked->ranks[count] =
-          before[distance] + in_words_before[distance] + __builtin_popcountll(equal[distance * kHitWords] & up_to_it);
+      ranked->ranks[count] = before[distance] + in_words_before[distance / 2] +
+                             __builtin_popcountll(equal[distance / 2 * kHitWords] & up_to_it);
       ranked->hits[count] = ++hits[distance];
       ++count;
     }
@@ -98,10 +95,11 @@ void rank_relevant(const HistogramBlock& block, const HistogramQueries& queries,
   ranked->count = num_words == 1
                       ? rank_in_block<true>(planes, relevant, words, block.words, num_words, before, hits, ranked)
                       : rank_in_block<false>(planes, relevant, words, block.words, num_words, before, hits, ranked);
-  for (int i = 0; i < planes.num_fours; ++i) {
-    int64_t* at = before + 4 * planes.fours[i];
-    const uint64_t counts = planes.totals[planes.fours[i]];
-    for (int field = 0; field < 4; ++field) at[field] += (counts >> (16 * field)) & 0xFFFF;
+  before += block.parity ^ queries.parities[query];
+  for (int i = 0; i < planes.num_groups; ++i) {
+    int64_t* at = before + 8 * planes.groups[i];
+    const uint64_t counts = planes.totals[planes.groups[i]];
+    for (int field = 0; field < 4; ++field) at[2 * field] += (counts >> (16 * field)) & 0xFFFF;
   }
 }
 

@@ -223,6 +223,23 @@ TEST_P(Counting, IndexOrderOfManyClassesAndOfOne) {
   }
 }
 
+// Runs of codes with an even and with an odd number of bits set, of lengths that no block knows.
+TEST_P(Counting, RunsOfOneParity) {
+  for (int bits : {8, 40, 64, 128}) {
+    const testing::RandomCodes queries(9, bits, 5);
+    testing::RandomCodes database(2600, bits, 6);
+    for (int64_t i = 0; i < 2600; ++i) {
+      int set = 0;
+      for (int byte = 0; byte < bits / 8; ++byte) set += __builtin_popcount(database.row(i)[byte]);
+      const bool odd = i < 1100 || i % 701 < 3;
+      database.row(i)[0] ^= static_cast<uint8_t>(set % 2 != static_cast<int>(odd));
+    }
+    const RandomLabels query_labels(9, bits / 64, 7), database_labels(2600, bits / 64, 8);
+    expect_counts(queries.view(), database.view(), query_labels, database_labels, {1, 3});
+    expect_index_order(queries.view(), database.view(), query_labels, database_labels, {7, 2600}, {1, 3});
+  }
+}
+
 HASHKERNELS_FOR_EACH_ISA(Counting);
 
 }  // namespace
