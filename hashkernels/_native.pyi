@@ -644,17 +644,36 @@ def harmonic_sums(
 def log2(values: int, num_values: int, out: int) -> None: ...
 def running_sums(values: int, rows: int, columns: int, out: int) -> None: ...
 def fixed_sums(values: int, rows: int, columns: int, high: int, low: int) -> None: ...
+def share_sums(
+    size: int, positives: int, num_queries: int, num_ties: int, unanswerable: bool, high: int, low: int, threads: int
+) -> None: ...
 def tie_precision_sums(
     size: int,
     positives: int,
-    rows: int,
-    columns: int,
+    num_ties: int,
+    num_queries: int,
     table_reciprocal: int,
     table_ramp: int,
     table_size: int,
     out_mean: int,
     out_least: int,
     out_greatest: int,
+    threads: int,
+) -> None: ...
+def cut_precision_sums(
+    size: int,
+    positives: int,
+    num_queries: int,
+    num_ties: int,
+    cutoffs: int,
+    num_cutoffs: int,
+    table_reciprocal: int,
+    table_ramp: int,
+    table_size: int,
+    out_relevant: int,
+    out_cuts: int,
+    out_sums: int,
+    threads: int,
 ) -> None: ...
 def hidden_units(
     float64: bool,

@@ -5,6 +5,18 @@
 #include "hashkernels/tie_precision.h"
 
 namespace hashkernels::bindings {
+namespace {
+
+HarmonicTable table(uintptr_t reciprocal, uintptr_t ramp, int size) {
+  return {address<const double>(reciprocal), address<const double>(ramp), size};
+}
+
+// Queries in rows.
+TieCounts rows_of_ties(uintptr_t size, uintptr_t positives, int64_t num_queries, int64_t num_ties) {
+  return {address<const int64_t>(size), address<const int64_t>(positives), num_queries, num_ties, num_ties, 1};
+}
+
+}  // namespace
 
 void register_sums(pybind11::module_& module) {
   const auto without_gil = pybind11::call_guard<pybind11::gil_scoped_release>();
@@ -13,8 +25,8 @@ void register_sums(pybind11::module_& module) {
       [](uintptr_t start, uintptr_t count, int64_t num_values, uintptr_t table_reciprocal, uintptr_t table_ramp,
          int table_size, uintptr_t out_reciprocal, uintptr_t out_ramp) {
         harmonic_sums(address<const int64_t>(start), address<const int64_t>(count), num_values,
-                      {address<const double>(table_reciprocal), address<const double>(table_ramp), table_size},
-                      address<double>(out_reciprocal), address<double>(out_ramp));
+                      table(table_reciprocal, table_ramp, table_size), address<double>(out_reciprocal),
+                      address<double>(out_ramp));
       },
       without_gil);
   module.def(
@@ -35,15 +47,34 @@ void register_sums(pybind11::module_& module) {
         fixed_sums(address<const double>(values), rows, columns, address<int64_t>(high), address<int64_t>(low));
       },
       without_gil);
-  module.def(
-      "tie_precision_sums",
-      [](uintptr_t size, uintptr_t positives, int64_t rows, int64_t columns, uintptr_t table_reciprocal,
-         uintptr_t table_ramp, int table_size, uintptr_t out_mean, uintptr_t out_least, uintptr_t out_greatest) {
-        tie_precision_sums(address<const int64_t>(size), address<const int64_t>(positives), rows, columns,
-                           {address<const double>(table_reciprocal), address<const double>(table_ramp), table_size},
-                           {address<double>(out_mean), address<double>(out_least), address<double>(out_greatest)});
-      },
-      without_gil);
+  module.def("share_sums", [](uintptr_t size, uintptr_t positives, int64_t num_queries, int64_t num_ties,
+                              bool unanswerable, uintptr_t high, uintptr_t low, int threads) {
+    call([&] {
+      return share_sums(rows_of_ties(size, positives, num_queries, num_ties), unanswerable, address<int64_t>(high),
+                        address<int64_t>(low), threads);
+    });
+  });
+  module.def("tie_precision_sums", [](uintptr_t size, uintptr_t positives, int64_t num_ties, int64_t num_queries,
+                                      uintptr_t table_reciprocal, uintptr_t table_ramp, int table_size,
+                                      uintptr_t out_mean, uintptr_t out_least, uintptr_t out_greatest, int threads) {
+    call([&] {
+      return tie_precision_sums(
+          {address<const int64_t>(size), address<const int64_t>(positives), num_queries, num_ties, 1, num_queries},
+          table(table_reciprocal, table_ramp, table_size), address<double>(out_mean), address<double>(out_least),
+          address<double>(out_greatest), threads);
+    });
+  });
+  module.def("cut_precision_sums", [](uintptr_t size, uintptr_t positives, int64_t num_queries, int64_t num_ties,
+                                      uintptr_t cutoffs, int64_t num_cutoffs, uintptr_t table_reciprocal,
+                                      uintptr_t table_ramp, int table_size, uintptr_t out_relevant, uintptr_t out_cuts,
+                                      uintptr_t out_sums, int threads) {
+    call([&] {
+      return cut_precision_sums(rows_of_ties(size, positives, num_queries, num_ties), address<const int64_t>(cutoffs),
+                                num_cutoffs, table(table_reciprocal, table_ramp, table_size),
+                                address<int64_t>(out_relevant), address<int64_t>(out_cuts), address<double>(out_sums),
+                                threads);
+    });
+  });
 }
 
 }  // namespace hashkernels::bindings

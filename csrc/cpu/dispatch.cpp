@@ -4,6 +4,7 @@
 #include "counting_kernels.hpp"
 #include "distance_kernels.hpp"
 #include "elements_kernels.hpp"
+#include "harmonic_kernels.hpp"
 #include "histogram_kernels.hpp"
 #include "kernels.hpp"
 #include "pairwise_kernels.hpp"
@@ -32,6 +33,7 @@ constexpr Kernels kScalar{
     .relevant_ids = relevant_ids_scalar,
     .relevant_bits = relevant_bits_scalar,
     .precisions = precisions_scalar,
+    .harmonic = &kHarmonicScalar,
     .pairwise_f32 = pairwise_f32_scalar,
     .pairwise_f64 = pairwise_f64_scalar,
     .crc32c_streams = crc32c_streams_scalar,
@@ -62,6 +64,7 @@ constexpr Kernels kAvx2{
     .relevant_ids = relevant_ids_avx2,
     .relevant_bits = relevant_bits_avx2,
     .precisions = precisions_avx2,
+    .harmonic = &kHarmonicAvx2,
     .pairwise_f32 = pairwise_f32_avx2,
     .pairwise_f64 = pairwise_f64_avx2,
     .crc32c_streams = crc32c_streams_avx2,
@@ -90,6 +93,7 @@ constexpr Kernels kAvx512{
     .relevant_ids = relevant_ids_avx512,
     .relevant_bits = relevant_bits_avx512,
     .precisions = precisions_avx512,
+    .harmonic = &kHarmonicAvx2,
     .pairwise_f32 = pairwise_f32_avx512,
     .pairwise_f64 = pairwise_f64_avx512,
     .crc32c_streams = crc32c_streams_avx2,
@@ -118,6 +122,7 @@ constexpr Kernels kAvx512Vpopcnt{
     .relevant_ids = relevant_ids_avx512_vpopcnt,
     .relevant_bits = relevant_bits_avx512_vpopcnt,
     .precisions = precisions_avx512_vpopcnt,
+    .harmonic = &kHarmonicAvx2,
     .pairwise_f32 = pairwise_f32_avx512,
     .pairwise_f64 = pairwise_f64_avx512,
     .crc32c_streams = crc32c_streams_avx2,
@@ -149,6 +154,7 @@ constexpr Kernels kNeon{
     .relevant_ids = relevant_ids_neon,
     .relevant_bits = relevant_bits_neon,
     .precisions = precisions_neon,
+    .harmonic = &kHarmonicScalar,
     .pairwise_f32 = pairwise_f32_neon,
     .pairwise_f64 = pairwise_f64_neon,
     .crc32c_streams = crc32c_streams_scalar,

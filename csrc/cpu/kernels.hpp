@@ -11,6 +11,7 @@
 #include "codes_kernels.hpp"
 #include "counting_kernels.hpp"
 #include "elements_kernels.hpp"
+#include "harmonic_kernels.hpp"
 #include "hashkernels/isa.h"
 #include "histogram_kernels.hpp"
 #include "hits_kernels.hpp"
@@ -42,6 +43,7 @@ struct Kernels {
   RelevantIds relevant_ids;
   RelevantBits relevant_bits;
   Precisions precisions;
+  const HarmonicKernels* harmonic;
   PairwiseKernel<float> pairwise_f32;
   PairwiseKernel<double> pairwise_f64;
   Crc32cStreams crc32c_streams;

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from hashkernels import _loader
+from hashkernels._ops._library import thread_argument, thread_count
 from hashkernels.reference import sums as reference
 
 Floats = npt.NDArray[np.float64]
@@ -34,7 +37,17 @@ def harmonic_sums(start: Ints, count: Ints) -> tuple[Floats, Floats]:
     return reciprocal, ramp
 
 
-def tie_precision_sums(size: Ints, positives: Ints) -> tuple[Floats, Floats, Floats]:
+def mean_in_tie(positives_before: Ints, before: Ints, size: Ints, positives: Ints, slots: Ints) -> Floats:
+    """Mean, over the orders of one tie, of the precision summed over its relevant places among the first ``slots``."""
+    return reference.precision_in_tie(positives_before + 1, size, positives, harmonic_sums(before, slots))
+
+
+def run_of_positives(positives_before: Ints, before: Ints, count: Ints) -> Floats:
+    """Precision summed over ``count`` relevant ranks in a row after ``before`` items, ``positives_before`` relevant."""
+    return reference.precision_in_run(positives_before + 1, harmonic_sums(before, count))
+
+
+def tie_precision_sums(size: Ints, positives: Ints, threads: int | None = None) -> tuple[Floats, Floats, Floats]:
     """Precision summed over the relevant ranks of the first j ties: mean, least and greatest over all orders of ties.
 
     Args:
@@ -51,8 +64,61 @@ def tie_precision_sums(size: Ints, positives: Ints) -> tuple[Floats, Floats, Flo
     rows, columns = size.shape
     mean, least, greatest = (np.empty((rows + 1, columns)) for _ in range(3))
     outputs = (mean.ctypes.data, least.ctypes.data, greatest.ctypes.data)
-    kernel(size.ctypes.data, positives.ctypes.data, rows, columns, *_TABLE, *outputs)
+    kernel(size.ctypes.data, positives.ctypes.data, rows, columns, *_TABLE, *outputs, _num_threads(threads))
     return mean, least, greatest
+
+
+def cut_precision_sums(
+    total: Ints, relevant: Ints, cutoffs: Sequence[int], threads: int | None = None
+) -> tuple[Ints, Ints, Floats]:
+    """Where cutoffs fall, and precision summed over the relevant ranks of the ties that are whole within each.
+
+    Args:
+        total: int64 [Q, B], the items of each tie, queries in rows and ties in columns; at least one tie.
+        relevant: int64 [Q, B], those of them that are relevant.
+        cutoffs: K ranks, ascending, at least 0; a shorter ranking is taken whole.
+
+    Returns:
+        Relevant items int64 [Q]; int64 [K, 5, Q]: ``slots`` items of the tie that is cut are within the cutoff, its
+        size and its relevant items, items and relevant items before it (where no tie is cut, 0 slots, of size 1 with 0
+        relevant items); float64 [K, 3, Q], the mean, least and greatest sum over the ties before that one, as
+        ``tie_precision_sums`` has them.
+    """
+    kernel = _loader.cpu_kernel("cut_precision_sums")
+    if kernel is None:
+        return reference.cut_precision_sums(total, relevant, cutoffs)
+    total, relevant = (np.ascontiguousarray(part, dtype=np.int64) for part in (total, relevant))
+    ks, queries = np.array(cutoffs, dtype=np.int64), len(total)
+    hits, cuts = np.empty(queries, np.int64), np.empty((len(ks), 5, queries), np.int64)
+    sums = np.empty((len(ks), 3, queries))
+    outputs = (hits.ctypes.data, cuts.ctypes.data, sums.ctypes.data)
+    ranks = (ks.ctypes.data, len(ks))
+    kernel(total.ctypes.data, relevant.ctypes.data, *total.shape, *ranks, *_TABLE, *outputs, _num_threads(threads))
+    return hits, cuts, sums
+
+
+cut = reference.cut
+"""The places of one cutoff from counts and their running sums; each query may have its own."""
+
+
+def share_sums(total: Ints, relevant: Ints, unanswerable: bool, threads: int | None = None) -> tuple[Ints, Ints]:
+    """Sums over queries of precision (0 of no items) and recall (0 where nothing is relevant) after each tie.
+
+    Args:
+        total, relevant: int64 [Q, B], as in ``cut_precision_sums``.
+        unanswerable: whether queries with nothing relevant count.
+
+    Returns:
+        int64 [2, B] twice, as ``fixed_sums`` has them.
+    """
+    kernel = _loader.cpu_kernel("share_sums")
+    if kernel is None:
+        return reference.share_sums(total, relevant, unanswerable)
+    total, relevant = (np.ascontiguousarray(part, dtype=np.int64) for part in (total, relevant))
+    high, low = np.empty((2, total.shape[1]), np.int64), np.empty((2, total.shape[1]), np.int64)
+    inputs = (total.ctypes.data, relevant.ctypes.data, *total.shape, unanswerable)
+    kernel(*inputs, high.ctypes.data, low.ctypes.data, _num_threads(threads))
+    return high, low
 
 
 def log2(values: Floats) -> Floats:
@@ -91,3 +157,7 @@ def fixed_sums(values: Floats) -> tuple[Ints, Ints]:
     high, low = np.empty(shape, np.int64), np.empty(shape, np.int64)
     kernel(values.ctypes.data, high.size, columns, high.ctypes.data, low.ctypes.data)
     return high, low
+
+
+def _num_threads(threads: int | None) -> int:
+    return thread_count(thread_argument(threads))

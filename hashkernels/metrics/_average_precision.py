@@ -8,23 +8,19 @@ cutoff:
 - with h relevant items one after the other from rank N + 1, the sum is (P + 1) A + B over t = 1..h: the greatest that
   h of them can give. Placed last among the k places they start from rank N + k - h + 1, and give the least.
 
-Every term is positive, so nothing cancels.
+Every term is positive, so nothing cancels. The formulas themselves are in ``hashkernels._ops.sums``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 
-from hashkernels._ops.sums import Floats, Ints, harmonic_sums, tie_precision_sums
+from hashkernels._ops.sums import Ints, cut_precision_sums, mean_in_tie, run_of_positives, tie_precision_sums
 from hashkernels.metrics._over_hits import expected_over_hits, greatest_over_hits, least_over_hits
-from hashkernels.metrics._ranking import Cut, Ranking, Spread, run_of_positives
-
-
-def mean_in_tie(positives_before: Ints, before: Ints, size: Ints, positives: Ints, slots: Ints) -> Floats:
-    """Mean, over the orders of one tie, of the precision summed over its relevant places among the first ``slots``."""
-    reciprocal, ramp = harmonic_sums(before, slots)
-    repeat = (positives - 1) / np.maximum(size - 1, 1)
-    return (positives / size) * ((positives_before + 1) * reciprocal + np.maximum(repeat, 0.0) * ramp)
+from hashkernels.metrics._ranking import Cut, Ranking, Spread
 
 
 def precision_sums(ranking: Ranking) -> Spread:
@@ -32,26 +28,38 @@ def precision_sums(ranking: Ranking) -> Spread:
     return Spread(*tie_precision_sums(ranking.size, ranking.positives))
 
 
-def average_precision(ranking: Ranking, sums: Spread, k: int, denominator: str) -> Spread:
+class CutSums(NamedTuple):
+    """A cutoff of some queries, precision summed over the ties before the one that is cut, and relevant items [Q]."""
+
+    cut: Cut
+    whole: Spread
+    relevant: Ints
+
+    @classmethod
+    def of(cls, total: Ints, relevant: Ints, ks: Sequence[int], threads: int | None) -> list[CutSums]:
+        """At each of the ascending cutoffs, from counts [Q, B] of all and of relevant items in each tie."""
+        found, cuts, sums = cut_precision_sums(total, relevant, ks, threads)
+        return [cls(Cut(*places), Spread(*whole), found) for places, whole in zip(cuts, sums, strict=True)]
+
+
+def average_precision(at: CutSums, k: int, denominator: str) -> Spread:
     """Average precision at ``k``: its exact mean, least and greatest over all orders of ties, float64 [Q].
 
-    ``sums`` are the ``precision_sums`` of ``ranking``. A query without a hit has average precision 0; with the
-    denominator "hits" so has each order of the ties that brings no hit.
+    A query without a hit has average precision 0; with the denominator "hits" so has each order of the ties that brings
+    no hit.
     """
-    cut = ranking.cut(k)
-    columns = np.arange(cut.tie.size)
-    whole = Spread(*(table[cut.tie, columns] for table in sums))
-    spread = _over_hits(cut, whole) if denominator == "hits" else _over_constant(ranking, cut, whole, k, denominator)
+    spread = _over_hits(at.cut, at.whole) if denominator == "hits" else _over_constant(at, k, denominator)
     # none is above 1, and the mean lies between the other two, but for their own rounding
     least, greatest = np.minimum(spread.least, 1.0), np.minimum(spread.greatest, 1.0)
     return Spread(np.minimum(np.maximum(spread.expected, least), greatest), least, greatest)
 
 
-def _over_constant(ranking: Ranking, cut: Cut, whole: Spread, k: int, denominator: str) -> Spread:
+def _over_constant(at: CutSums, k: int, denominator: str) -> Spread:
     """Denominators that no order changes: the earlier the relevant items stand, the more they give."""
+    cut, whole = at.cut, at.whole
     first = np.minimum(cut.slots, cut.positives)
     last = np.maximum(cut.slots - (cut.size - cut.positives), 0)
-    divisor = np.maximum(ranking.relevant if denominator == "relevant" else np.minimum(ranking.relevant, k), 1)
+    divisor = np.maximum(at.relevant if denominator == "relevant" else np.minimum(at.relevant, k), 1)
     mean = mean_in_tie(cut.positives_before, cut.before, cut.size, cut.positives, cut.slots)
     least = run_of_positives(cut.positives_before, cut.before + cut.slots - last, last)
     greatest = run_of_positives(cut.positives_before, cut.before, first)

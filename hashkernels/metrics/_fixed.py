@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hashkernels._ops.sums import fixed_sums
+from hashkernels._ops.sums import Ints, fixed_sums
 
 _SCALE_BITS = 60
 FIXED_ONE = 1 << _SCALE_BITS
@@ -20,7 +20,11 @@ FIXED_ONE = 1 << _SCALE_BITS
 
 def fixed_sum(values: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
     """Sums of float64 [..., Q] in 0..1 over the last axis, as Python integers (object [...]) in units of 2^-60."""
-    high, low = fixed_sums(values)
+    return whole_sum(*fixed_sums(values))
+
+
+def whole_sum(high: Ints, low: Ints) -> npt.NDArray[Any]:
+    """The Python integers whose halves these are."""
     return np.asarray(high.astype(object) * (1 << 30) + low.astype(object), dtype=object)
 
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hashkernels._ops.sums import Floats, Ints, harmonic_sums
-from hashkernels.metrics._ranking import Cut, run_of_positives
+from hashkernels._ops.sums import Floats, Ints, harmonic_sums, run_of_positives
+from hashkernels.metrics._ranking import Cut
 
 # Weights are relative to the likeliest h. From there they fall at least geometrically: what is left out is under 1e-17.
 _NEGLIGIBLE = 2.0**-64

@@ -9,19 +9,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from hashkernels._ops.sums import Floats, Ints, harmonic_sums, running_sums
+from hashkernels._ops.sums import Floats, Ints, cut, running_sums
 
 
 class Cut(NamedTuple):
-    """Where cutoff k falls for each query: every tie before ``tie`` is whole, and ``slots`` items of it are within k.
+    """Where cutoff k falls for each query: ``slots`` items of the first tie that is not whole are within k.
 
     All int64 [Q]. ``size`` and ``positives`` describe the tie that is cut; ``before`` and ``positives_before`` count
     what comes before it. Where no tie is cut, ``slots`` and ``positives`` are 0 and ``size`` is 1.
     """
 
-    tie: Ints
     slots: Ints
     size: Ints
     positives: Ints
@@ -47,14 +45,8 @@ class Ranking(NamedTuple):
 
     def cut(self, k: int | Ints) -> Cut:
         """The cut at rank ``k`` (one for all queries, or int64 [Q]), at least 0; a shorter ranking is taken whole."""
-        ranks = np.minimum(np.asarray(k, dtype=np.int64), self.ends[-1])
-        tie = (self.ends <= ranks).sum(axis=0)
-        before = _row(self.ends, tie - 1)
-        slots = ranks - before
-        is_cut = slots > 0
-        size = np.where(is_cut, _row(self.size, tie), 1)
-        positives = np.where(is_cut, _row(self.positives, tie), 0)
-        return Cut(tie, slots, size, positives, before, _row(self.positive_ends, tie - 1))
+        _, places = cut(self.size, self.positives, self.ends, self.positive_ends, np.asarray(k, dtype=np.int64))
+        return Cut(*places)
 
 
 class Spread(NamedTuple):
@@ -77,15 +69,3 @@ def hits_at(cut: Cut) -> Spread:
         least=(cut.positives_before + np.maximum(cut.slots - missing, 0)).astype(np.float64),
         greatest=(cut.positives_before + np.minimum(cut.slots, cut.positives)).astype(np.float64),
     )
-
-
-def run_of_positives(positives_before: Ints, before: Ints, count: Ints) -> Floats:
-    """Precision summed over ``count`` relevant ranks in a row after ``before`` items, ``positives_before`` relevant."""
-    reciprocal, ramp = harmonic_sums(before, count)
-    return (positives_before + 1) * reciprocal + ramp
-
-
-def _row(table: npt.NDArray[np.int64], row: Ints) -> Ints:
-    """table[row[q], q], 0 where row is -1 or past the end."""
-    inside = (row >= 0) & (row < table.shape[0])
-    return np.where(inside, table[np.where(inside, row, 0), np.arange(table.shape[1])], 0)

@@ -165,6 +165,7 @@ def evaluate(
         overall,
         settings,
         orders,
+        threads,
         query_classes=QueryClasses.of(retrieval.query_labels) if labelled else None,
         query_statistics=described[0],
         database_statistics=described[1],

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from hashkernels import _ops
 from hashkernels._arrays import to_tensor
+from hashkernels._ops.sums import Ints
 from hashkernels._validation import check_tensor
-from hashkernels.metrics._assemble import summarize
+from hashkernels.metrics._assemble import Counts, summarize
 from hashkernels.metrics._index_order import IndexOrder, ordered_sums, sum_of_halves
 from hashkernels.metrics._inputs import label_pair
 from hashkernels.metrics._pairs import Pairs, excluded_pairs, relevance_pairs
-from hashkernels.metrics._ranking import Ranking
 from hashkernels.metrics._settings import check_policies
 from hashkernels.metrics._task import share_a_label
 from hashkernels.metrics.per_class import QueryClasses
@@ -132,7 +132,7 @@ def _truth(scores: Tensor, relevance: Any, query_labels: Any, database_labels: A
 
 def _rankings(
     scores: Tensor, truth: _Truth, left_out: Pairs | None, largest: bool, orders: dict[int, IndexOrder] | None
-) -> Iterator[tuple[slice, Ranking]]:
+) -> Iterator[Counts]:
     """Blocks of queries, each score a tie of its own; ``orders`` is filled for a block before it is given out."""
     num_queries, num_database = (int(size) for size in scores.shape)
     step = max(1, _BLOCK // num_database)
@@ -153,7 +153,7 @@ def _rankings(
         if orders is not None:
             for k, found in sum_of_halves(ordered_sums(relevant, list(orders))).by_cutoff(list(orders)).items():
                 orders[k].hits[rows], orders[k].precision_sum[rows] = found
-        yield rows, _ties(keys, relevant, present)
+        yield rows, *_ties(keys, relevant, present)
 
 
 def _ascending(scores: Tensor, largest: bool) -> npt.NDArray[Any]:
@@ -165,10 +165,11 @@ def _ascending(scores: Tensor, largest: bool) -> npt.NDArray[Any]:
     return reversed_keys
 
 
-def _ties(keys: npt.NDArray[Any], relevant: npt.NDArray[np.bool_], present: npt.NDArray[np.bool_]) -> Ranking:
+def _ties(keys: npt.NDArray[Any], relevant: npt.NDArray[np.bool_], present: npt.NDArray[np.bool_]) -> tuple[Ints, Ints]:
+    """Items and relevant items of each tie, [Q, B]."""
     tie = np.zeros(keys.shape, dtype=np.int64)
     tie[:, 1:] = (keys[:, 1:] != keys[:, :-1]).cumsum(axis=1)
     levels = int(tie.max()) + 1
     cells = tie + np.arange(len(tie))[:, None] * levels
     total, hits = (np.bincount(cells[which], minlength=len(tie) * levels) for which in (present, relevant))
-    return Ranking.of(total.reshape(-1, levels), hits.reshape(-1, levels))
+    return total.reshape(-1, levels), hits.reshape(-1, levels)

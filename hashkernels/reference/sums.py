@@ -14,6 +14,7 @@ directly, so it keeps its relative accuracy where two prefix sums of a million t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import TypeVar
 
@@ -142,13 +143,67 @@ def tie_precision_sums(size: Ints, positives: Ints) -> tuple[Floats, Floats, Flo
         terms.ravel()[occupied + size.shape[1]] = values
         return compensated_sums(terms)
 
-    def run(before: Ints) -> Floats:
-        reciprocal, ramp = harmonic_sums(before, p)
-        return cumulative(following * reciprocal + ramp)
+    mean = precision_in_tie(following, n, p, harmonic_sums(before, n))
+    least, greatest = (precision_in_run(following, harmonic_sums(start, p)) for start in (before + n - p, before))
+    return cumulative(mean), cumulative(least), cumulative(greatest)
 
-    reciprocal, ramp = harmonic_sums(before, n)
-    mean = (p / n) * (following * reciprocal + (p - 1) / np.maximum(n - 1, 1) * ramp)
-    return cumulative(mean), run(before + n - p), run(before)
+
+def precision_in_tie(following: Ints, size: Ints, positives: Ints, sums: tuple[Floats, Floats]) -> Floats:
+    """Mean, over the orders of a tie, of the precision summed over its relevant places among the first ones.
+
+    ``sums`` are the harmonic sums over those places; ``following`` is 1 more than the relevant items before the tie.
+    """
+    reciprocal, ramp = sums
+    repeat = np.maximum(positives - 1, 0) / np.maximum(size - 1, 1)
+    return (positives / size) * (following * reciprocal + repeat * ramp)
+
+
+def precision_in_run(following: Ints, sums: tuple[Floats, Floats]) -> Floats:
+    """Precision summed over relevant ranks in a row; ``sums`` are the harmonic sums over them."""
+    reciprocal, ramp = sums
+    return following * reciprocal + ramp
+
+
+def cut_precision_sums(total: Ints, relevant: Ints, cutoffs: Sequence[int]) -> tuple[Ints, Ints, Floats]:
+    """Relevant items int64 [Q], cuts int64 [K, 5, Q] as of ``cut``, and float64 [K, 3, Q], the ``tie_precision_sums``
+    over the ties that are whole within each cutoff, from counts [Q, B]."""
+    tables = total.T, relevant.T, running_sums(total.T), running_sums(relevant.T)
+    sums = np.stack(tie_precision_sums(*tables[:2]))
+    places = [cut(*tables, np.asarray(k)) for k in cutoffs]
+    columns = np.arange(len(total))
+    whole = np.array([sums[:, tie, columns] for tie, _ in places])
+    return tables[3][-1], np.array([place for _, place in places]), whole
+
+
+def cut(size: Ints, positives: Ints, ends: Ints, positive_ends: Ints, ranks: Ints) -> tuple[Ints, Ints]:
+    """Where a cutoff falls in each ranking, from counts and their running sums, [B, Q]; ``ranks`` int64 [Q] or one.
+
+    Returns:
+        int64 [Q], the first tie that is not whole within the cutoff; int64 [5, Q]: how many of its items are within,
+        its size, its relevant items, and items and relevant items before it. Where no tie is cut, the first and the
+        third are 0 and the size is 1. A cutoff beyond a ranking takes it whole.
+    """
+    columns = np.arange(size.shape[1])
+
+    def row(table: Ints, tie: Ints) -> Ints:
+        inside = (tie >= 0) & (tie < len(table))
+        return np.where(inside, table[np.where(inside, tie, 0), columns], 0)
+
+    ranks = np.minimum(ranks, ends[-1])
+    tie = (ends <= ranks).sum(axis=0)
+    before = row(ends, tie - 1)
+    slots = ranks - before
+    cut_size, cut_positives = (
+        np.where(slots > 0, row(table, tie), other) for table, other in ((size, 1), (positives, 0))
+    )
+    return tie, np.stack([slots, cut_size, cut_positives, before, row(positive_ends, tie - 1)])
+
+
+def share_sums(total: Ints, relevant: Ints, unanswerable: bool) -> tuple[Ints, Ints]:
+    """``fixed_sums`` over the queries of precision and recall after each tie, [2, B], from counts [Q, B]."""
+    chosen = relevant.any(axis=1) | unanswerable
+    ends, hits = (running_sums(part[chosen].T) for part in (total, relevant))
+    return fixed_sums(np.stack([hits / np.maximum(ends, 1), hits / np.maximum(hits[-1], 1)]))
 
 
 def compensated_sums(values: Floats) -> Floats:

@@ -11,7 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hashkernels._ops.sums import fixed_sums, harmonic_sums, log2, running_sums, tie_precision_sums
+from hashkernels._ops.sums import (
+    cut_precision_sums,
+    fixed_sums,
+    harmonic_sums,
+    log2,
+    running_sums,
+    share_sums,
+    tie_precision_sums,
+)
+from hashkernels.metrics._fixed import whole_sum
 from hashkernels.reference import sums as reference
 
 STARTS = st.one_of(st.integers(0, 200), st.integers(0, 10**5), st.integers(0, 10**12))
@@ -78,14 +87,14 @@ def test_compensated_sums_adds_as_if_with_twice_the_precision():
 
 @given(st.lists(st.tuples(STARTS, COUNTS), max_size=300))
 @settings(max_examples=100)
-def test_kernels_of_harmonic_sums_have_the_bits_of_the_reference(pairs):
+def test_kernels_of_harmonic_sums_have_the_bits_of_the_reference(isa, pairs):
     start, count = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     for found, expected in zip(harmonic_sums(start, count), reference.harmonic_sums(start, count), strict=True):
         np.testing.assert_array_equal(found.view(np.int64), expected.view(np.int64))
 
 
 @given(st.lists(st.floats(1e-300, 1e300), max_size=300))
-def test_kernels_of_logarithms_have_the_bits_of_the_reference(values):
+def test_kernels_of_logarithms_have_the_bits_of_the_reference(isa, values):
     found, expected = log2(np.array(values)), reference.log2(np.array(values))
     np.testing.assert_array_equal(found.view(np.int64), expected.view(np.int64))
 
@@ -98,16 +107,65 @@ def test_kernels_of_running_sums_have_the_bits_of_the_reference(shape):
     np.testing.assert_array_equal(reference.running_sums(counts), counts.cumsum(axis=0))
 
 
-@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (3, 0), (70, 5), (49, 257), (2, 1000)])
-@pytest.mark.parametrize("largest", [1, 4, 1000, 2**40])
-def test_kernels_of_precision_over_ties_have_the_bits_of_the_reference(shape, largest):
+def random_ties(shape, largest):
+    """Sizes up to ``largest`` and relevant items, none of them in every second tie."""
     rng = np.random.default_rng(0)
     size = rng.integers(0, largest + 1, shape)
-    positives = rng.integers(0, size + 1) * rng.integers(0, 2, shape)
-    found, expected = tie_precision_sums(size, positives), reference.tie_precision_sums(size, positives)
+    return size, rng.integers(0, size + 1) * rng.integers(0, 2, shape)
+
+
+def assert_same_bits(found, expected):
     for ours, theirs in zip(found, expected, strict=True):
-        assert ours.shape == (shape[0] + 1, shape[1])
+        assert ours.shape == theirs.shape
         np.testing.assert_array_equal(ours.view(np.int64), theirs.view(np.int64))
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (3, 0), (70, 5), (49, 257), (2, 3000)])
+@pytest.mark.parametrize("largest", [1, 4, 1000, 2**40])
+def test_kernels_of_precision_over_ties_have_the_bits_of_the_reference(isa, shape, largest):
+    size, positives = random_ties(shape, largest)
+    expected = reference.tie_precision_sums(size, positives)
+    assert expected[0].shape == (shape[0] + 1, shape[1])
+    for threads in (1, 2, 3):
+        assert_same_bits(tie_precision_sums(size, positives, threads), expected)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 70), (257, 49), (3000, 2), (1, 5000)])
+@pytest.mark.parametrize("largest", [1, 4, 1000, 2**40])
+def test_kernels_of_cut_and_share_sums_have_the_bits_of_the_reference(isa, shape, largest):
+    size, positives = random_ties(shape, largest)
+    ks = [0, 1, 2, 17, 1000, largest, largest * shape[1] // 2, largest * shape[1]]
+    ks = sorted({*ks, *size.cumsum(axis=1)[0, :9].tolist()})
+    cuts = reference.cut_precision_sums(size, positives, ks)
+    shares = {which: whole_sum(*reference.share_sums(size, positives, which)) for which in (False, True)}
+    for threads in (1, 2, 3):
+        assert_same_bits(cut_precision_sums(size, positives, ks, threads), cuts)
+        for unanswerable, expected in shares.items():
+            found = whole_sum(*share_sums(size, positives, unanswerable, threads))
+            assert found.tolist() == expected.tolist()
+
+
+@given(st.lists(st.integers(0, 5).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))), min_size=1, max_size=4))
+def test_cuts_and_shares_item_by_item(isa, ties):
+    items = [(tie, place, size, hits) for tie, (size, hits) in enumerate(ties) for place in range(size)]
+    ks = list(range(len(items) + 3))
+    size, positives = (np.array(column)[None] for column in zip(*ties, strict=True))
+    relevant, cuts, sums = cut_precision_sums(size, positives, ks)
+    shares = whole_sum(*share_sums(size, positives, True))
+    whole = np.stack(tie_precision_sums(size.T, positives.T))[:, :, 0]
+    assert relevant.tolist() == [positives.sum()]
+    for k in ks:
+        tie, slots, cut_size, hits = items[k] if k < len(items) else (len(ties), 0, 1, 0)
+        if slots == 0:
+            cut_size, hits = 1, 0
+        before = [sum(column) for column in zip(*ties[:tie], strict=True)] or [0, 0]
+        assert cuts[k, :, 0].tolist() == [slots, cut_size, hits, *before]
+        np.testing.assert_array_equal(sums[k, :, 0], whole[:, tie])
+    for tie in range(len(ties)):
+        found, hits = (sum(column) for column in zip(*ties[: tie + 1], strict=True))
+        assert shares[:, tie].tolist() == [
+            round(Fraction(hits / max(of, 1)) * 2**60) for of in (found, int(relevant[0]))
+        ]
 
 
 def test_precision_over_ties_in_exact_arithmetic():
