@@ -97,7 +97,8 @@ class Launchers:
     def cuda_index_order_precision(self, *arguments: Any) -> None:
         *head, cutoffs, hits, precision_sum, workspace = arguments
         ks = np.array(cutoffs, dtype=np.int64)
-        self.native.index_order_precision(*head, ks.ctypes.data, len(ks), hits, precision_sum, 1)
+        unknown_counts = (0, 0, 0, 0)
+        self.native.index_order_precision(*head, *unknown_counts, ks.ctypes.data, len(ks), hits, precision_sum, 1)
         self.fill(workspace, 10 * head[1])
 
     def cuda_margin_loss_workspace(self, num_rows: int, num_columns: int, bits: int, with_grad: bool) -> int:

@@ -331,9 +331,12 @@ def test_index_order_precision_is_exact(isa: str, form: str, width: int, threads
     queries, database = random_codes(4, width), random_codes(257, width, 1)
     query_labels, database_labels = random_labels(4, form), random_labels(257, form, 1)
     cutoffs = [1, 2, 10, 256, 257]
-    hits, precision = _ops.index_order_precision(
-        queries, database, _ops.pack_labels(query_labels), _ops.pack_labels(database_labels), cutoffs, threads
-    )
+    arguments = queries, database, _ops.pack_labels(query_labels), _ops.pack_labels(database_labels)
+    hits, precision = _ops.index_order_precision(*arguments, cutoffs, threads)
+    counts = _ops.retrieval_counts(*arguments, threads)
+    again = _ops.index_order_precision(*arguments, cutoffs, threads, counts)
+    assert hits.equal(again[0])
+    assert precision.equal(again[1])
     wanted = relevance(query_labels, database_labels)
     for query, row in enumerate(distances(queries, database)):
         found = wanted[query][row.argsort(kind="stable")]

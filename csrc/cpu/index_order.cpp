@@ -1,8 +1,9 @@
 // Precision at every relevant item, in (distance, index) order, without sorting.
 //
-// The histograms of a group of queries count the codes and the relevant codes at each distance; their running sums say
-// where each distance begins in the order. A pass through the database by index then keeps, for each distance, the next
-// rank and the relevant codes so far.
+// The codes and the relevant codes at each distance are counted where the caller does not know their number; running
+// sums say where each distance begins in the order. A pass through the database by index then keeps, for each distance,
+// the next rank and the relevant codes so far.
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstring>
@@ -164,8 +165,8 @@ bool rank_by_plane(const Kernels& isa, const CountingTask& task, GroupState& sta
 }  // namespace
 
 Status index_order_precision(const Codes& queries, const Codes& database, Labels query_labels, Labels database_labels,
-                             const int64_t* cutoffs, int num_cutoffs, int64_t* hits, double* precision_sum,
-                             int num_threads) noexcept {
+                             const LevelCounts& counts, const int64_t* cutoffs, int num_cutoffs, int64_t* hits,
+                             double* precision_sum, int num_threads) noexcept {
   const Kernels& isa = kernels();
   const int64_t num_bins = 8 * int64_t{queries.num_bytes} + 1;
   const LabelledQueries labelled(queries, query_labels);
@@ -193,7 +194,12 @@ Status index_order_precision(const Codes& queries, const Codes& database, Labels
                             .last_block = num_blocks(database.num_codes),
                             .total = states.ranks(),
                             .relevant = states.hits()};
-    if (!count_group(isa, labelled, task)) {
+    if (counts.total != nullptr) {
+      for (int64_t q = first; q < last; ++q) {
+        std::copy_n(counts.total + q * counts.stride, counts.num_levels, states[q - first].rank);
+        std::copy_n(counts.relevant + q * counts.stride, counts.num_levels, states[q - first].hits);
+      }
+    } else if (!count_group(isa, labelled, task)) {
       out_of_memory = true;
       return;
     }

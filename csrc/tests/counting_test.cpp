@@ -150,14 +150,14 @@ TEST_P(Counting, SkewedDistances) {
 
 void expect_index_order(const Codes& queries, const Codes& database, const RandomLabels& query_labels,
                         const RandomLabels& database_labels, const std::vector<int64_t>& cutoffs,
-                        std::vector<int> thread_counts = {1, 4}) {
+                        std::vector<int> thread_counts = {1, 4}, const LevelCounts& counts = {}) {
   const int num_cutoffs = static_cast<int>(cutoffs.size());
   const auto relevant = [&](int64_t q, int64_t n) { return is_relevant(query_labels, q, database_labels, n); };
   for (int threads : thread_counts) {
     std::vector<int64_t> hits(queries.num_codes * num_cutoffs, -1);
     std::vector<double> sums(queries.num_codes * num_cutoffs, -1);
-    ASSERT_EQ(index_order_precision(queries, database, query_labels.view(), database_labels.view(), cutoffs.data(),
-                                    num_cutoffs, hits.data(), sums.data(), threads),
+    ASSERT_EQ(index_order_precision(queries, database, query_labels.view(), database_labels.view(), counts,
+                                    cutoffs.data(), num_cutoffs, hits.data(), sums.data(), threads),
               Status::kOk);
     for (int64_t q = 0; q < queries.num_codes; ++q) {
       std::vector<int> distances(database.num_codes);
@@ -237,6 +237,20 @@ TEST_P(Counting, RunsOfOneParity) {
     const RandomLabels query_labels(9, bits / 64, 7), database_labels(2600, bits / 64, 8);
     expect_counts(queries.view(), database.view(), query_labels, database_labels, {1, 3});
     expect_index_order(queries.view(), database.view(), query_labels, database_labels, {7, 2600}, {1, 3});
+  }
+}
+
+// Rows that are wider than what is known of them, and fewer distances than there could be.
+TEST_P(Counting, IndexOrderOfKnownCounts) {
+  for (int num_queries : {2, 90}) {
+    const testing::RandomCodes queries(num_queries, 12, 5), database(1300, 12, 6);
+    const RandomLabels query_labels(num_queries, 0, 7), database_labels(1300, 0, 8);
+    std::vector<int64_t> total(num_queries * 17), relevant(num_queries * 17);
+    ASSERT_EQ(retrieval_counts(queries.view(), database.view(), query_labels.view(), database_labels.view(),
+                               total.data(), relevant.data(), 1),
+              Status::kOk);
+    expect_index_order(queries.view(), database.view(), query_labels, database_labels, {1, 100, 1300}, {1, 3},
+                       {total.data(), relevant.data(), 17, 13});
   }
 }
 

@@ -49,14 +49,17 @@ def index_order_precision(
     database_labels: Tensor,
     cutoffs: Sequence[int],
     threads: int | None = None,
+    counts: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Hits int64 [Q, K] and sums of precision at relevant ranks float64 [Q, K] within the first k of each query's
     (distance, index) order, for each cutoff k (ascending, in 1..N).
 
     Every precision is rounded to a multiple of 2^-40, half to even, so the sums are exact and free of order.
+    ``counts`` are what ``retrieval_counts`` found for the same arguments, or the first columns where no distance is
+    greater: on the CPU they are then not found again.
     """
     result: tuple[Tensor, Tensor] = _index_order_precision(
-        queries, database, query_labels, database_labels, list(cutoffs), thread_argument(threads)
+        queries, database, query_labels, database_labels, list(cutoffs), thread_argument(threads), *(counts or ())
     )
     return result
 
@@ -137,6 +140,8 @@ def _index_order_precision_cpu(
     database_labels: Tensor,
     cutoffs: Sequence[int],
     threads: int,
+    total: Tensor | None = None,
+    relevant: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     queries, database = code_rows(queries, database)
     query_labels, database_labels, words = label_arguments(
@@ -145,6 +150,7 @@ def _index_order_precision_cpu(
     kernel = _loader.cpu_kernel("index_order_precision")
     if kernel is None:
         return reference.index_order_precision(queries, database, query_labels, database_labels, cutoffs)
+    known = _known_counts(total, relevant, queries)
     ks = torch.tensor(list(cutoffs), dtype=torch.int64)
     hits, precision_sum = _index_order_precision_fake(
         queries, database, query_labels, database_labels, cutoffs, threads
@@ -154,6 +160,7 @@ def _index_order_precision_cpu(
         query_labels.data_ptr(),
         database_labels.data_ptr(),
         words,
+        *known,
         ks.data_ptr(),
         len(ks),
         hits.data_ptr(),
@@ -163,6 +170,21 @@ def _index_order_precision_cpu(
     return hits, precision_sum
 
 
+def _known_counts(total: Tensor | None, relevant: Tensor | None, queries: Tensor) -> tuple[int, int, int, int]:
+    """Addresses of both, elements from row to row and columns, as the pointer contract wants them; zeros for None."""
+    if total is None or relevant is None:
+        return 0, 0, 0, 0
+    for name, counts in (("total", total), ("relevant", relevant)):
+        levels = queries.shape[1] * 8 + 1
+        if counts.dtype != torch.int64 or counts.device != queries.device:
+            raise TypeError(f"{name} must be int64 on {queries.device}, got {counts.dtype} on {counts.device}")
+        if counts.ndim != 2 or len(counts) != len(queries) or counts.shape[1] > levels:
+            raise ValueError(f"{name} must have shape [{len(queries)}, up to {levels}], got {tuple(counts.shape)}")
+        if counts.shape != total.shape or counts.stride() != total.stride() or counts.stride(1) != 1:
+            raise ValueError(f"{name} must lie in memory like total, got strides {counts.stride()}")
+    return total.data_ptr(), relevant.data_ptr(), total.stride(0), total.shape[1]
+
+
 def _index_order_precision_cuda(
     queries: Tensor,
     database: Tensor,
@@ -170,6 +192,8 @@ def _index_order_precision_cuda(
     database_labels: Tensor,
     cutoffs: Sequence[int],
     threads: int,
+    total: Tensor | None = None,
+    relevant: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     queries, database = code_rows(queries, database)
     query_labels, database_labels, words = label_arguments(
@@ -209,6 +233,8 @@ def _index_order_precision_fake(
     database_labels: Tensor,
     cutoffs: Sequence[int],
     threads: int,
+    total: Tensor | None = None,
+    relevant: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     shape = (queries.shape[0], len(cutoffs))
     return queries.new_empty(shape, dtype=torch.int64), queries.new_empty(shape, dtype=torch.float64)
@@ -223,7 +249,7 @@ _retrieval_counts = define(
 )
 _index_order_precision = define(
     "index_order_precision(Tensor queries, Tensor database, Tensor query_labels, Tensor database_labels,"
-    " int[] cutoffs, int threads) -> (Tensor, Tensor)",
+    " int[] cutoffs, int threads, Tensor? total=None, Tensor? relevant=None) -> (Tensor, Tensor)",
     cpu=_index_order_precision_cpu,
     cuda=_index_order_precision_cuda,
     fake=_index_order_precision_fake,

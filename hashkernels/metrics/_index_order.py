@@ -46,12 +46,19 @@ class Shift(NamedTuple):
     hit: Ints
 
 
-def whole_index_order(task: Task, ks: Sequence[int], threads: int | None) -> IndexOrder:
-    """Of a database that lies in this process."""
+def whole_index_order(task: Task, counts: tuple[Ints, Ints], ks: Sequence[int], threads: int | None) -> IndexOrder:
+    """Of a database that lies in this process, with its counts (total, relevant)."""
     if task.relevance is None and task.left_out is None:
         retrieval = task.retrieval
+        total, relevant = (torch.from_numpy(part) for part in counts)
         hits, precision_sum = _ops.index_order_precision(
-            retrieval.queries, retrieval.database, retrieval.query_labels, retrieval.database_labels, ks, threads
+            retrieval.queries,
+            retrieval.database,
+            retrieval.query_labels,
+            retrieval.database_labels,
+            ks,
+            threads,
+            None if retrieval.queries.is_cuda else (total, relevant),
         )
         return IndexOrder(hits.cpu().numpy(), precision_sum.cpu().numpy())
     return sum_of_halves(index_order_sums(task, ks, None, threads))

@@ -264,7 +264,7 @@ def _index_order(
 ) -> IndexOrder:
     """Index order at each cutoff, from the rank of every relevant item."""
     if ranks.alone:
-        return whole_index_order(task, ks, threads)
+        return whole_index_order(task, (own.total, own.relevant), ks, threads)
     totals, relevants = ranks.gather_arrays(own.total), ranks.gather_arrays(own.relevant)
     nothing = np.zeros_like(own.total)
     earlier = sum(totals[: ranks.rank], nothing), sum(relevants[: ranks.rank], nothing)

@@ -66,9 +66,10 @@ void expect_same_precision(const Case& c, const std::vector<int64_t>& cutoffs, u
   const size_t size = c.num_queries * num_cutoffs;
   std::vector<int64_t> hits(size);
   std::vector<double> sums(size);
-  ASSERT_EQ(index_order_precision(in.host_queries.view(), in.host_database.view(), in.query_labels.host(),
-                                  in.database_labels.host(), cutoffs.data(), num_cutoffs, hits.data(), sums.data(), 1),
-            Status::kOk);
+  ASSERT_EQ(
+      index_order_precision(in.host_queries.view(), in.host_database.view(), in.query_labels.host(),
+                            in.database_labels.host(), {}, cutoffs.data(), num_cutoffs, hits.data(), sums.data(), 1),
+      Status::kOk);
   const int num_bytes = (c.bits + 7) / 8;
   for_each_schedule(
       [&] {
