@@ -10,9 +10,9 @@
 namespace hashkernels {
 namespace {
 
-// Costs, where to count a pair without its relevance is 1: relevance adds a third at least, and to list a code of the
+// Costs, where to count a pair without its relevance is 1: relevance adds a fifth at least, and to list a code of the
 // database costs about as much as this many pairs.
-constexpr int64_t kRelevanceCosts = 3;
+constexpr int64_t kRelevanceCosts = 5;
 constexpr int64_t kListingCosts = 32;
 
 // The database is taken in slabs, so that memory does not grow with it.

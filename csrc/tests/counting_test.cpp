@@ -99,10 +99,10 @@ TEST_P(Counting, ManyClassesAcrossBlocks) {
 
 // Enough pairs for classes to be counted apart: some with one query or one code, some that only one side has.
 TEST_P(Counting, ManyPairsOfFewClassmates) {
-  for (int bits : {12, 48, 64, 256, 300}) {
-    const testing::RandomCodes queries(300, bits, 1, 3), database(4000, bits, 2, 1);
-    RandomLabels query_labels(300, 0, 3, 20), database_labels(4000, 0, 4, 25);
-    query_labels.values[7] = database_labels.values[3999] = ~uint64_t{0};
+  for (int bits : {12, 64, 256}) {
+    const testing::RandomCodes queries(400, bits, 1, 3), database(6000, bits, 2, 1);
+    RandomLabels query_labels(400, 0, 3, 35), database_labels(6000, 0, 4, 40);
+    query_labels.values[7] = database_labels.values[5999] = ~uint64_t{0};
     query_labels.values[8] = 1000;
     expect_counts(queries.view(), database.view(), query_labels, database_labels, {1, 3});
   }
