@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from hashkernels import _values
 from hashkernels._validation import check_choice
 from hashkernels._warnings import HashkernelsWarning
 
@@ -50,6 +51,7 @@ def set_isa(name: str) -> None:
         assert _native is not None
         _native.set_isa(name)
     _reference_forced = name == REFERENCE
+    _values.use_native(None if _reference_forced else _native)
     _refused = None
 
 
@@ -110,6 +112,7 @@ def _load() -> None:
     global _native, _cuda_built, _warned
     try:
         _native = importlib.import_module("hashkernels._native")
+        _values.use_native(_native)
         _cuda_built = bool(build_info()["cuda"])
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and error.name == "hashkernels._native":

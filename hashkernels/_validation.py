@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from hashkernels._values import all_finite, least_and_greatest
+
 MAX_BITS = 4096
 PACKABLE_DTYPES = (
     torch.float32,
@@ -116,17 +118,9 @@ def check_embeddings(name: str, value: Any, bits: int | None = None) -> torch.Te
         raise TypeError(f"{name} must be floating point, got {tensor.dtype}")
     if bits is not None and tensor.shape[1] != bits:
         raise ValueError(f"{name} must have shape [N, {bits}], got {tuple(tensor.shape)}")
-    if value_checks_enabled(tensor):
-        _check_finite(name, tensor.detach())
+    if value_checks_enabled(tensor) and not all_finite(tensor):
+        raise ValueError(f"{name} must be finite, got {tensor[~torch.isfinite(tensor)][0].item()}")
     return tensor
-
-
-def _check_finite(name: str, values: torch.Tensor) -> None:
-    # One that is not finite leaves no finite sum, in a single pass; a sum may also overflow, so then each is looked at.
-    if not math.isfinite(values.sum().item()):
-        wrong = values[~torch.isfinite(values)]
-        if len(wrong):
-            raise ValueError(f"{name} must be finite, got {wrong[0].item()}")
 
 
 def check_labels(
@@ -146,7 +140,7 @@ def check_labels(
         if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
             raise TypeError(f"{name} given as class ids must be integers, got {value.dtype}")
         if num_classes is not None and value.numel() and (synchronize or value_checks_enabled(value)):
-            low, high = (int(x) for x in torch.aminmax(value))
+            low, high = least_and_greatest(value)
             if low < 0 or high >= num_classes:
                 raise ValueError(f"{name} must be in 0..{num_classes - 1}, got {low if low < 0 else high}")
         return value
@@ -160,8 +154,8 @@ def check_labels(
 def _holds_bits(value: torch.Tensor) -> bool:
     """Whether all elements are 0 or 1; integers tell by the least and the greatest, in one pass."""
     if value.numel() and value.dtype in (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
-        low, high = torch.aminmax(value)
-        return bool((low >= 0) & (high <= 1))
+        low, high = least_and_greatest(value)
+        return low >= 0 and high <= 1
     return bool(((value == 0) | (value == 1)).all())
 
 

@@ -126,7 +126,7 @@ class Launchers:
 
     def pair_loss(self, kernel: Callable[..., Any], *arguments: Any) -> None:
         u, u_dtype, num_rows, bits, u_stride, v, v_dtype, num_columns, v_stride, *rest = arguments
-        row_labels, column_labels, label_words, *parameters, split, terms, num_pairs, grad, workspace = rest
+        row_labels, column_labels, label_words, *parameters, split, total, sums, grad, workspace = rest
         self.splits.append(split)
         rows, columns = self.embeddings(u, u_dtype, num_rows, u_stride), None
         if v or num_columns == 0:
@@ -145,8 +145,8 @@ class Launchers:
             label_words,
             0,  # no column is left out
             *parameters,
-            terms,
-            num_pairs,
+            total,
+            sums,
             grad,
             1,
         )
@@ -337,7 +337,7 @@ def test_half_types_reach_the_kernel_as_they_are(launchers: Launchers, kinds: tu
     expect_same(
         got, on_cpu("margin_loss", u.float(), bank.float(), labels, bank_labels, None, *MARGINS, 0.0, True, 1, "auto")
     )
-    assert got[3].dtype == torch.float32
+    assert got[2].dtype == torch.float32
 
 
 def test_a_bank_but_for_one_goes_to_the_reference(launchers: Launchers) -> None:

@@ -30,12 +30,13 @@ LEVELS = [
     {"__main__"},
 ]
 # These import nothing of the package and may be imported by all.
-GROUND = {"_validation", "_warnings", "_arrays", "_files", "_page", "_ranks"}
+GROUND = {"_validation", "_values", "_warnings", "_arrays", "_files", "_page", "_ranks"}
 BETWEEN = {
+    "_validation": {"_values"},
     "_page": {"_validation"},
     "reference": set(),
     "centers": {"_validation", "_warnings"},
-    "_loader": {"_native", "_validation", "_warnings"},
+    "_loader": {"_native", "_validation", "_values", "_warnings"},
     "_ops": {"_loader", "_validation", "_warnings", "reference"},
 }
 TRAINING = {"data", "train", "report", "cli"}

@@ -67,5 +67,6 @@ void register_sums(pybind11::module_& module);
 void register_surrogate(pybind11::module_& module);
 void register_system(pybind11::module_& module);
 void register_triplets(pybind11::module_& module);
+void register_values(pybind11::module_& module);
 
 }  // namespace hashkernels::bindings

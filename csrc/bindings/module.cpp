@@ -19,4 +19,5 @@ PYBIND11_MODULE(_native, module) {
   bindings::register_surrogate(module);
   bindings::register_hash_tables(module);
   bindings::register_triplets(module);
+  bindings::register_values(module);
 }

@@ -16,7 +16,8 @@ struct Arguments {
   int64_t num_columns, column_stride;
   Labels row_labels, column_labels;
   uintptr_t left_out;
-  uintptr_t out_terms, out_counts, grad;
+  double quantization;
+  uintptr_t out_total, out_sums, grad;
   int threads;
 };
 
@@ -27,15 +28,22 @@ void run_typed(const Arguments& args, const Loss& loss, Kernel kernel) {
                   address<const int64_t>(args.left_out)};
   // An empty bank may have no address, and is a bank all the same.
   if (v.data == nullptr && v.num_rows == 0) v.data = u.data;
+  T* const grad = address<T>(args.grad);
   PairwiseResult result;
+  double errors = 0;
   call([&] {
-    return kernel(u, v, args.bits, args.row_labels, args.column_labels, loss, &result, address<T>(args.grad),
-                  args.threads);
+    const Status status =
+        kernel(u, v, args.bits, args.row_labels, args.column_labels, loss, &result, grad, args.threads);
+    if (status == Status::kOk) errors = sign_error(u, args.bits, args.quantization, grad);
+    return status;
   });
-  address<double>(args.out_terms)[0] = result.positive_term;
-  address<double>(args.out_terms)[1] = result.negative_term;
-  address<int64_t>(args.out_counts)[0] = result.positive_pairs;
-  address<int64_t>(args.out_counts)[1] = result.negative_pairs;
+  double* const sums = address<double>(args.out_sums);
+  sums[0] = result.positive_term;
+  sums[1] = result.negative_term;
+  sums[2] = errors;
+  sums[3] = static_cast<double>(result.positive_pairs);
+  sums[4] = static_cast<double>(result.negative_pairs);
+  *address<T>(args.out_total) = static_cast<T>(sums[0] + sums[1] + sums[2]);
 }
 
 // function(T{}) for the element type T that `dtype_code` names.
@@ -50,14 +58,16 @@ void with_type(const std::string& dtype_code, Function function) {
   }
 }
 
-// Registers a loss under a name: it takes the pairs, the parameters as make_loss takes them, and the outputs.
+// Registers a loss under a name: it takes the pairs, the parameters as make_loss takes them, the weight of the sign
+// error, and the outputs: total, sums [5] (terms of relevant pairs, of the others, of the sign error; numbers of pairs)
+// and gradient.
 template <class Loss, class Kernel, class... Parameters>
 void register_on_cpu(pybind11::module_& module, const char* name, Loss (*make_loss)(Parameters...), Kernel kernel) {
   module.def(name, [make_loss, kernel](uintptr_t u, const std::string& dtype_code, int64_t num_rows, int64_t bits,
                                        int64_t row_stride, uintptr_t v, int64_t num_columns, int64_t column_stride,
                                        uintptr_t row_labels, uintptr_t column_labels, int label_words,
-                                       uintptr_t left_out, Parameters... parameters, uintptr_t out_terms,
-                                       uintptr_t out_counts, uintptr_t grad, int threads) {
+                                       uintptr_t left_out, Parameters... parameters, double quantization,
+                                       uintptr_t out_total, uintptr_t out_sums, uintptr_t grad, int threads) {
     const Arguments args{u,
                          num_rows,
                          bits,
@@ -68,8 +78,9 @@ void register_on_cpu(pybind11::module_& module, const char* name, Loss (*make_lo
                          {address<const void>(row_labels), label_words},
                          {address<const void>(column_labels), label_words},
                          left_out,
-                         out_terms,
-                         out_counts,
+                         quantization,
+                         out_total,
+                         out_sums,
                          grad,
                          threads};
     const Loss loss = make_loss(parameters...);
@@ -86,18 +97,6 @@ void register_pairwise(pybind11::module_& module) {
   register_on_cpu(module, "cauchy_loss", make_cauchy_loss, [](auto&&... args) { return cauchy_loss(args...); });
   register_on_cpu(module, "contrastive_loss", make_contrastive_loss,
                   [](auto&&... args) { return contrastive_loss(args...); });
-  // The third term, and the total of the three.
-  module.def("sign_error", [](uintptr_t u, const std::string& dtype_code, int64_t num_rows, int64_t bits,
-                              int64_t row_stride, double scale, uintptr_t terms, uintptr_t out_total, uintptr_t grad) {
-    with_type(dtype_code, [&](auto zero) {
-      using T = decltype(zero);
-      const Embeddings<T> rows{address<const T>(u), num_rows, row_stride};
-      const pybind11::gil_scoped_release release;
-      double* const values = address<double>(terms);
-      values[2] = sign_error(rows, bits, scale, address<T>(grad));
-      *address<T>(out_total) = static_cast<T>(values[0] + values[1] + values[2]);
-    });
-  });
 }
 
 }  // namespace hashkernels::bindings

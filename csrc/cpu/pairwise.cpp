@@ -141,16 +141,16 @@ double sign_error(const Embeddings<T>& u, int64_t bits, double scale, T* grad) n
   for (int64_t r = 0; r < u.num_rows; ++r) {
     const T* row = u.data + r * u.stride;
     T* out = grad == nullptr ? nullptr : grad + r * bits;
-    const auto add = [&](int64_t bit, int sum) {
-      const T error = row[bit] > 0 ? row[bit] - 1 : row[bit] + 1;
-      sums[sum] += static_cast<double>(error) * error;
-      if (out != nullptr) out[bit] += slope * error;
+    const auto add = [&](int64_t first, int count) {
+      T errors[kSums];
+      for (int i = 0; i < count; ++i) errors[i] = row[first + i] + (row[first + i] > 0 ? T{-1} : T{1});
+      for (int i = 0; i < count; ++i) sums[i] += static_cast<double>(errors[i]) * errors[i];
+      if (out == nullptr) return;
+      for (int i = 0; i < count; ++i) out[first + i] += slope * errors[i];
     };
-    int64_t bit = 0;
-    for (; bit + kSums <= bits; bit += kSums) {
-      for (int i = 0; i < kSums; ++i) add(bit + i, i);
-    }
-    for (int i = 0; bit + i < bits; ++i) add(bit + i, i);
+    const int64_t whole = bits / kSums * kSums;
+    for (int64_t bit = 0; bit < whole; bit += kSums) add(bit, kSums);
+    add(whole, static_cast<int>(bits - whole));
   }
   double total = 0;
   for (const double sum : sums) total += sum;

@@ -61,9 +61,9 @@ __device__ __forceinline__ float in_two_parts(float value) {
 // What a loss of distances has beside: -1/2 |u - v|^2 = u . v - 1/2 |u|^2 - 1/2 |v|^2, whose derivative by u is v - u.
 // The pass over the pairs adds up the part of v, and the slopes of each row, which u is then multiplied by.
 struct Lengths {
-  const float* row_halves;     // 1/2 |u|^2
-  const float* column_halves;  // 1/2 |v|^2
-  float* row_slopes;           // [part][row], or null where no gradient is wanted
+  float* row_halves;     // 1/2 |u|^2
+  float* column_halves;  // 1/2 |v|^2
+  float* row_slopes;     // [part][row], or null where no gradient is wanted
 };
 
 // One pass over all pairs by blocks (x: tile of rows, y: part of the columns).

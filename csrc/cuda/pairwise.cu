@@ -90,47 +90,93 @@ __global__ void __launch_bounds__(kThreads)
   if (threadIdx.x % 32 == 0) halves[row] = static_cast<float>(sum / 2);
 }
 
-__global__ void __launch_bounds__(kThreads)
-    sum_gradients_kernel(const PairRows u, int64_t bits, int64_t num_parts, const float* __restrict__ partial_grad,
-                         const float* __restrict__ row_slopes, bool on_tensor_cores, float* __restrict__ grad) {
-  const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
-  const int64_t size = u.num_rows * bits;
-  if (i >= size) return;
-  double sum = 0;
-  for (int64_t part = 0; part < num_parts; ++part) sum += partial_grad[part * size + i];
-  if (row_slopes != nullptr) {
+// What each value of u has of the gradient and of the sign error.
+struct ValuePass {
+  PairRows u;
+  int64_t bits;
+  bool on_tensor_cores;
+  int64_t num_parts;
+  const float* partial_grad;  // [part][row][bit]
+  const float* row_slopes;    // of Lengths
+  double quantization;
+  double* partial_errors;  // [block]: squares of sign errors
+  float* grad;             // [row][bit], or null
+
+  __device__ double gradient_of_pairs(int64_t i) const {
+    double sum = 0;
+    for (int64_t part = 0; part < num_parts; ++part) sum += partial_grad[part * u.num_rows * bits + i];
+    if (row_slopes == nullptr) return sum;
     const int64_t row = i / bits;
     double slopes = 0;
     for (int64_t part = 0; part < num_parts; ++part) slopes += row_slopes[part * u.num_rows + row];
-    sum -= slopes * value_of(u, row, i - row * bits, on_tensor_cores);
+    return sum - slopes * value_of(u, row, i - row * bits, on_tensor_cores);
   }
-  grad[i] = static_cast<float>(sum);
+
+  __device__ double sign_error(int64_t i) const {
+    const double value = value_of(u, i / bits, i % bits, false);
+    return value > 0 ? value - 1 : value + 1;
+  }
+};
+
+struct SumOfWarps {
+  double of_warps[kThreads / 32];
+};
+
+__global__ void __launch_bounds__(kThreads) values_kernel(const ValuePass pass) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  const bool exists = i < pass.u.num_rows * pass.bits;
+  const double error = exists && pass.quantization != 0 ? pass.sign_error(i) : 0;
+  if (exists && pass.grad != nullptr) {
+    pass.grad[i] = static_cast<float>(pass.gradient_of_pairs(i) + 2 * pass.quantization * error);
+  }
+  const double sum = sum_of_block<kThreads>(error * error, arch::shared_object<SumOfWarps>().of_warps);
+  if (threadIdx.x == 0) pass.partial_errors[blockIdx.x] = sum;
 }
 
 struct TermSums {
-  double of_warps[2][kThreads / 32];
+  double of_warps[3][kThreads / 32];
 };
 
-// One block. num_pairs[0] holds the relevant pairs; [1] receives the others.
-__global__ void __launch_bounds__(kThreads)
-    finish_kernel(int64_t num_blocks, const double* __restrict__ partial_sums, int64_t all, const Weights weights,
-                  int64_t* __restrict__ num_pairs, double* __restrict__ terms) {
+// What the blocks of both passes leave, and where the sums of it go.
+struct Finish {
+  int64_t num_blocks, num_value_blocks;
+  const double* partial_sums;
+  const double* partial_errors;
+  int64_t all;
+  const int64_t* positive_pairs;
+  Weights weights;
+  double quantization;
+  float* total;
+  double* sums;
+
+  __device__ double term(bool relevant, double sum) const {
+    const double divisor = weights.divisor(relevant, *positive_pairs, all - *positive_pairs);
+    return (divisor == 0 ? 0 : weights.scale(relevant) / divisor) * sum;
+  }
+};
+
+// One block.
+__global__ void __launch_bounds__(kThreads) finish_kernel(const Finish finish) {
   TermSums& shared = arch::shared_object<TermSums>();
-  double sums[2] = {0, 0};
+  double losses[2] = {0, 0}, errors = 0;
 #pragma unroll
   for (int kind = 0; kind < 2; ++kind) {
-    for (int64_t block = threadIdx.x; block < num_blocks; block += kThreads)
-      sums[kind] += partial_sums[2 * block + kind];
-    sums[kind] = sum_of_block<kThreads>(sums[kind], shared.of_warps[kind]);
+    for (int64_t block = threadIdx.x; block < finish.num_blocks; block += kThreads)
+      losses[kind] += finish.partial_sums[2 * block + kind];
+    losses[kind] = sum_of_block<kThreads>(losses[kind], shared.of_warps[kind]);
   }
-  if (threadIdx.x < 2) {
-    const int64_t positive = num_pairs[0];
-    const bool relevant = threadIdx.x == 0;
-    const double divisor = weights.divisor(relevant, positive, all - positive);
-    const double sum = relevant ? sums[0] : sums[1];
-    terms[threadIdx.x] = (divisor == 0 ? 0 : weights.scale(relevant) / divisor) * sum;
-    if (threadIdx.x == 1) num_pairs[1] = all - positive;
-  }
+  for (int64_t block = threadIdx.x; block < finish.num_value_blocks; block += kThreads)
+    errors += finish.partial_errors[block];
+  errors = sum_of_block<kThreads>(errors, shared.of_warps[2]);
+  if (threadIdx.x != 0) return;
+  const double positive = finish.term(true, losses[0]), negative = finish.term(false, losses[1]);
+  const double quantization = finish.quantization * errors;
+  finish.sums[0] = positive;
+  finish.sums[1] = negative;
+  finish.sums[2] = quantization;
+  finish.sums[3] = static_cast<double>(*finish.positive_pairs);
+  finish.sums[4] = static_cast<double>(finish.all - *finish.positive_pairs);
+  *finish.total = static_cast<float>(positive + negative + quantization);
 }
 
 // How the columns are divided among blocks.
@@ -148,8 +194,6 @@ Parts plan(int64_t num_rows, int64_t num_columns, int64_t bits) {
 }
 
 cudaError_t count_positive_pairs(const Pairs& pairs, int64_t* positive_pairs, cudaStream_t stream) {
-  const cudaError_t error = cudaMemsetAsync(positive_pairs, 0, sizeof(int64_t), stream);
-  if (error != cudaSuccess) return error;
   const int64_t row_blocks = divide_up(pairs.u.num_rows, kThreads);
   const int64_t wanted = std::clamp<int64_t>(Tuning::kTargetBlocks / row_blocks, 1, kMaxGridY);
   const int64_t columns_per_block = std::max<int64_t>(divide_up(pairs.v.num_rows, wanted), kPairTile);
@@ -164,19 +208,33 @@ cudaError_t find_halves(const PairRows& items, int64_t bits, bool on_tensor_core
                 on_tensor_cores, halves);
 }
 
-// The workspace: sums of blocks, then parts of the gradient, then halves of rows and columns and slopes of rows.
-int64_t grad_start(const Parts& parts) { return 2 * parts.row_tiles * parts.count; }
+// The workspace: the number of positive pairs, then sums of blocks of values and of blocks of pairs, then parts of the
+// gradient, then halves of rows and columns and slopes of rows.
+int64_t value_blocks(int64_t num_rows, int64_t bits) { return divide_up(num_rows * bits, kThreads); }
+int64_t sums_start(int64_t num_rows, int64_t bits) { return 1 + value_blocks(num_rows, bits); }
+int64_t grad_start(const Parts& parts, int64_t num_rows, int64_t bits) {
+  return sums_start(num_rows, bits) + 2 * parts.row_tiles * parts.count;
+}
 int64_t lengths_start(const Parts& parts, int64_t num_rows, int64_t bits, bool with_grad) {
-  return grad_start(parts) + (with_grad ? divide_up(parts.count * num_rows * bits, 2) : 0);
+  return grad_start(parts, num_rows, bits) + (with_grad ? divide_up(parts.count * num_rows * bits, 2) : 0);
 }
 
-cudaError_t no_pairs(int64_t grad_size, double* terms, int64_t* num_pairs, float* grad, cudaStream_t stream) {
-  cudaError_t error = cudaMemsetAsync(terms, 0, 2 * sizeof(double), stream);
-  if (error == cudaSuccess) error = cudaMemsetAsync(num_pairs, 0, 2 * sizeof(int64_t), stream);
-  if (error == cudaSuccess && grad != nullptr && grad_size > 0) {
-    error = cudaMemsetAsync(grad, 0, grad_size * sizeof(float), stream);
+// Losses of all pairs, and their gradient in parts.
+template <class Function>
+cudaError_t run_pairs(const PairPass<Function>& pass, bool on_tensor_cores, int64_t* positive_pairs,
+                      cudaStream_t stream) {
+  cudaError_t error = count_positive_pairs(pass.pairs, positive_pairs, stream);
+  if constexpr (Function::kOfDistances) {
+    const Pairs& pairs = pass.pairs;
+    if (error == cudaSuccess) {
+      error = find_halves(pairs.u, pairs.bits, on_tensor_cores, pass.lengths.row_halves, stream);
+    }
+    if (error == cudaSuccess && !pairs.itself) {
+      error = find_halves(pairs.v, pairs.bits, on_tensor_cores, pass.lengths.column_halves, stream);
+    }
   }
-  return error;
+  if (error != cudaSuccess) return error;
+  return on_tensor_cores ? run_split(pass, stream) : run_in_float32(pass, stream);
 }
 
 template <class Function>
@@ -187,41 +245,55 @@ cudaError_t run(const PairInputs& inputs, const Function& function, const Weight
     pairs.v = pairs.u;
     pairs.v_labels = pairs.u_labels;
   }
-  const int64_t num_rows = pairs.u.num_rows, num_columns = pairs.v.num_rows;
-  pairs.all = pairs.itself ? num_rows * (num_rows - 1) : num_rows * num_columns;
-  const int64_t grad_size = num_rows * pairs.bits;
-  if (num_rows == 0 || num_columns == 0) return no_pairs(grad_size, out.terms, out.num_pairs, out.grad, stream);
-
-  const Parts parts = plan(num_rows, num_columns, pairs.bits);
-  pairs.tiles_per_part = parts.tiles_per_part;
-  const int64_t num_blocks = parts.row_tiles * parts.count;
-  const bool with_grad = out.grad != nullptr;
+  const int64_t num_rows = pairs.u.num_rows, num_columns = pairs.v.num_rows, bits = pairs.bits;
+  const bool any_pairs = num_rows > 0 && num_columns > 0, with_grad = out.grad != nullptr;
+  const bool any_values = num_rows > 0 && (with_grad || inputs.quantization != 0);
   const bool all_float32 = pairs.u.dtype == DType::kFloat32 && pairs.v.dtype == DType::kFloat32;
   const bool on_tensor_cores = !all_float32 || precision == PairPrecision::kSplit;
-  double* const partial_sums = reinterpret_cast<double*>(workspace);
-  float* const partial_grad = with_grad ? reinterpret_cast<float*>(workspace + grad_start(parts)) : nullptr;
+  const Parts parts = plan(num_rows, num_columns, bits);
+  pairs.all = pairs.itself ? num_rows * (num_rows - 1) : num_rows * num_columns;
+  pairs.tiles_per_part = parts.tiles_per_part;
+
+  double* const partial_errors = reinterpret_cast<double*>(workspace + 1);
+  double* const partial_sums = reinterpret_cast<double*>(workspace + sums_start(num_rows, bits));
+  float* const partial_grad =
+      with_grad ? reinterpret_cast<float*>(workspace + grad_start(parts, num_rows, bits)) : nullptr;
   Lengths lengths{};
-  cudaError_t error = count_positive_pairs(pairs, out.num_pairs, stream);
   if constexpr (Function::kOfDistances) {
-    float* const row_halves =
-        reinterpret_cast<float*>(workspace + lengths_start(parts, num_rows, pairs.bits, with_grad));
-    float* const column_halves = pairs.itself ? row_halves : row_halves + num_rows;
-    lengths = {row_halves, column_halves, with_grad ? row_halves + num_rows + num_columns : nullptr};
-    if (error == cudaSuccess) error = find_halves(pairs.u, pairs.bits, on_tensor_cores, row_halves, stream);
-    if (error == cudaSuccess && !pairs.itself) {
-      error = find_halves(pairs.v, pairs.bits, on_tensor_cores, column_halves, stream);
-    }
+    float* const halves = reinterpret_cast<float*>(workspace + lengths_start(parts, num_rows, bits, with_grad));
+    lengths = {halves, pairs.itself ? halves : halves + num_rows,
+               with_grad ? halves + num_rows + num_columns : nullptr};
   }
-  const PairPass<Function> pass{pairs,         function,     weights,      parts.count,
-                                out.num_pairs, partial_sums, partial_grad, lengths};
-  if (error == cudaSuccess) error = on_tensor_cores ? run_split(pass, stream) : run_in_float32(pass, stream);
-  if (error == cudaSuccess && with_grad) {
-    error = launch(sum_gradients_kernel, grid_for(grad_size, kThreads), kThreads, 0, stream, pairs.u, pairs.bits,
-                   parts.count, partial_grad, lengths.row_slopes, on_tensor_cores, out.grad);
+  cudaError_t error = cudaMemsetAsync(workspace, 0, sizeof(int64_t), stream);
+  if (error == cudaSuccess && any_pairs) {
+    error = run_pairs(
+        PairPass<Function>{pairs, function, weights, parts.count, workspace, partial_sums, partial_grad, lengths},
+        on_tensor_cores, workspace, stream);
+  }
+  if (error == cudaSuccess && any_values) {
+    const ValuePass pass{pairs.u,
+                         bits,
+                         on_tensor_cores,
+                         any_pairs ? parts.count : 0,
+                         partial_grad,
+                         lengths.row_slopes,
+                         inputs.quantization,
+                         partial_errors,
+                         out.grad};
+    error = launch(values_kernel, grid_for(num_rows * bits, kThreads), kThreads, 0, stream, pass);
   }
   if (error == cudaSuccess) {
-    error = launch(finish_kernel, dim3(1), kThreads, 0, stream, num_blocks, partial_sums, pairs.all, weights,
-                   out.num_pairs, out.terms);
+    const Finish finish{any_pairs ? parts.row_tiles * parts.count : 0,
+                        any_values ? value_blocks(num_rows, bits) : 0,
+                        partial_sums,
+                        partial_errors,
+                        pairs.all,
+                        workspace,
+                        weights,
+                        inputs.quantization,
+                        out.total,
+                        out.sums};
+    error = launch(finish_kernel, dim3(1), kThreads, 0, stream, finish);
   }
   return error;
 }

@@ -4,3 +4,4 @@
 #include "pairwise_test.cpp"
 #include "surrogate_test.cpp"
 #include "triplets_test.cpp"
+#include "values_test.cpp"

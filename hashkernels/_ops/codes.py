@@ -38,7 +38,7 @@ def pack_labels(labels: Tensor) -> Tensor:
     """Labels as kernels take them: class ids [N] -> int64 [N]; multi-hot [N, C] -> int64 words [N, ceil(C / 64)], where
     bit c % 64 of word c // 64 is class c."""
     if labels.ndim == 1:
-        return labels.to(torch.int64)
+        return labels if labels.dtype == torch.int64 else labels.to(torch.int64)
     words: Tensor = _pack_labels(labels)
     return words
 

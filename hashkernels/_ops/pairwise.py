@@ -36,18 +36,27 @@ class PairLoss(NamedTuple):
     """A differentiable total and, detached, the terms that it is the sum of and the pairs behind two of them."""
 
     total: Tensor  # scalar, of the dtype of u (float32 for the half types)
-    terms: Tensor  # float64 [3]: positive and negative pairs, quantization
-    num_pairs: Tensor  # int64 [2]: ordered positive and negative pairs
+    sums: Tensor  # float64 [5]: the terms, then the numbers of pairs, which a float64 holds exactly up to 2^53
+
+    @property
+    def terms(self) -> Tensor:
+        """float64 [3]: positive and negative pairs, quantization."""
+        return self.sums[:3]
+
+    @property
+    def num_pairs(self) -> Tensor:
+        """int64 [2]: ordered positive and negative pairs."""
+        return self.sums[3:].to(torch.int64)
 
     @property
     def positive(self) -> Tensor:
         """The term of the positive pairs, a scalar."""
-        return self.terms[0]
+        return self.sums[0]
 
     @property
     def negative(self) -> Tensor:
         """The term of the negative pairs, a scalar."""
-        return self.terms[1]
+        return self.sums[1]
 
 
 def margin_loss(
@@ -188,10 +197,10 @@ def _pair_loss(
     with_grad = torch.is_grad_enabled() and u.requires_grad
     options = (*parameters, quantization, with_grad, thread_argument(threads), precision)
     if with_grad:
-        total, terms, num_pairs = _PairLoss.apply(op, u, bank, labels, bank_labels, left_out, options)  # type: ignore[no-untyped-call]
+        total, sums = _PairLoss.apply(op, u, bank, labels, bank_labels, left_out, options)  # type: ignore[no-untyped-call]
     else:
-        total, terms, num_pairs, _ = op(u.detach(), bank, labels, bank_labels, left_out, *options)
-    return PairLoss(total, terms, num_pairs)
+        total, sums, _ = op(u.detach(), bank, labels, bank_labels, left_out, *options)
+    return PairLoss(total, sums)
 
 
 class _PairLoss(torch.autograd.Function):
@@ -207,12 +216,12 @@ class _PairLoss(torch.autograd.Function):
         bank_labels: Tensor | None,
         left_out: Tensor | None,
         options: tuple[Any, ...],
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        total, terms, num_pairs, grad = op(u, bank, labels, bank_labels, left_out, *options)
+    ) -> tuple[Tensor, Tensor]:
+        total, sums, grad = op(u, bank, labels, bank_labels, left_out, *options)
         ctx.save_for_backward(u, grad)
-        ctx.mark_non_differentiable(terms, num_pairs)
+        ctx.mark_non_differentiable(sums)
         ctx.set_materialize_grads(False)
-        return total, terms, num_pairs
+        return total, sums
 
     @staticmethod
     def backward(ctx: Any, grad_total: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -280,30 +289,27 @@ def _pairs(
     return _Pairs(u, columns, labels, column_labels, words, left_out)
 
 
-# Total, terms, numbers of pairs, gradient.
-_Results = tuple[Tensor, Tensor, Tensor, Tensor]
+# Total, sums, gradient.
+_Results = tuple[Tensor, Tensor, Tensor]
 
 
 def _results(u: Tensor, with_grad: bool) -> _Results:
     dtype = u.dtype if u.dtype in _FLOATS else torch.float32
     return (
         u.new_empty((), dtype=dtype),
-        u.new_empty(3, dtype=torch.float64),
-        u.new_empty(2, dtype=torch.int64),
+        u.new_empty(5, dtype=torch.float64),
         u.new_empty(u.shape if with_grad else (0,), dtype=dtype),
     )
 
 
 def _with_sign_error(terms: Tensor, num_pairs: Tensor, grad: Tensor, u: Tensor, quantization: float) -> _Results:
     """Adds the third term to the two of the pairs, and its gradient."""
-    if not quantization:
-        terms = torch.nn.functional.pad(terms, (0, 1))
-    else:
-        errors, slopes = reference.sign_error(u if u.dtype in _FLOATS else u.float())
-        if grad.numel():
-            grad.add_(slopes, alpha=quantization)
-        terms = torch.cat((terms, (quantization * errors).reshape(1)))
-    return terms.sum().to(grad.dtype), terms, num_pairs, grad
+    errors, slopes = reference.sign_error(u)
+    if quantization and grad.numel():
+        grad.add_(slopes, alpha=quantization)
+    errors = quantization * errors if quantization else torch.zeros_like(errors)
+    sums = torch.cat((terms, errors.reshape(1), num_pairs.to(terms.dtype)))
+    return sums[:3].sum().to(grad.dtype), sums, grad
 
 
 def _define(
@@ -319,33 +325,24 @@ def _define(
     ) -> _Results:
         *parameters, quantization, with_grad, threads, _ = rest
         pairs = _pairs(u, bank, labels, bank_labels, left_out, (u.dtype,) if u.dtype in _FLOATS else _FLOATS)
-        kernel, sign_error = _loader.cpu_kernel(name), _loader.cpu_kernel("sign_error")
-        if kernel is None or sign_error is None:
+        kernel = _loader.cpu_kernel(name)
+        if kernel is None:
             results = fallback(pairs.u, bank, labels, bank_labels, pairs.left_out, *parameters, with_grad)
             return _with_sign_error(*results, pairs.u, quantization)
-        total, terms, num_pairs, grad = _results(u, with_grad)
+        total, sums, grad = _results(u, with_grad)
         kernel(
             pairs.u.data_ptr(),
             _FLOATS[u.dtype],
             *pairs.arguments(bank),
             0 if pairs.left_out is None else pairs.left_out.data_ptr(),
             *parameters,
-            terms.data_ptr(),
-            num_pairs.data_ptr(),
+            quantization,
+            total.data_ptr(),
+            sums.data_ptr(),
             grad.data_ptr() if with_grad else 0,
             thread_count(threads),
         )
-        sign_error(
-            pairs.u.data_ptr(),
-            _FLOATS[u.dtype],
-            *pairs.u.shape,
-            row_stride(pairs.u),
-            quantization,
-            terms.data_ptr(),
-            total.data_ptr(),
-            grad.data_ptr() if with_grad else 0,
-        )
-        return total, terms, num_pairs, grad
+        return total, sums, grad
 
     def cuda(
         u: Tensor, bank: Tensor | None, labels: Tensor, bank_labels: Tensor | None, left_out: Tensor | None, *rest: Any
@@ -360,7 +357,7 @@ def _define(
             return _with_sign_error(*results, pairs.u, quantization)
         pairs = _pairs(u, bank, labels, bank_labels, left_out, _ON_CUDA)
         num_rows, num_columns, bits = u.shape[0], pairs.columns.shape[0], u.shape[1]
-        _, terms, num_pairs, grad = _results(u, with_grad)
+        total, sums, grad = _results(u, with_grad)
         space = workspace(u, size(num_rows, num_columns, bits, with_grad))
         kernel(
             pairs.u.data_ptr(),
@@ -376,21 +373,22 @@ def _define(
             pairs.column_labels.data_ptr(),
             pairs.label_words,
             *parameters,
+            quantization,
             precision == "split" or (precision == "auto" and num_rows * num_columns > _SPLIT_FROM_PAIRS),
-            terms.data_ptr(),
-            num_pairs.data_ptr(),
+            total.data_ptr(),
+            sums.data_ptr(),
             grad.data_ptr() if with_grad else 0,
             space.data_ptr(),
             *cuda_arguments(u),
         )
-        return _with_sign_error(terms[:2], num_pairs, grad, pairs.u, quantization)
+        return total, sums, grad
 
     def fake(u: Tensor, *rest: Any) -> _Results:
         return _results(u, rest[-3])
 
     return define(
         f"{name}(Tensor u, Tensor? bank, Tensor labels, Tensor? bank_labels, Tensor? left_out, {parameters}, "
-        "float quantization, bool with_grad, int threads, str precision) -> (Tensor, Tensor, Tensor, Tensor)",
+        "float quantization, bool with_grad, int threads, str precision) -> (Tensor, Tensor, Tensor)",
         cpu=cpu,
         cuda=cuda,
         fake=fake,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -26,17 +27,37 @@ class Batch(NamedTuple):
     ref_labels: Tensor | None  # of the same form as labels
 
 
+class Packed(NamedTuple):
+    """Detached terms in one tensor. Each as a tensor of its own costs more calls of torch than the loss of a small
+    batch, and few steps of a training look at them."""
+
+    names: tuple[str, ...]
+    values: Tensor  # the terms come first
+    dtype: torch.dtype  # of the scalars
+
+    def by_name(self) -> dict[str, Tensor]:
+        """Scalars of their own."""
+        return dict(zip(self.names, self.values[: len(self.names)].to(self.dtype).unbind(), strict=True))
+
+
 class Terms(NamedTuple):
     """A loss and the terms that it is the sum of."""
 
     total: Tensor
-    by_name: dict[str, Tensor]
+    parts: dict[str, Tensor] | Packed
 
     @classmethod
     def sum_of(cls, **terms: Tensor) -> Terms:
         """The plain sum of differentiable terms."""
         first, *others = terms.values()
         return cls(sum(others, start=first), terms)
+
+
+@dataclass
+class _Latest:
+    """Where a loss keeps the terms of a call: an attribute of the module itself takes microseconds to set."""
+
+    parts: dict[str, Tensor] | Packed
 
 
 class HashLoss(nn.Module):
@@ -52,12 +73,10 @@ class HashLoss(nn.Module):
         num_classes: number of classes.
 
     Attributes:
-        last_terms: the terms of the latest call, detached scalars that add up to the loss.
         presets: published settings by data set, or ``"authors"`` for what the authors' code does otherwise than the
             paper; see `preset`.
     """
 
-    last_terms: dict[str, Tensor]
     uses_references: ClassVar[bool] = True
     presets: ClassVar[Presets] = {}
     _settings: ClassVar[tuple[str, ...]] = ()
@@ -66,7 +85,13 @@ class HashLoss(nn.Module):
         super().__init__()
         self.bits = check_bits(bits)
         self.num_classes = check_int("num_classes", num_classes, 1)
-        self.last_terms = {}
+        self._latest = _Latest({})
+
+    @property
+    def last_terms(self) -> dict[str, Tensor]:
+        """The terms of the latest call, detached scalars that add up to the loss."""
+        parts = self._latest.parts
+        return parts.by_name() if isinstance(parts, Packed) else parts
 
     def forward(
         self,
@@ -96,10 +121,17 @@ class HashLoss(nn.Module):
             TypeError: a wrong type or dtype.
         """
         batch = self._checked(u, labels, indices, ref_emb, ref_labels)
-        with full_precision(u.device):
-            total, terms = self._compute(batch)
-        self.last_terms = {name: term.detach() if term.requires_grad else term for name, term in terms.items()}
-        return total
+        with full_precision(batch.u):
+            terms = self._compute(batch)
+        return self._keep(terms)
+
+    def _keep(self, terms: Terms) -> Tensor:
+        """The total, after the terms were put down for who asks."""
+        parts = terms.parts
+        if not isinstance(parts, Packed):
+            parts = {name: term.detach() for name, term in parts.items()}
+        self._latest.parts = parts
+        return terms.total
 
     @classmethod
     def preset(cls, name: str, bits: int) -> dict[str, Any]:

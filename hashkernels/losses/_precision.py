@@ -6,10 +6,14 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+from torch import Tensor
+
+_UNCHANGED = nullcontext()
 
 
-def full_precision(device: torch.device) -> AbstractContextManager[Any]:
-    """Autocast switched off, so that what runs inside keeps the dtype of its inputs."""
-    if device.type == "meta" or not torch.is_autocast_enabled(device.type):  # meta has no autocast
-        return nullcontext()
-    return torch.autocast(device.type, enabled=False)
+def full_precision(tensor: Tensor) -> AbstractContextManager[Any]:
+    """Autocast switched off where the tensor is, so that what runs inside keeps the dtype of its inputs."""
+    kind = "cpu" if tensor.is_cpu else tensor.device.type
+    if kind == "meta" or not torch.is_autocast_enabled(kind):  # meta has no autocast
+        return _UNCHANGED
+    return torch.autocast(kind, enabled=False)

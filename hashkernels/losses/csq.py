@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hashkernels import _ops
 from hashkernels._validation import check_int, check_real
-from hashkernels.losses._base import Batch, HashLoss, Presets, Terms
+from hashkernels.losses._base import Batch, HashLoss, Packed, Presets, Terms
 from hashkernels.losses._centers import center_tensor, hadamard_or_random, random_signs, target_codes
 
 
@@ -92,4 +92,4 @@ class CSQLoss(HashLoss):
             targets=targets,
             divisor=batch.u.numel(),
         )
-        return Terms(loss.total, dict(zip(("center", "quantization"), loss.terms.unbind(), strict=True)))
+        return Terms(loss.total, Packed(("center", "quantization"), loss.terms, loss.terms.dtype))

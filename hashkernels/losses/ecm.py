@@ -7,11 +7,12 @@ from importlib.util import find_spec
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from hashkernels import _ops
 from hashkernels._validation import check_choice, check_real
 from hashkernels.centers import bounds
-from hashkernels.losses._base import Batch, HashLoss, Presets, Terms
+from hashkernels.losses._base import Batch, HashLoss, Packed, Presets, Terms
 from hashkernels.losses._class_centers import UPDATES, ClassCenters
 from hashkernels.losses._codes import sign_error
 from hashkernels.losses._fused import against
@@ -142,9 +143,9 @@ class ECMLoss(HashLoss):
     def _compute(self, batch: Batch) -> Terms:
         if self.centers is None:
             return self._pair_terms(batch, self.negative_scale, self.quantization_weight)
-        pairs = self._center_terms(batch, self.centers)
+        positive, negative = self._center_terms(batch, self.centers)
         quantization = self.quantization_weight * sign_error(batch.u, "sum")
-        return Terms(pairs.total + quantization, {**pairs.by_name, "quantization": quantization})
+        return Terms.sum_of(positive=positive, negative=negative, quantization=quantization)
 
     def _pair_terms(self, batch: Batch, negative_scale: float, quantization: float) -> Terms:
         u, labels = batch.u, _ops.pack_labels(batch.labels)
@@ -160,10 +161,10 @@ class ECMLoss(HashLoss):
         else:
             ref_labels = _ops.pack_labels(batch.ref_labels)
             result = against(loss, u, labels, batch.ref_emb, ref_labels, quantization=quantization)
-        terms = result.terms.to(u.dtype).unbind()
-        return Terms(result.total, dict(zip(("positive", "negative", "quantization"), terms, strict=True)))
+        return Terms(result.total, Packed(("positive", "negative", "quantization"), result.sums, u.dtype))
 
-    def _center_terms(self, batch: Batch, centers: ClassCenters) -> Terms:
+    def _center_terms(self, batch: Batch, centers: ClassCenters) -> tuple[Tensor, Tensor]:
+        """Of the relevant and of the irrelevant pairs."""
         membership = multi_hot(batch.labels, self.num_classes, batch.u.dtype)  # [N, M]
         items = batch.u.detach()
         if self.training:
@@ -174,15 +175,13 @@ class ECMLoss(HashLoss):
         excess = torch.where(other, theta - self.alpha, 0).clamp(min=0)
         negative = self.negative_scale * excess.square().sum() / other.sum().clamp(min=1)
         if self.positives == "images":
-            pairs = self._pair_terms(batch, 0.0, 0.0)
-            terms = Terms(pairs.total + negative, {"positive": pairs.by_name["positive"], "negative": negative})
+            positive = self._pair_terms(batch, 0.0, 0.0).total
         else:
             short = torch.where(own, theta - self.bits, 0).clamp(max=0)
             positive = self.positive_scale * short.square().sum() / own.sum().clamp(min=1)
-            terms = Terms.sum_of(positive=positive, negative=negative)
         if self.training:
             centers.update(items, membership)
-        return terms
+        return positive, negative
 
     def _divisor(self) -> float:
         if self.normalizer == "bits":

@@ -131,7 +131,7 @@ class _SplitNLL(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        with torch.no_grad(), full_precision(grad.device):
+        with torch.no_grad(), full_precision(grad):
             grads = _SplitNLL._gradients(ctx, grad)
         x, weight_in, weight_out, *_ = ctx.saved_tensors
         sources = x, weight_in, weight_out, grad

@@ -131,10 +131,9 @@ class SurrogateLoss(HashLoss):
     ) -> Tensor:
         """Base and target terms, a scalar; no gradient reaches the posterior. Arguments as for calling the loss."""
         batch = self._checked(u, labels, indices, ref_emb, ref_labels)
-        with full_precision(batch.u.device):
-            total, terms = self._terms(batch, joint=False)
-        self.last_terms = {name: term.detach() for name, term in terms.items()}
-        return total
+        with full_precision(batch.u):
+            terms = self._terms(batch, joint=False)
+        return self._keep(terms)
 
     def _compute(self, batch: Batch) -> Terms:
         return self._terms(batch, joint=self.update == "joint")

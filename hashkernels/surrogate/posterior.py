@@ -80,7 +80,7 @@ class SurrogatePosterior(torch.nn.Module):
             -inf, so a softmax gives them probability 0.
         """
         u = self._check_embeddings(u)
-        with full_precision(u.device):
+        with full_precision(u):
             parts = []
             for stack, x in self._cut(u):
                 unused = (1 << self.block_bits) - (1 << stack.size)
@@ -135,7 +135,7 @@ class SurrogatePosterior(torch.nn.Module):
         """Log-probabilities of the patterns of each block for ``u`` (float [N, bits]): one [N, 2^size] a block."""
         u = self._check_embeddings(u)
         dropout = self.training if dropout is None else dropout
-        with full_precision(u.device):
+        with full_precision(u):
             parts = [stack.logits(x, dropout=dropout, freeze=freeze) for stack, x in self._cut(u)]
             return [block for part in parts for block in F.log_softmax(part, dim=-1)]
 
@@ -173,7 +173,7 @@ class SurrogatePosterior(torch.nn.Module):
             raise ValueError(f"weight must have shape ({u.shape[0]},), got {tuple(weight.shape)}")
         positive = torch.cat([self._check_targets("targets", x, u.shape[0]) > 0 for x in (own, targets)])
         cuts = zip(self._cut(u), self._cut(positive), strict=True)
-        with full_precision(u.device):
+        with full_precision(u):
             sums = [
                 stack.split_nll(x, _index(both).view(len(both), 2, u.shape[0]), weight, freeze=freeze, dropout=dropout)
                 for (stack, x), (_, both) in cuts
@@ -184,7 +184,7 @@ class SurrogatePosterior(torch.nn.Module):
     def _item_nll(self, u: torch.Tensor, targets: torch.Tensor | None, *, freeze: bool, dropout: bool) -> torch.Tensor:
         u = self._check_embeddings(u)
         positive = (u.detach() if targets is None else self._check_targets("targets", targets, u.shape[0])) > 0
-        with full_precision(u.device):
+        with full_precision(u):
             total = u.new_zeros(u.shape[0])
             for (stack, x), (_, target) in zip(self._cut(u), self._cut(positive), strict=True):
                 logits = stack.logits(x, dropout=dropout, freeze=freeze)

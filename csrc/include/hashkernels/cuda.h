@@ -91,12 +91,13 @@ struct PairInputs {
   PairRows u, v;  // v.data == null: u against itself
   int64_t bits;
   Labels u_labels, v_labels;
+  double quantization;  // the weight of sign_error(u), hashkernels/pairwise.h
 };
 
 struct PairOutputs {
-  double* terms;       // [2]: positive and negative term
-  int64_t* num_pairs;  // [2]: positive and negative pairs
-  float* grad;         // [u.num_rows][bits], or null
+  float* total;  // the sum of the terms
+  double* sums;  // [5]: positive, negative and quantization term, positive and negative pairs
+  float* grad;   // [u.num_rows][bits], or null
 };
 
 // The pairwise losses, added up in float32 and double, with the same bits from run to run. On tensor cores the values

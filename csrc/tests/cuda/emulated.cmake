@@ -216,6 +216,10 @@ hashkernels_mutant(distances_without_a_row_of_slopes pairs.cuh EmulatedContrasti
                    "flip = num_lanes / 2" "flip = num_lanes / (MUTATED ? 4 : 2)")
 hashkernels_mutant(lengths_with_values_past_the_end pairwise.cu EmulatedContrastiveLoss*
                    "threadIdx.x % 32; bit < bits" "threadIdx.x % 32; bit < bits + MUTATED")
+hashkernels_mutant(sign_error_with_values_past_the_end pairwise.cu EmulatedMarginLoss.SignError
+                   "i < pass.u.num_rows * pass.bits" "i < pass.u.num_rows * pass.bits + MUTATED")
+hashkernels_mutant(terms_without_all_blocks pairwise.cu EmulatedMarginLoss.SignError
+                   "block < finish.num_value_blocks" "block < finish.num_value_blocks - MUTATED")
 hashkernels_mutant(overlap_of_classes_counted_twice pair_relevance.cuh EmulatedLikelihoodLoss.OverlapOfClasses
                    "column_sizes_[j] - common" "column_sizes_[j] - (MUTATED ? 0 : common)")
 hashkernels_mutant(triplets_without_barrier triplets.cu EmulatedTriplets*

@@ -81,8 +81,8 @@ class DeviceItems {
 };
 
 struct Answer {
-  std::vector<double> terms;
-  std::vector<int64_t> num_pairs;
+  float total;
+  std::vector<double> terms, num_pairs;
   std::vector<float> grad;
   bool operator==(const Answer&) const = default;
 };
@@ -136,17 +136,24 @@ class PairCase {
 
   DeviceItems& u() { return u_; }
 
+  PairCase& with_sign_error(double weight) {
+    quantization_ = weight;
+    return *this;
+  }
+
   Answer run(bool with_grad = true) {
     emulator::DeviceArray<float> grad(with_grad ? rows_ * bits_ : 0);
-    emulator::DeviceArray<double> terms(2);
+    emulator::DeviceArray<float> total(1);
+    emulator::DeviceArray<double> sums(5);
     const auto workspace_size =
         std::is_same_v<Loss, ContrastiveLoss> ? cuda::contrastive_loss_workspace : cuda::pairwise_loss_workspace;
-    emulator::DeviceArray<int64_t> num_pairs(2), workspace(workspace_size(rows_, other(), bits_, with_grad));
+    emulator::DeviceArray<int64_t> workspace(workspace_size(rows_, other(), bits_, with_grad));
     const PairRows bank = columns_ < 0 ? PairRows{nullptr, way_.dtype, 0, 0} : v_.view();
-    const PairInputs inputs{u_.view(), bank, bits_, u_labels_.device(), v_labels_.device()};
-    const PairOutputs out{terms.data(), num_pairs.data(), with_grad ? grad.data() : nullptr};
+    const PairInputs inputs{u_.view(), bank, bits_, u_labels_.device(), v_labels_.device(), quantization_};
+    const PairOutputs out{total.data(), sums.data(), with_grad ? grad.data() : nullptr};
     EXPECT_EQ(on_device(inputs, loss_, way_.precision, out, workspace.data(), 0, nullptr), Status::kOk);
-    return {terms.host(), num_pairs.host(), grad.host()};
+    const std::vector<double> all = sums.host();
+    return {total.host()[0], {all.begin(), all.begin() + 3}, {all.begin() + 3, all.end()}, grad.host()};
   }
 
   // A number that is split loses 2^-17: on tensor cores the slopes always are, float32 embeddings too.
@@ -159,11 +166,11 @@ class PairCase {
     // The contrastive loss is a difference of margin and distance.
     const double least = std::is_same_v<Loss, ContrastiveLoss> ? static_cast<double>(bits_) : 0;
     const auto error = [&](double term) { return tolerance * std::max(term, least); };
-    expect_near(answer, cpu, {error(cpu.terms[0]), error(cpu.terms[1])}, tolerance * largest);
+    expect_near(answer, cpu, {error(cpu.terms[0]), error(cpu.terms[1]), 1e-12 * cpu.terms[2]}, tolerance * largest);
   }
 
   void expect_near_cpu(const Answer& answer, double term_error, double grad_error) {
-    expect_near(answer, on_cpu_in_float64(), {term_error, term_error}, grad_error);
+    expect_near(answer, on_cpu_in_float64(), {term_error, term_error, 0}, grad_error);
   }
 
   // Close to the CPU, and the same bits under every schedule.
@@ -184,26 +191,29 @@ class PairCase {
 
  private:
   struct CpuAnswer {
-    std::vector<double> terms;
-    std::vector<int64_t> num_pairs;
-    std::vector<double> grad;
+    std::vector<double> terms, num_pairs, grad;
   };
 
   CpuAnswer on_cpu_in_float64() {
     const std::vector<double> u = u_.host(), v = v_.host();
     std::vector<double> grad(rows_ * bits_);
     PairwiseResult result{};
-    const Embeddings<double> bank{columns_ < 0 ? nullptr : v.data(), std::max<int64_t>(columns_, 0), stride_};
-    EXPECT_EQ(on_cpu(loss_, {u.data(), rows_, stride_}, bank, bits_, u_labels_.host(), v_labels_.host(), &result,
-                     grad.data(), 1),
+    const double* const columns = columns_ < 0 ? nullptr : columns_ == 0 ? u.data() : v.data();
+    const Embeddings<double> bank{columns, std::max<int64_t>(columns_, 0), stride_};
+    const Embeddings<double> items{u.data(), rows_, stride_};
+    EXPECT_EQ(on_cpu(loss_, items, bank, bits_, u_labels_.host(), v_labels_.host(), &result, grad.data(), 1),
               Status::kOk);
-    return {{result.positive_term, result.negative_term}, {result.positive_pairs, result.negative_pairs}, grad};
+    const double sign_errors = sign_error(items, bits_, quantization_, grad.data());
+    return {{result.positive_term, result.negative_term, sign_errors},
+            {static_cast<double>(result.positive_pairs), static_cast<double>(result.negative_pairs)},
+            grad};
   }
 
-  static void expect_near(const Answer& answer, const CpuAnswer& cpu, const std::array<double, 2>& term_errors,
+  static void expect_near(const Answer& answer, const CpuAnswer& cpu, const std::array<double, 3>& term_errors,
                           double grad_error) {
     ASSERT_EQ(answer.num_pairs, cpu.num_pairs);
-    for (int kind = 0; kind < 2; ++kind) ASSERT_NEAR(answer.terms[kind], cpu.terms[kind], term_errors[kind]);
+    for (int i = 0; i < 3; ++i) ASSERT_NEAR(answer.terms[i], cpu.terms[i], term_errors[i]) << i;
+    ASSERT_EQ(answer.total, static_cast<float>(answer.terms[0] + answer.terms[1] + answer.terms[2]));
     for (size_t i = 0; i < cpu.grad.size(); ++i) ASSERT_NEAR(answer.grad[i], cpu.grad[i], grad_error) << i;
   }
 
@@ -211,6 +221,7 @@ class PairCase {
 
   int64_t rows_, columns_, bits_, stride_;
   Way way_;
+  double quantization_ = 0;
   DeviceItems u_, v_;
   RandomLabels u_labels_, v_labels_;
   Loss loss_;
@@ -328,14 +339,25 @@ TEST(EmulatedContrastiveLoss, NotANumberComesThrough) {
 TEST(EmulatedMarginLoss, NoPairs) {
   for (const Answer& answer : {PairCase(5, 0, 8, 0, margins(8)).run(), PairCase(0, 5, 8, 0, margins(8)).run(),
                                PairCase(0, -1, 8, 0, margins(8)).run()}) {
-    EXPECT_EQ(answer.terms, (std::vector<double>{0, 0}));
-    EXPECT_EQ(answer.num_pairs, (std::vector<int64_t>{0, 0}));
+    EXPECT_EQ(answer.terms, (std::vector<double>{0, 0, 0}));
+    EXPECT_EQ(answer.num_pairs, (std::vector<double>{0, 0}));
     for (float value : answer.grad) EXPECT_EQ(value, 0);
   }
 }
 
+TEST(EmulatedMarginLoss, SignError) {
+  for (const Way way : {Way{}, kSplit, kFloat16, kBFloat16}) {
+    PairCase(70, -1, 48, 0, margins(48), 1, way).with_sign_error(0.25).expect_right();
+    PairCase(5, 70, 65, 1, margins(65), 0, way).with_sign_error(0.25).expect_right();
+    PairCase(9, 0, 33, 0, margins(33), 0, way).with_sign_error(0.25).expect_right();  // no pairs
+  }
+  PairCase(20, -1, 9, 0, contrastive(9)).with_sign_error(2).expect_right();
+}
+
 TEST(EmulatedMarginLoss, TermsAreTheSameWithoutGradient) {
   PairCase margin_case(90, -1, 12, 0, margins(12));
+  EXPECT_EQ(margin_case.run(false).terms, margin_case.run(true).terms);
+  margin_case.with_sign_error(0.5);
   EXPECT_EQ(margin_case.run(false).terms, margin_case.run(true).terms);
 }
 

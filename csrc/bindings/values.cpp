@@ -1,0 +1,18 @@
+#include "hashkernels/values.h"
+
+#include "bindings.hpp"
+
+namespace hashkernels::bindings {
+
+// Few values are looked at in less time than it takes to release the GIL.
+void register_values(pybind11::module_& module) {
+  module.def("all_finite", [](uintptr_t values, bool float64, int64_t count) {
+    return float64 ? all_finite(address<const double>(values), count) : all_finite(address<const float>(values), count);
+  });
+  module.def("least_and_greatest", [](uintptr_t values, int64_t count) {
+    const auto [least, greatest] = least_and_greatest(address<const int64_t>(values), count);
+    return pybind11::make_tuple(least, greatest);
+  });
+}
+
+}  // namespace hashkernels::bindings

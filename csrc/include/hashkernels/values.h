@@ -1,0 +1,16 @@
+// Questions about all values of an array, for checks of arguments.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+namespace hashkernels {
+
+// Whether none of `count` values is infinite or NaN.
+bool all_finite(const float* values, int64_t count) noexcept;
+bool all_finite(const double* values, int64_t count) noexcept;
+
+// The least and the greatest of `count` values, at least one.
+std::pair<int64_t, int64_t> least_and_greatest(const int64_t* values, int64_t count) noexcept;
+
+}  // namespace hashkernels
