@@ -249,7 +249,7 @@ def retrieval_counts(
     out_relevant: int,
     threads: int,
 ) -> None: ...
-def index_order_precision(
+def index_order_sums(
     queries: int,
     num_queries: int,
     query_stride: int,
@@ -260,14 +260,10 @@ def index_order_precision(
     query_labels: int,
     database_labels: int,
     label_words: int,
-    total: int,
-    relevant: int,
-    counts_stride: int,
-    num_levels: int,
-    cutoffs: int,
-    num_cutoffs: int,
-    out_hits: int,
-    out_precision_sum: int,
+    start_ranks: int,
+    start_hits: int,
+    cutoffs: list[int],
+    out_sums: int,
     threads: int,
 ) -> None: ...
 def margin_loss(
@@ -489,7 +485,7 @@ def cuda_retrieval_counts(
     stream: int,
 ) -> None: ...
 def cuda_index_order_workspace(num_queries: int, num_database: int, num_bytes: int) -> int: ...
-def cuda_index_order_precision(
+def cuda_index_order_sums(
     queries: int,
     num_queries: int,
     query_stride: int,
@@ -500,9 +496,10 @@ def cuda_index_order_precision(
     query_labels: int,
     database_labels: int,
     label_words: int,
+    start_ranks: int,
+    start_hits: int,
     cutoffs: list[int],
-    out_hits: int,
-    out_precision_sum: int,
+    out_sums: int,
     workspace: int,
     device: int,
     stream: int,

@@ -94,12 +94,10 @@ class Launchers:
     def cuda_index_order_workspace(self, num_queries: int, num_database: int, num_bytes: int) -> int:
         return 10 * num_queries
 
-    def cuda_index_order_precision(self, *arguments: Any) -> None:
-        *head, cutoffs, hits, precision_sum, workspace = arguments
-        ks = np.array(cutoffs, dtype=np.int64)
-        unknown_counts = (0, 0, 0, 0)
-        self.native.index_order_precision(*head, *unknown_counts, ks.ctypes.data, len(ks), hits, precision_sum, 1)
-        self.fill(workspace, 10 * head[1])
+    def cuda_index_order_sums(self, *arguments: Any) -> None:
+        *order, workspace = arguments
+        self.native.index_order_sums(*order, 1)
+        self.fill(workspace, 10 * order[1])
 
     def cuda_margin_loss_workspace(self, num_rows: int, num_columns: int, bits: int, with_grad: bool) -> int:
         return num_rows + num_columns
@@ -256,11 +254,10 @@ def test_counting(launchers: Launchers, words: bool) -> None:
     labels = [torch.randint(0, 2**40 if words else 3, (n, 2) if words else (n,), generator=generator) for n in (11, 60)]
     pair = (queries, database, *labels)
     expect_same(on_cuda("retrieval_counts", *pair, 0), on_cpu("retrieval_counts", *pair, 1))
-    expect_same(
-        on_cuda("index_order_precision", *pair, [1, 7, 60], 0),
-        on_cpu("index_order_precision", *pair, [1, 7, 60], 1),
-    )
-    assert launchers.calls == ["cuda_retrieval_counts", *["cuda_index_order_precision"] * 4]
+    for starts in ((None, None), _ops.rank_starts(*on_cpu("retrieval_counts", *pair, 1))):
+        order = (*pair, *starts, [1, 7, 60])
+        assert torch.equal(on_cuda("index_order_sums", *order, 0), on_cpu("index_order_sums", *order, 1))
+    assert launchers.calls == ["cuda_retrieval_counts", *["cuda_index_order_sums"] * 8]
 
 
 @pytest.mark.parametrize("columns", [None, 0, 23])

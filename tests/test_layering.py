@@ -110,7 +110,7 @@ def test_optional_packages_are_imported_inside_functions(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=module_name)
 def test_pointers_and_op_registration_stay_in_ops(path: Path) -> None:
-    if part_of(module_name(path)) == "_ops":
+    if part_of(module_name(path)) in {"_ops", "_values"}:  # checks look at values before there is an op
         return
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):

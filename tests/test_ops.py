@@ -60,7 +60,7 @@ def op_calls() -> dict[str, tuple[Any, tuple[Any, ...]]]:
         "range_nearest": (ops.range_nearest, (queries, database, 30, 5, 0)),
         "retrieval_counts": (ops.retrieval_counts, (queries, database, ids[:3], ids, 0)),
         "retrieval_counts_words": (ops.retrieval_counts, (queries, database, words[:3], words, 0)),
-        "index_order_precision": (ops.index_order_precision, (queries, database, ids[:3], ids, [1, 5, 20], 0)),
+        "index_order_sums": (ops.index_order_sums, (queries, database, ids[:3], ids, None, None, [1, 5, 20], 0)),
         "margin_loss": (ops.margin_loss, (u, None, ids, None, None, *margins, 0.0, True, 0, "auto")),
         "margin_loss_value": (ops.margin_loss, (u, None, words, None, None, *margins, 0.1, False, 0, "auto")),
         "margin_loss_bank": (ops.margin_loss, (u[:5], u, ids[:5], ids, None, *margins, 0.1, True, 0, "auto")),
@@ -333,8 +333,8 @@ def test_index_order_precision_is_exact(isa: str, form: str, width: int, threads
     cutoffs = [1, 2, 10, 256, 257]
     arguments = queries, database, _ops.pack_labels(query_labels), _ops.pack_labels(database_labels)
     hits, precision = _ops.index_order_precision(*arguments, cutoffs, threads)
-    counts = _ops.retrieval_counts(*arguments, threads)
-    again = _ops.index_order_precision(*arguments, cutoffs, threads, counts)
+    starts = _ops.rank_starts(*_ops.retrieval_counts(*arguments, threads))
+    again = _ops.precision_of(_ops.index_order_sums(*arguments, cutoffs, starts=starts, threads=threads))
     assert hits.equal(again[0])
     assert precision.equal(again[1])
     wanted = relevance(query_labels, database_labels)
@@ -348,6 +348,37 @@ def test_index_order_precision_is_exact(isa: str, form: str, width: int, threads
             if rank in cutoffs:
                 assert hits[query, cutoffs.index(rank)] == so_far
                 assert precision[query, cutoffs.index(rank)].item() == float(total)
+
+
+@pytest.mark.parametrize("form", LABEL_FORMS)
+@pytest.mark.parametrize("width", [1, 8, 65])
+def test_index_order_of_parts_adds_up(isa: str, form: str, width: int, threads: int) -> None:
+    queries, database = random_codes(5, width), random_codes(1200, width, 1)
+    labels = _ops.pack_labels(random_labels(5, form)), _ops.pack_labels(random_labels(1200, form, 1))
+    cutoffs = [1, 10, 700, 1200]
+    whole = _ops.index_order_precision(queries, database, *labels, cutoffs, threads)
+    ranks, hits = _ops.rank_starts(*_ops.retrieval_counts(queries, database, *labels, threads))
+    total = torch.zeros(3, 5, len(cutoffs), dtype=torch.int64)
+    for part in (slice(0, 1), slice(1, 800), slice(800, 1200)):
+        own = queries, database[part], labels[0], labels[1][part]
+        total += _ops.index_order_sums(*own, cutoffs, starts=(ranks, hits), threads=threads)
+        more, more_hits = _ops.retrieval_counts(*own, threads)
+        ranks, hits = ranks + more, hits + more_hits
+    for found, expected in zip(_ops.precision_of(total), whole, strict=True):
+        assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("starts", "error", "message"),
+    [
+        (torch.zeros(2, 9), TypeError, "start_ranks must be int64, got torch.float32"),
+        (torch.zeros(2, 8, dtype=torch.int64), ValueError, r"start_ranks must have shape \(2, 9\), got \(2, 8\)"),
+    ],
+)
+def test_starts_that_do_not_fit(starts: Tensor, error: type[Exception], message: str) -> None:
+    codes, labels = random_codes(2, 1), torch.zeros(2, dtype=torch.int64)
+    with pytest.raises(error, match=message):
+        _ops.index_order_sums(codes, codes, labels, labels, [1], starts=(starts, starts))
 
 
 def test_label_words_hold_one_bit_a_class() -> None:

@@ -54,6 +54,7 @@ def test_streamed_results_are_those_of_the_whole_database(stream: Callable[[Tens
             *((_ops.range_count(queries, database, 3, mask),) for mask in (None, allowed)),
             *(_ops.range_nearest(queries, database, 3, size) for size in (1, 5, 70)),
             _ops.retrieval_counts(queries, database, *labels),
+            _ops.index_order_precision(queries, database, *labels, [1, 5, 60]),
         ]
 
     expected = results(database)

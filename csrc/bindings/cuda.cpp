@@ -46,19 +46,20 @@ void register_counting_on_cuda(pybind11::module_& module) {
                });
              });
   module.def("cuda_index_order_workspace", cuda::index_order_workspace);
-  module.def("cuda_index_order_precision",
+  module.def("cuda_index_order_sums",
              [](uintptr_t queries, int64_t num_queries, int64_t query_stride, uintptr_t database, int64_t num_database,
                 int64_t database_stride, int num_bytes, uintptr_t query_labels, uintptr_t database_labels,
-                int label_words, const std::vector<int64_t>& cutoffs, uintptr_t out_hits, uintptr_t out_precision_sum,
-                uintptr_t workspace, int device, uintptr_t stream) {
+                int label_words, uintptr_t start_ranks, uintptr_t start_hits, const std::vector<int64_t>& cutoffs,
+                uintptr_t out_sums, uintptr_t workspace, int device, uintptr_t stream) {
                call([&] {
-                 return cuda::index_order_precision(codes(queries, num_queries, query_stride, num_bytes),
-                                                    codes(database, num_database, database_stride, num_bytes),
-                                                    {address<const void>(query_labels), label_words},
-                                                    {address<const void>(database_labels), label_words}, cutoffs.data(),
-                                                    static_cast<int>(cutoffs.size()), address<int64_t>(out_hits),
-                                                    address<double>(out_precision_sum), address<int64_t>(workspace),
-                                                    device, address<void>(stream));
+                 return cuda::index_order_sums(
+                     codes(queries, num_queries, query_stride, num_bytes),
+                     codes(database, num_database, database_stride, num_bytes),
+                     {address<const void>(query_labels), label_words},
+                     {address<const void>(database_labels), label_words},
+                     {address<const int64_t>(start_ranks), address<const int64_t>(start_hits)}, cutoffs.data(),
+                     static_cast<int>(cutoffs.size()), address<int64_t>(out_sums), address<int64_t>(workspace), device,
+                     address<void>(stream));
                });
              });
 }

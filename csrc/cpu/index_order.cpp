@@ -164,9 +164,9 @@ bool rank_by_plane(const Kernels& isa, const CountingTask& task, GroupState& sta
 
 }  // namespace
 
-Status index_order_precision(const Codes& queries, const Codes& database, Labels query_labels, Labels database_labels,
-                             const LevelCounts& counts, const int64_t* cutoffs, int num_cutoffs, int64_t* hits,
-                             double* precision_sum, int num_threads) noexcept {
+Status index_order_sums(const Codes& queries, const Codes& database, Labels query_labels, Labels database_labels,
+                        const RankStarts& starts, const int64_t* cutoffs, int num_cutoffs, int64_t* sums,
+                        int num_threads) noexcept {
   const Kernels& isa = kernels();
   const int64_t num_bins = 8 * int64_t{queries.num_bytes} + 1;
   const LabelledQueries labelled(queries, query_labels);
@@ -194,16 +194,15 @@ Status index_order_precision(const Codes& queries, const Codes& database, Labels
                             .last_block = num_blocks(database.num_codes),
                             .total = states.ranks(),
                             .relevant = states.hits()};
-    if (counts.total != nullptr) {
-      for (int64_t q = first; q < last; ++q) {
-        std::copy_n(counts.total + q * counts.stride, counts.num_levels, states[q - first].rank);
-        std::copy_n(counts.relevant + q * counts.stride, counts.num_levels, states[q - first].hits);
-      }
-    } else if (!count_group(isa, labelled, task)) {
+    if (starts.ranks != nullptr) {
+      std::copy_n(starts.ranks + first * num_bins, (last - first) * num_bins, states.ranks());
+      std::copy_n(starts.hits + first * num_bins, (last - first) * num_bins, states.hits());
+    } else if (count_group(isa, labelled, task)) {
+      for (int64_t q = 0; q < last - first; ++q) start_ranks(states[q], num_bins);
+    } else {
       out_of_memory = true;
       return;
     }
-    for (int64_t q = 0; q < last - first; ++q) start_ranks(states[q], num_bins);
     const auto take = [&](const RankedCodes& ranked, const QueryState& state) {
       accumulate(isa, ranked, cutoffs, num_cutoffs, state);
     };
@@ -219,8 +218,10 @@ Status index_order_precision(const Codes& queries, const Codes& database, Labels
       for (int c = 0; c < num_cutoffs; ++c) {
         sum += s.sums[c];
         relevant += s.cut_hits[c];
-        hits[q * num_cutoffs + c] = relevant;
-        precision_sum[q * num_cutoffs + c] = std::ldexp(static_cast<double>(sum), -40);
+        int64_t* const at = sums + q * num_cutoffs + c;
+        at[0] = relevant;
+        at[queries.num_codes * num_cutoffs] = static_cast<int64_t>(sum >> 20);
+        at[2 * queries.num_codes * num_cutoffs] = static_cast<int64_t>(sum & 0xFFFFF);
       }
     }
   });

@@ -25,8 +25,8 @@ Status retrieval_counts(const Codes&, const Codes&, Labels, Labels, int64_t*, in
 }
 
 int64_t index_order_workspace(int64_t, int64_t, int) noexcept { return 0; }
-Status index_order_precision(const Codes&, const Codes&, Labels, Labels, const int64_t*, int, int64_t*, double*,
-                             int64_t*, int, void*) noexcept {
+Status index_order_sums(const Codes&, const Codes&, Labels, Labels, const RankStarts&, const int64_t*, int, int64_t*,
+                        int64_t*, int, void*) noexcept {
   return Status::kUnsupported;
 }
 

@@ -1,7 +1,8 @@
 // Precision at every relevant item, in (distance, index) order, without sorting.
 //
 // A first pass counts codes and relevant codes by (query, distance, chunk); prefix sums turn the counters into the
-// ranks and hits that each of them starts from; a second pass walks the chunks again with running counters. Quotients
+// ranks and hits that each of them starts from, and where this database is part of one, they are moved to those of the
+// whole; a second pass walks the chunks again with running counters. Quotients
 // are correctly rounded doubles, turned into multiples of 2^-40 and added as integers, so no order of adding can change
 // a bit. Built without contraction of multiplications and additions.
 #include <cuda_runtime.h>
@@ -89,6 +90,20 @@ __global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
   });
 }
 
+// Ranks that are beyond every cutoff.
+constexpr int64_t kFarRank = int64_t{1} << 31;
+
+// Moves the scanned ranks of a query and distance, of all chunks, to where `starts` lets the first of them begin.
+__global__ void __launch_bounds__(Tuning::kMaxThreads)
+    move_kernel(int64_t num_rows, const RankStarts starts, int64_t num_chunks, Ranks* __restrict__ ranks) {
+  const int64_t row = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (row >= num_rows) return;
+  ranks += row * num_chunks;
+  const Ranks start = min(starts.ranks[row], kFarRank) | static_cast<Ranks>(starts.hits[row]) << 32;
+  const Ranks shift = start - ranks[0];
+  for (int64_t chunk = 0; chunk < num_chunks; ++chunk) ranks[chunk] += shift;
+}
+
 // Added to a precision, it leaves the multiple of 2^-40 that is nearest, half to even, in the low bits.
 constexpr double kRounder = 0x1.8p12;
 
@@ -151,7 +166,7 @@ __global__ void __launch_bounds__(Tuning::kMaxReplayThreads, 8)
                       ? ranks_at(ranks, share.query, share.chunk, plan.chunks, pairs.bins)[bin * plan.chunks.count]
                       : 0;
   }
-  const auto greatest_rank = static_cast<uint32_t>(min(cutoffs.values[cutoffs.count - 1], pairs.database.num_codes));
+  const auto greatest_rank = static_cast<uint32_t>(cutoffs.values[cutoffs.count - 1]);
   const uint32_t warp = plan.threads < 32 ? (1u << plan.threads) - 1 : 0xFFFFFFFF;
   int queued = 0;
   const auto work_off = [&] {
@@ -196,19 +211,10 @@ __global__ void __launch_bounds__(Tuning::kMaxThreads, Tuning::kBlocks)
   sums.add_to(intervals + share.query * cutoffs.count);
 }
 
-// high * 2^64 + low, correctly rounded.
-__device__ double to_double(uint64_t high, uint64_t low) {
-  if (high == 0) return static_cast<double>(low);
-  const int shift = 64 - __clzll(static_cast<int64_t>(high));
-  const uint64_t lost = low << (64 - shift);
-  const uint64_t leading = high << (64 - shift) | low >> shift | (lost != 0 ? 1 : 0);
-  return static_cast<double>(leading) * static_cast<double>(uint64_t{1} << shift);
-}
-
 // Running sums over the intervals of each query, at columns first_cutoff .. of results with num_cutoffs columns.
 __global__ void __launch_bounds__(Tuning::kMaxThreads)
     finish_kernel(int64_t num_queries, int count, const Interval* __restrict__ intervals, int64_t num_cutoffs,
-                  int64_t first_cutoff, int64_t* __restrict__ hits, double* __restrict__ precision_sum) {
+                  int64_t first_cutoff, int64_t* __restrict__ sums) {
   const int64_t query = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (query >= num_queries) return;
   Interval sum{0, 0, 0};
@@ -217,11 +223,11 @@ __global__ void __launch_bounds__(Tuning::kMaxThreads)
     sum.hits += interval.hits;
     sum.low += interval.low;
     sum.high += interval.high;
-    const uint64_t low = (sum.high << 32) + sum.low;
-    const uint64_t high = (sum.high >> 32) + (low < sum.low ? 1 : 0);
-    const int64_t at = query * num_cutoffs + first_cutoff + cut;
-    hits[at] = static_cast<int64_t>(sum.hits);
-    precision_sum[at] = to_double(high, low) * 0x1p-40;
+    int64_t* const at = sums + query * num_cutoffs + first_cutoff + cut;
+    const uint64_t high = sum.high + (sum.low >> 32), low = sum.low & 0xFFFFFFFF;
+    at[0] = static_cast<int64_t>(sum.hits);
+    at[num_queries * num_cutoffs] = static_cast<int64_t>(high << 12 | low >> 20);
+    at[2 * num_queries * num_cutoffs] = static_cast<int64_t>(low & 0xFFFFF);
   }
 }
 
@@ -260,12 +266,12 @@ int64_t index_order_workspace(int64_t num_queries, int64_t num_database, int num
   return workspace.ranks + workspace.scan + workspace.intervals;
 }
 
-Status index_order_precision(const Codes& queries, const Codes& database, Labels query_labels, Labels database_labels,
-                             const int64_t* cutoffs, int num_cutoffs, int64_t* hits, double* precision_sum,
-                             int64_t* workspace, int device, void* stream) noexcept {
-  constexpr const char* kName = "index_order_precision";
+Status index_order_sums(const Codes& queries, const Codes& database, Labels query_labels, Labels database_labels,
+                        const RankStarts& starts, const int64_t* cutoffs, int num_cutoffs, int64_t* sums,
+                        int64_t* workspace, int device, void* stream) noexcept {
+  constexpr const char* kName = "index_order_sums";
   if (queries.num_codes == 0 || num_cutoffs == 0) return Status::kOk;
-  if (database.num_codes > INT32_MAX) return Status::kUnsupported;
+  if (database.num_codes > INT32_MAX || cutoffs[num_cutoffs - 1] > kFarRank) return Status::kUnsupported;
   const DeviceGuard guard(device);
   if (guard.error() != cudaSuccess) return report(kName, guard.error());
   const int64_t num_queries = queries.num_codes, num_database = database.num_codes;
@@ -281,7 +287,11 @@ Status index_order_precision(const Codes& queries, const Codes& database, Labels
       using Words = decltype(width);
       const auto scanned = [&](cudaError_t error) {
         if (error != cudaSuccess) return error;
-        return exclusive_scan(workspace, num_queries, sizes.row_length, nullptr, scan_space, stream);
+        error = exclusive_scan(workspace, num_queries, sizes.row_length, nullptr, scan_space, stream);
+        if (error != cudaSuccess || starts.ranks == nullptr) return error;
+        const int64_t num_rows = num_queries * pairs.bins;
+        return launch(move_kernel, grid_for(num_rows, Tuning::kMaxThreads), Tuning::kMaxThreads, 0, stream, num_rows,
+                      starts, sizes.row_length / pairs.bins, ranks);
       };
       cudaError_t error = cudaSuccess;
       if constexpr (Words::words == 0) {
@@ -315,7 +325,7 @@ Status index_order_precision(const Codes& queries, const Codes& database, Labels
     if (error == cudaSuccess) error = pass(group, first > 0);
     if (error != cudaSuccess) break;
     error = launch(finish_kernel, grid_for(num_queries, Tuning::kMaxThreads), Tuning::kMaxThreads, 0, stream,
-                   num_queries, group.count, intervals, num_cutoffs, first, hits, precision_sum);
+                   num_queries, group.count, intervals, num_cutoffs, first, sums);
   }
   return report(kName, error);
 }

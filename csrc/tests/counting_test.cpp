@@ -150,14 +150,14 @@ TEST_P(Counting, SkewedDistances) {
 
 void expect_index_order(const Codes& queries, const Codes& database, const RandomLabels& query_labels,
                         const RandomLabels& database_labels, const std::vector<int64_t>& cutoffs,
-                        std::vector<int> thread_counts = {1, 4}, const LevelCounts& counts = {}) {
+                        std::vector<int> thread_counts = {1, 4}) {
   const int num_cutoffs = static_cast<int>(cutoffs.size());
   const auto relevant = [&](int64_t q, int64_t n) { return is_relevant(query_labels, q, database_labels, n); };
   for (int threads : thread_counts) {
-    std::vector<int64_t> hits(queries.num_codes * num_cutoffs, -1);
-    std::vector<double> sums(queries.num_codes * num_cutoffs, -1);
-    ASSERT_EQ(index_order_precision(queries, database, query_labels.view(), database_labels.view(), counts,
-                                    cutoffs.data(), num_cutoffs, hits.data(), sums.data(), threads),
+    const int64_t size = queries.num_codes * num_cutoffs;
+    std::vector<int64_t> sums(3 * size, -1);
+    ASSERT_EQ(index_order_sums(queries, database, query_labels.view(), database_labels.view(), {}, cutoffs.data(),
+                               num_cutoffs, sums.data(), threads),
               Status::kOk);
     for (int64_t q = 0; q < queries.num_codes; ++q) {
       std::vector<int> distances(database.num_codes);
@@ -173,8 +173,10 @@ void expect_index_order(const Codes& queries, const Codes& database, const Rando
           const double precision = static_cast<double>(++found) / static_cast<double>(rank);
           sum += static_cast<uint64_t>(std::nearbyint(precision * 1099511627776.0));
         }
-        ASSERT_EQ(hits[q * num_cutoffs + k], found);
-        ASSERT_EQ(sums[q * num_cutoffs + k], static_cast<double>(sum) / 1099511627776.0);
+        const int64_t at = q * num_cutoffs + k;
+        ASSERT_EQ(sums[at], found);
+        ASSERT_EQ(sums[size + at], static_cast<int64_t>(sum >> 20));
+        ASSERT_EQ(sums[2 * size + at], static_cast<int64_t>(sum & 0xFFFFF));
       }
     }
   }
@@ -187,6 +189,74 @@ TEST_P(Counting, IndexOrderEqualsAStableSort) {
     std::vector<int64_t> cutoffs{1, std::max<int64_t>(1, c.num_database / 3), c.num_database};
     cutoffs.resize(std::unique(cutoffs.begin(), cutoffs.end()) - cutoffs.begin());
     expect_index_order(queries.view(), database.view(), query_labels, database_labels, cutoffs);
+  }
+}
+
+// Codes before each distance, of all that is ranked; then also those of an earlier part at the distance itself.
+struct Starts {
+  Starts(int64_t rows, int64_t bins) : bins_(bins), ranks(rows * bins), hits(rows * bins) {}
+
+  // From counts, in place.
+  void sum_up() {
+    for (std::vector<int64_t>* counts : {&ranks, &hits}) {
+      for (size_t row = 0; row < counts->size(); row += bins_) {
+        std::exclusive_scan(counts->begin() + row, counts->begin() + row + bins_, counts->begin() + row, int64_t{0});
+      }
+    }
+  }
+  RankStarts view() const { return {ranks.data(), hits.data()}; }
+
+  int64_t bins_;
+  std::vector<int64_t> ranks, hits;
+};
+
+// The sums of two parts add up to those of the whole, whose counts say where the parts begin.
+TEST_P(Counting, IndexOrderOfParts) {
+  for (int64_t num_queries : {2, 90}) {
+    for (int bits : {12, 64, 300}) {
+      const int64_t num_bytes = (bits + 7) / 8, bins = 8 * num_bytes + 1, num_database = 1300, split = 555;
+      const testing::RandomCodes queries(num_queries, bits, 5), database(num_database, bits, 6);
+      const RandomLabels query_labels(num_queries, 0, 7), database_labels(num_database, 0, 8);
+      const Codes all = database.view();
+      const Codes parts[] = {{all.data, split, all.stride, all.num_bytes},
+                             {all.row(split), num_database - split, all.stride, all.num_bytes}};
+      const auto labels_from = [&](int64_t first) {
+        return Labels{static_cast<const int64_t*>(database_labels.view().data) + first, 0};
+      };
+      const auto count = [&](const Codes& codes, int64_t first) {
+        Starts counts(num_queries, bins);
+        EXPECT_EQ(retrieval_counts(queries.view(), codes, query_labels.view(), labels_from(first), counts.ranks.data(),
+                                   counts.hits.data(), 1),
+                  Status::kOk);
+        return counts;
+      };
+      const std::vector<int64_t> cutoffs{1, 100, 1000, 1300};
+      const auto sums_of = [&](const Codes& codes, int64_t first, const RankStarts& starts, int threads) {
+        std::vector<int64_t> sums(3 * num_queries * cutoffs.size());
+        EXPECT_EQ(index_order_sums(queries.view(), codes, query_labels.view(), labels_from(first), starts,
+                                   cutoffs.data(), static_cast<int>(cutoffs.size()), sums.data(), threads),
+                  Status::kOk);
+        return sums;
+      };
+      Starts starts = count(all, 0);
+      starts.sum_up();
+      const std::vector<int64_t> expected = sums_of(all, 0, {}, 1);
+      ASSERT_EQ(sums_of(all, 0, starts.view(), 3), expected);
+      std::vector<int64_t> sums = sums_of(parts[0], 0, starts.view(), 1);
+      const Starts first = count(parts[0], 0);
+      for (size_t i = 0; i < first.ranks.size(); ++i) {
+        starts.ranks[i] += first.ranks[i];
+        starts.hits[i] += first.hits[i];
+      }
+      const std::vector<int64_t> others = sums_of(parts[1], split, starts.view(), 1);
+      const size_t size = num_queries * cutoffs.size();
+      for (size_t i = 0; i < size; ++i) {
+        const int64_t low = sums[2 * size + i] + others[2 * size + i];
+        ASSERT_EQ(sums[i] + others[i], expected[i]);
+        ASSERT_EQ(sums[size + i] + others[size + i] + (low >> 20), expected[size + i]);
+        ASSERT_EQ(low & 0xFFFFF, expected[2 * size + i]);
+      }
+    }
   }
 }
 
@@ -237,20 +307,6 @@ TEST_P(Counting, RunsOfOneParity) {
     const RandomLabels query_labels(9, bits / 64, 7), database_labels(2600, bits / 64, 8);
     expect_counts(queries.view(), database.view(), query_labels, database_labels, {1, 3});
     expect_index_order(queries.view(), database.view(), query_labels, database_labels, {7, 2600}, {1, 3});
-  }
-}
-
-// Rows that are wider than what is known of them, and fewer distances than there could be.
-TEST_P(Counting, IndexOrderOfKnownCounts) {
-  for (int num_queries : {2, 90}) {
-    const testing::RandomCodes queries(num_queries, 12, 5), database(1300, 12, 6);
-    const RandomLabels query_labels(num_queries, 0, 7), database_labels(1300, 0, 8);
-    std::vector<int64_t> total(num_queries * 17), relevant(num_queries * 17);
-    ASSERT_EQ(retrieval_counts(queries.view(), database.view(), query_labels.view(), database_labels.view(),
-                               total.data(), relevant.data(), 1),
-              Status::kOk);
-    expect_index_order(queries.view(), database.view(), query_labels, database_labels, {1, 100, 1300}, {1, 3},
-                       {total.data(), relevant.data(), 17, 13});
   }
 }
 

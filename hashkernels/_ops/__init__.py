@@ -36,7 +36,15 @@ from hashkernels._ops.index import (
 )
 from hashkernels._ops.pairwise import PairLoss, cauchy_loss, contrastive_loss, likelihood_loss, margin_loss
 from hashkernels._ops.rescore import score_codes, score_vectors
-from hashkernels._ops.retrieval import index_order_precision, retrieval_counts
+from hashkernels._ops.retrieval import (
+    FRACTION_BITS,
+    LOW_BITS,
+    index_order_precision,
+    index_order_sums,
+    precision_of,
+    rank_starts,
+    retrieval_counts,
+)
 from hashkernels._ops.search import (
     device_search_method,
     hamming_distance,
@@ -56,6 +64,8 @@ from hashkernels.reference import (  # differentiable by torch, or no kernel's w
 
 __all__ = [
     "BLOCK_CODES",
+    "FRACTION_BITS",
+    "LOW_BITS",
     "ElementLoss",
     "ElementTerm",
     "HashTables",
@@ -83,6 +93,7 @@ __all__ = [
     "hidden_gradients",
     "hidden_units",
     "index_order_precision",
+    "index_order_sums",
     "likelihood_loss",
     "margin_loss",
     "pack_codes",
@@ -91,9 +102,11 @@ __all__ = [
     "pair_contrastive",
     "pair_likelihood",
     "pattern_errors",
+    "precision_of",
     "range_count",
     "range_nearest",
     "range_search",
+    "rank_starts",
     "retrieval_counts",
     "reverse_mode_only",
     "score_codes",

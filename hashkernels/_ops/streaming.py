@@ -106,6 +106,25 @@ def retrieval_counts(
     return total, relevant
 
 
+def index_order_sums(
+    starts: tuple[Tensor, Tensor],
+    queries: Tensor,
+    database: Tensor,
+    labels: Tensor,
+    count: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    add_up: Callable[[Tensor, Tensor, tuple[Tensor, Tensor]], Tensor],
+) -> Tensor:
+    """The sums over all chunks of ``add_up(chunk, labels of the chunk, starts)``: a chunk ranks behind what the chunks
+    before it have at each distance, ``count(chunk, labels)``."""
+    sums = []
+    for first, part in chunks(database, queries.device):
+        own = labels[first : first + len(part)].to(queries.device)
+        sums.append(add_up(part, own, starts))
+        total, relevant = count(part, own)
+        starts = starts[0] + total, starts[1] + relevant
+    return torch.stack(sums).sum(dim=0)
+
+
 def _offsets(counts: Tensor) -> Tensor:
     return torch.cat((counts.new_zeros(1), counts.cumsum(0)))
 

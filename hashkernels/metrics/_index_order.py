@@ -1,9 +1,8 @@
 """Precision in (distance, index) order: what a stable sort of the distances gives.
 
-The whole database in one place has a kernel of its own. Here are the cases that it does not cover: items left out of a
-ranking, relevance given pair by pair, and a database whose contiguous parts lie in several processes. There the rank of
-an item is its rank within its part, plus a shift that depends only on its distance and follows from the counts of all
-parts.
+A database may lie in contiguous parts in several processes. The rank of an item is then its rank within its part, plus
+a shift that depends only on its distance and follows from the counts of all parts. A kernel ranks items by labels;
+where items are left out of a ranking, or relevance is given pair by pair, distances are sorted.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ import torch
 
 from hashkernels import _ops
 from hashkernels._ops.sums import Floats, Ints
+from hashkernels.metrics._inputs import Retrieval
 from hashkernels.metrics._task import Task
+from hashkernels.metrics.counts import RetrievalCounts
 
-_FRACTION_BITS = 40
-_HALF_BITS = 20
 _PAIRS = 1 << 22
 
 
@@ -39,43 +38,58 @@ class IndexOrder(NamedTuple):
         return IndexOrder(self.hits[block], self.precision_sum[block])
 
 
-class Shift(NamedTuple):
-    """Added to the rank and to the hit number of an item at each distance: int64 [Q, bits + 1] each."""
+class Starts(NamedTuple):
+    """Items and relevant items before the first of a part at each distance, of all that is ranked: int64
+    [Q, bits + 1] each."""
 
     rank: Ints
     hit: Ints
 
-
-def whole_index_order(task: Task, counts: tuple[Ints, Ints], ks: Sequence[int], threads: int | None) -> IndexOrder:
-    """Of a database that lies in this process, with its counts (total, relevant)."""
-    if task.relevance is None and task.left_out is None:
-        retrieval = task.retrieval
-        total, relevant = (torch.from_numpy(part) for part in counts)
-        hits, precision_sum = _ops.index_order_precision(
-            retrieval.queries,
-            retrieval.database,
-            retrieval.query_labels,
-            retrieval.database_labels,
-            ks,
-            threads,
-            None if retrieval.queries.is_cuda else (total, relevant),
-        )
-        return IndexOrder(hits.cpu().numpy(), precision_sum.cpu().numpy())
-    return sum_of_halves(index_order_sums(task, ks, None, threads))
+    @classmethod
+    def of_part(cls, overall: RetrievalCounts, earlier: Sequence[tuple[Ints, Ints]]) -> Starts:
+        """From the counts of all parts together, and those (total, relevant) of each part before this one."""
+        ranks, hits = (counts.cumsum(axis=1) - counts for counts in (overall.total, overall.relevant))
+        for total, relevant in earlier:
+            ranks, hits = ranks + total, hits + relevant
+        return cls(ranks, hits)
 
 
-def shift_of_part(own: tuple[Ints, Ints], earlier: tuple[Ints, Ints], overall: tuple[Ints, Ints]) -> Shift:
-    """From counts (total, relevant) of this part, of all parts before it, and of all parts together."""
-    before = (counts.cumsum(axis=1) - counts for counts in overall)
-    own_before = (counts.cumsum(axis=1) - counts for counts in own)
-    return Shift(*(b + e - o for b, e, o in zip(before, earlier, own_before, strict=True)))
-
-
-def index_order_sums(task: Task, ks: Sequence[int], shift: Shift | None, threads: int | None) -> Ints:
+def index_order_sums(
+    task: Task, ks: Sequence[int], starts: Starts, own: RetrievalCounts, threads: int | None, *, alone: bool
+) -> Ints:
     """Hits, and the high and the low half of the summed precision in units of 2^-40: int64 [3, Q, K].
 
-    They add up over the parts of a database. Each precision is rounded to the unit, half to even, as in the kernel.
+    They add up over the parts of a database, of which this one has the counts ``own``; ``alone``: it is the only one.
     """
+    if task.num_items and task.relevance is None and task.left_out is None:
+        return _sums_by_kernel(task.retrieval, ks, starts, threads, alone=alone)
+    own_starts = Starts.of_part(own, [])
+    return _sums_by_sorting(task, ks, starts.rank - own_starts.rank, starts.hit - own_starts.hit, threads)
+
+
+def _sums_by_kernel(
+    retrieval: Retrieval, ks: Sequence[int], starts: Starts, threads: int | None, *, alone: bool
+) -> Ints:
+    queries, given = retrieval.queries, None
+    if not (alone and queries.is_cuda):  # whose kernel counts each chunk of the database anyway
+        given = torch.zeros((2, len(queries), 8 * queries.shape[1] + 1), dtype=torch.int64)
+        given[:, :, : starts.rank.shape[1]] = torch.from_numpy(np.stack(starts))
+        given = given.to(queries.device)
+    sums = _ops.index_order_sums(
+        queries,
+        retrieval.database,
+        retrieval.query_labels,
+        retrieval.database_labels,
+        ks,
+        starts=None if given is None else (given[0], given[1]),
+        threads=threads,
+    )
+    return sums.cpu().numpy()
+
+
+def _sums_by_sorting(task: Task, ks: Sequence[int], rank_shift: Ints, hit_shift: Ints, threads: int | None) -> Ints:
+    """Each precision is rounded to the unit, half to even, as in the kernel; the shifts [Q, bits + 1] are added to the
+    rank and to the hit number that an item has within its part."""
     sums = np.zeros((3, task.num_queries, len(ks)), dtype=np.int64)
     if task.num_items == 0:
         return sums
@@ -83,9 +97,8 @@ def index_order_sums(task: Task, ks: Sequence[int], shift: Shift | None, threads
     for start in range(0, task.num_queries, step):
         block = slice(start, min(start + step, task.num_queries))
         rows, distances, ranks, hits = _relevant_places(task, block, threads)
-        if shift is not None:
-            ranks += shift.rank[block][rows, distances]
-            hits += shift.hit[block][rows, distances]
+        ranks += rank_shift[block][rows, distances]
+        hits += hit_shift[block][rows, distances]
         halves = precision_halves(hits, ranks)
         for column, k in enumerate(ks):
             inside = ranks <= k
@@ -99,8 +112,8 @@ def index_order_sums(task: Task, ks: Sequence[int], shift: Shift | None, threads
 
 def precision_halves(hits: Ints, ranks: Ints) -> tuple[Ints, Ints]:
     """hits / ranks in units of 2^-40, rounded half to even, as a high and a low half."""
-    units = np.rint(hits / ranks * 2.0**_FRACTION_BITS).astype(np.int64)
-    return units >> _HALF_BITS, units & ((1 << _HALF_BITS) - 1)
+    units = np.rint(hits / ranks * 2.0**_ops.FRACTION_BITS).astype(np.int64)
+    return units >> _ops.LOW_BITS, units & ((1 << _ops.LOW_BITS) - 1)
 
 
 def ordered_sums(relevant: npt.NDArray[np.bool_], ks: Sequence[int]) -> Ints:
@@ -113,11 +126,8 @@ def ordered_sums(relevant: npt.NDArray[np.bool_], ks: Sequence[int]) -> Ints:
 
 def sum_of_halves(sums: Ints) -> IndexOrder:
     """One correctly rounded float64 from hits and the summed halves, int64 [3, Q, K]."""
-    hits, high, low = sums
-    high = high + (low >> _HALF_BITS)
-    low = low & ((1 << _HALF_BITS) - 1)
-    precision = (high.astype(np.float64) * 2.0**_HALF_BITS + low.astype(np.float64)) * 2.0**-_FRACTION_BITS
-    return IndexOrder(hits, precision)
+    hits, precision = _ops.precision_of(torch.from_numpy(sums))
+    return IndexOrder(hits.numpy(), precision.numpy())
 
 
 def _relevant_places(task: Task, block: slice, threads: int | None) -> tuple[Ints, Ints, Ints, Ints]:

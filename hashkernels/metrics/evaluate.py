@@ -5,18 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from hashkernels._ranks import Ranks
 from hashkernels.metrics._assemble import assemble
-from hashkernels.metrics._index_order import (
-    IndexOrder,
-    index_order_sums,
-    shift_of_part,
-    sum_of_halves,
-    whole_index_order,
-)
+from hashkernels.metrics._index_order import IndexOrder, Starts, index_order_sums, sum_of_halves
 from hashkernels.metrics._inputs import Retrieval, check_retrieval
 from hashkernels.metrics._nearest import nearest_index_order, search_pays
 from hashkernels.metrics._pairs import Pairs, excluded_pairs, relevance_pairs
@@ -263,13 +256,10 @@ def _index_order(
     task: Task, own: RetrievalCounts, overall: RetrievalCounts, ks: list[int], ranks: Ranks, threads: int | None
 ) -> IndexOrder:
     """Index order at each cutoff, from the rank of every relevant item."""
-    if ranks.alone:
-        return whole_index_order(task, (own.total, own.relevant), ks, threads)
-    totals, relevants = ranks.gather_arrays(own.total), ranks.gather_arrays(own.relevant)
-    nothing = np.zeros_like(own.total)
-    earlier = sum(totals[: ranks.rank], nothing), sum(relevants[: ranks.rank], nothing)
-    shift = shift_of_part((own.total, own.relevant), earlier, (overall.total, overall.relevant))
-    return sum_of_halves(ranks.sum(ranks.together(lambda: index_order_sums(task, ks, shift, threads))))
+    counts = zip(ranks.gather_arrays(own.total), ranks.gather_arrays(own.relevant), strict=True)
+    starts = Starts.of_part(overall, list(counts)[: ranks.rank])
+    sums = ranks.together(lambda: index_order_sums(task, ks, starts, own, threads, alone=ranks.alone))
+    return sum_of_halves(ranks.sum(sums))
 
 
 def _statistics(retrieval: Retrieval) -> tuple[CodeStatistics, CodeStatistics | None]:

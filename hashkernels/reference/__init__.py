@@ -22,7 +22,7 @@ from hashkernels.reference.pairwise import (
     sign_error,
 )
 from hashkernels.reference.rescore import score_codes, score_vectors
-from hashkernels.reference.retrieval import index_order_precision, retrieval_counts
+from hashkernels.reference.retrieval import FRACTION_BITS, LOW_BITS, index_order_sums, retrieval_counts
 from hashkernels.reference.search import hamming_distance, range_count, range_search, topk
 from hashkernels.reference.surrogate import hidden_gradients, hidden_units, pattern_errors, unpack_kept
 from hashkernels.reference.triplets import triplet_likelihood
@@ -30,6 +30,8 @@ from hashkernels.reference.triplets import triplet_likelihood
 __all__ = [
     "BLOCK_CODES",
     "ELEMENT_FUNCTIONS",
+    "FRACTION_BITS",
+    "LOW_BITS",
     "NUM_WITH_TARGETS",
     "block_checksums",
     "cauchy_loss",
@@ -41,7 +43,7 @@ __all__ = [
     "hamming_distance",
     "hidden_gradients",
     "hidden_units",
-    "index_order_precision",
+    "index_order_sums",
     "likelihood_loss",
     "margin_loss",
     "pack_codes",

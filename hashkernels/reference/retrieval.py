@@ -9,8 +9,8 @@ from torch import Tensor
 
 from hashkernels.reference.search import distance_blocks, row_blocks
 
-_FRACTION_BITS = 40
-_LOW_BITS = 20
+FRACTION_BITS = 40
+LOW_BITS = 20  # of a sum in the units of precision, so that sums of halves stay within int64
 _PAIRS = 1 << 21
 
 
@@ -42,31 +42,44 @@ def retrieval_counts(
     return total, hits
 
 
-def index_order_precision(
-    queries: Tensor, database: Tensor, query_labels: Tensor, database_labels: Tensor, cutoffs: Sequence[int]
-) -> tuple[Tensor, Tensor]:
-    """Hits int64 [Q, K] and sums of precision float64 [Q, K] in the first k of each query's (distance, index) order.
+def index_order_sums(
+    queries: Tensor,
+    database: Tensor,
+    query_labels: Tensor,
+    database_labels: Tensor,
+    start_ranks: Tensor | None,
+    start_hits: Tensor | None,
+    cutoffs: Sequence[int],
+) -> Tensor:
+    """Hits, and the high and the low half of the summed precision, in the first k of each query's (distance, index)
+    order: int64 [3, Q, K].
 
     The sum runs over the relevant ranks r <= k of (hits up to r) / r, each rounded to a multiple of 2^-40 (half to
-    even), so it is a sum of integers, exact in any order; it is turned into a float64 once.
+    even); high * 2^20 + low, with low below 2^20, is the sum in these units. The starts, int64 [Q, 8 W + 1], are how
+    many codes and relevant codes come before the first one at each distance, where that is known or where the database
+    is a part of what is ranked.
     """
     device, num_database = queries.device, database.shape[0]
-    last = torch.tensor(list(cutoffs), dtype=torch.int64, device=device) - 1
-    hits = torch.empty((queries.shape[0], len(cutoffs)), dtype=torch.int64, device=device)
-    precision = torch.empty((queries.shape[0], len(cutoffs)), dtype=torch.float64, device=device)
-    ranks = torch.arange(1, num_database + 1, dtype=torch.float64, device=device)
-    step = max(1, _PAIRS // num_database)
+    sums = torch.empty((3, queries.shape[0], len(cutoffs)), dtype=torch.int64, device=device)
+    places = torch.arange(1, num_database + 1, device=device)
+    step = max(1, _PAIRS // max(num_database, 1))
     for start in range(0, queries.shape[0], step):
         rows = slice(start, start + step)
-        distances = torch.cat([block for _, block in distance_blocks(queries[rows], database)], dim=1)
-        order = distances.argsort(dim=1, stable=True)
+        distances = torch.cat([block for _, block in distance_blocks(queries[rows], database)], dim=1).long()
+        distances, order = distances.sort(dim=1, stable=True)
         found = relevant(query_labels[rows], database_labels).gather(1, order)
-        cumulative = found.long().cumsum(1)
-        terms = torch.round(cumulative / ranks * 2.0**_FRACTION_BITS).long() * found
-        # Two halves keep the sums within int64, and their last addition is the only one that rounds.
-        low = (terms & (2**_LOW_BITS - 1)).cumsum(1)[:, last]
-        high = (terms >> _LOW_BITS).cumsum(1)[:, last] + (low >> _LOW_BITS)
-        low = low & (2**_LOW_BITS - 1)
-        hits[rows] = cumulative[:, last]
-        precision[rows] = (high.double() * 2.0**_LOW_BITS + low.double()) * 2.0**-_FRACTION_BITS
-    return hits, precision
+        ranks, hits = places.expand_as(distances), found.long().cumsum(1)
+        if start_ranks is not None and start_hits is not None:
+            # Of the code that comes first at its distance the place and hits before it are those of the start.
+            first = torch.searchsorted(distances, distances)
+            ranks = ranks - first + start_ranks[rows].gather(1, distances)
+            before = torch.nn.functional.pad(hits, (1, 0)).gather(1, first)
+            hits = hits - before + start_hits[rows].gather(1, distances)
+        terms = torch.round(hits.double() / ranks.double() * 2.0**FRACTION_BITS).long()
+        for column, cutoff in enumerate(cutoffs):
+            counted = found & (ranks <= cutoff)
+            low = ((terms & (2**LOW_BITS - 1)) * counted).sum(1)
+            sums[0, rows, column] = counted.sum(1)
+            sums[1, rows, column] = ((terms >> LOW_BITS) * counted).sum(1) + (low >> LOW_BITS)
+            sums[2, rows, column] = low & (2**LOW_BITS - 1)
+    return sums

@@ -50,3 +50,7 @@ def test_a_database_in_host_memory_streams(device: torch.device, monkeypatch: py
     counted = _ops.retrieval_counts(on_gpu, database, labels[:40].to(device), labels)
     for left, right in zip(counted, _ops.retrieval_counts(queries, database, labels[:40], labels), strict=True):
         assert torch.equal(left.cpu(), right)
+    ordered = _ops.index_order_precision(on_gpu, database, labels[:40].to(device), labels, [10, 10_001])
+    expected_order = _ops.index_order_precision(queries, database, labels[:40], labels, [10, 10_001])
+    for left, right in zip(ordered, expected_order, strict=True):
+        assert torch.equal(left.cpu(), right)

@@ -49,7 +49,7 @@ def test_the_build_has_the_kernels() -> None:
         "range_nearest",
     ):
         assert _loader.cuda_kernel(f"cuda_{name}") is not None
-    for name in ("retrieval_counts", "index_order_precision", "triplet_likelihood"):
+    for name in ("retrieval_counts", "index_order_sums", "triplet_likelihood"):
         assert _loader.cuda_kernel(f"cuda_{name}") is not None
     for name in ("margin_loss", "likelihood_loss", "cauchy_loss", "contrastive_loss"):
         assert _loader.cuda_kernel(f"cuda_{name}") is not None
@@ -130,6 +130,19 @@ def test_counting(device: torch.device, num_queries: int, num_database: int, wid
     expect_same(device, _ops.retrieval_counts, *codes, *labels)
     cutoffs = sorted({1, (num_database + 2) // 3, num_database})
     expect_same(device, _ops.index_order_precision, *codes, *labels, cutoffs)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_counting_of_a_part(device: torch.device, width: int) -> None:
+    codes = random_codes(9, width), random_codes(3000, width, 1)
+    labels = random_labels(9, "ids", 2), random_labels(3000, "ids", 3)
+    starts = _ops.rank_starts(*_ops.retrieval_counts(*codes, *labels))
+    part = codes[0], codes[1][:2000], labels[0], labels[1][:2000]
+    expected = _ops.index_order_sums(*part, [10, 3000], starts=starts)
+    there = _ops.index_order_sums(
+        *(tensor.to(device) for tensor in part), [10, 3000], starts=(starts[0].to(device), starts[1].to(device))
+    )
+    assert torch.equal(there.cpu(), expected)
 
 
 def test_counting_over_more_cutoffs_than_one_pass_takes(device: torch.device) -> None:

@@ -42,11 +42,11 @@ Status unpack_codes(const Codes& codes, int bits, int8_t* out, int64_t out_strid
 Status retrieval_counts(const Codes& queries, const Codes& database, Labels query_labels, Labels database_labels,
                         int64_t* total, int64_t* relevant, int device, void* stream) noexcept;
 
-// `cutoffs` is host memory. kUnsupported from 2^31 codes in the database on.
+// `cutoffs` is host memory. kUnsupported from 2^31 codes in the database on, and for cutoffs beyond 2^31.
 int64_t index_order_workspace(int64_t num_queries, int64_t num_database, int num_bytes) noexcept;
-Status index_order_precision(const Codes& queries, const Codes& database, Labels query_labels, Labels database_labels,
-                             const int64_t* cutoffs, int num_cutoffs, int64_t* hits, double* precision_sum,
-                             int64_t* workspace, int device, void* stream) noexcept;
+Status index_order_sums(const Codes& queries, const Codes& database, Labels query_labels, Labels database_labels,
+                        const RankStarts& starts, const int64_t* cutoffs, int num_cutoffs, int64_t* sums,
+                        int64_t* workspace, int device, void* stream) noexcept;
 
 // kFastest takes binary matrix products where the device has them, kPortable what all devices have; results are the
 // same.

@@ -64,26 +64,40 @@ void expect_same_precision(const Case& c, const std::vector<int64_t>& cutoffs, u
   Inputs in(c);
   const int num_cutoffs = static_cast<int>(cutoffs.size());
   const size_t size = c.num_queries * num_cutoffs;
-  std::vector<int64_t> hits(size);
-  std::vector<double> sums(size);
-  ASSERT_EQ(
-      index_order_precision(in.host_queries.view(), in.host_database.view(), in.query_labels.host(),
-                            in.database_labels.host(), {}, cutoffs.data(), num_cutoffs, hits.data(), sums.data(), 1),
-      Status::kOk);
   const int num_bytes = (c.bits + 7) / 8;
-  for_each_schedule(
-      [&] {
-        emulator::DeviceArray<int64_t> device_hits(size);
-        emulator::DeviceArray<double> device_sums(size);
-        emulator::DeviceArray<int64_t> workspace(cuda::index_order_workspace(c.num_queries, c.num_database, num_bytes));
-        ASSERT_EQ(cuda::index_order_precision(in.queries.view(), in.database.view(), in.query_labels.device(),
-                                              in.database_labels.device(), cutoffs.data(), num_cutoffs,
-                                              device_hits.data(), device_sums.data(), workspace.data(), 0, nullptr),
-                  Status::kOk);
-        ASSERT_EQ(device_hits.host(), hits) << c.bits << " bits";
-        ASSERT_EQ(device_sums.host(), sums) << c.bits << " bits";
-      },
-      schedules);
+  // Of the database alone, and of one that has more codes at each distance.
+  std::vector<int64_t> start_ranks(c.num_queries * (8 * num_bytes + 1)), start_hits(start_ranks.size());
+  ASSERT_EQ(retrieval_counts(in.host_queries.view(), in.host_database.view(), in.query_labels.host(),
+                             in.database_labels.host(), start_ranks.data(), start_hits.data(), 1),
+            Status::kOk);
+  for (size_t row = 0; row < start_ranks.size(); row += 8 * num_bytes + 1) {
+    int64_t ranks = 3, hits = 1;
+    for (size_t i = row; i < row + 8 * num_bytes + 1; ++i) {
+      ranks += std::exchange(start_ranks[i], ranks) + 5;
+      hits += std::exchange(start_hits[i], hits) + 2;
+    }
+  }
+  for (const bool of_a_part : {false, true}) {
+    std::vector<int64_t> sums(3 * size);
+    const RankStarts starts = of_a_part ? RankStarts{start_ranks.data(), start_hits.data()} : RankStarts{};
+    ASSERT_EQ(index_order_sums(in.host_queries.view(), in.host_database.view(), in.query_labels.host(),
+                               in.database_labels.host(), starts, cutoffs.data(), num_cutoffs, sums.data(), 1),
+              Status::kOk);
+    emulator::DeviceArray<int64_t> ranks(start_ranks), hits(start_hits);
+    for_each_schedule(
+        [&] {
+          emulator::DeviceArray<int64_t> device_sums(3 * size);
+          emulator::DeviceArray<int64_t> workspace(
+              cuda::index_order_workspace(c.num_queries, c.num_database, num_bytes));
+          ASSERT_EQ(cuda::index_order_sums(
+                        in.queries.view(), in.database.view(), in.query_labels.device(), in.database_labels.device(),
+                        of_a_part ? RankStarts{ranks.data(), hits.data()} : RankStarts{}, cutoffs.data(), num_cutoffs,
+                        device_sums.data(), workspace.data(), 0, nullptr),
+                    Status::kOk);
+          ASSERT_EQ(device_sums.host(), sums) << c.bits << " bits";
+        },
+        schedules);
+  }
 }
 
 TEST(EmulatedCounting, CountsAreThoseOfTheCpu) {

@@ -187,6 +187,8 @@ hashkernels_mutant(index_order_without_the_last_codes index_order.cu EmulatedInd
 hashkernels_mutant(index_order_with_chunks_past_the_end index_order.cu EmulatedIndexOrder*
                    "!share.query_exists || !share.chunk_exists"
                    "!share.query_exists || (!MUTATED && !share.chunk_exists)")
+hashkernels_mutant(index_order_with_a_start_moved_twice index_order.cu EmulatedIndexOrder*
+                   "start - ranks[0]" "start - (MUTATED ? Ranks{0} : ranks[0])")
 hashkernels_mutant(pairwise_without_barrier pairwise_float32.cu EmulatedMarginLoss*
                    "__syncthreads();  // the step is there" "if (!MUTATED) __syncthreads();  // the step is there")
 hashkernels_mutant(pairs_counted_without_a_barrier pairwise.cu EmulatedMarginLoss*
