@@ -4,11 +4,14 @@ GPU: the database given is taken for one that has to stream, its chunks for what
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+import hashkernels as hk
 from hashkernels import _ops
 from hashkernels._ops import streaming
 
@@ -60,6 +63,22 @@ def test_streamed_results_are_those_of_the_whole_database(stream: Callable[[Tens
     expected = results(database)
     for streamed, whole in zip(results(stream(database)), expected, strict=True):
         assert same(streamed, whole)
+
+
+@pytest.mark.parametrize(
+    "options", [{"ties": "index"}, {"index_order": True, "exclude": np.array([3, 1, 4])}, {"k": (1, 50)}], ids=str
+)
+def test_an_evaluation_that_streams_is_that_of_the_whole_database(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    queries, database = random_codes(3, 1), random_codes(60, 2)
+    labels = torch.arange(3) % 2, torch.arange(60) % 2
+    expected = hk.evaluate(queries, database, *labels, **options)
+    monkeypatch.setattr(streaming, "CHUNK_BYTES", 7 * WIDTH)
+    monkeypatch.setattr(streaming, "streams", lambda queries, other: len(other) == 60)
+    assert hk.evaluate(queries, database, *labels, **options).to_dict(per_query=True) == expected.to_dict(
+        per_query=True
+    )
 
 
 def test_every_chunk_is_searched_once(stream: Callable[[Tensor], Tensor]) -> None:

@@ -73,7 +73,7 @@ def check_retrieval(
             queries,
             database,
             torch.zeros(queries.shape[0], dtype=torch.int64, device=queries.device),
-            torch.zeros(database.shape[0], dtype=torch.int64, device=queries.device),
+            torch.zeros(database.shape[0], dtype=torch.int64, device=database.device),
             queries.shape[1] * 8 if bits is None else bits,
             "relevance",
             False,
@@ -193,13 +193,22 @@ def _check_signs(name: str, tensor: Tensor) -> None:
 
 
 def _on_one_device(queries: Tensor, database: Tensor) -> tuple[Tensor, Tensor]:
-    """Both where one of them is on a GPU, if the other is in host memory."""
+    """Both where one of them is on a GPU, if the other is in host memory. A database that would leave no room there
+    stays, and streams."""
     if queries.is_cuda and database.device.type == "cpu":
+        if not _fits(database, queries.device):
+            return queries, database
         database = database.to(queries.device)
     elif database.is_cuda and queries.device.type == "cpu":
         queries = queries.to(database.device)
     check_same_device("query_codes", queries, "database_codes", database)
     return queries, database
+
+
+def _fits(database: Tensor, device: torch.device) -> bool:
+    """Whether codes and labels of 8 bytes would fill at most half of the memory that is free on the GPU."""
+    free, _ = torch.cuda.mem_get_info(device)
+    return 2 * (database.numel() + 8 * len(database)) <= free
 
 
 def _warn(message: str) -> None:

@@ -70,9 +70,12 @@ class Pairs(NamedTuple):
         differing = words.view(np.uint8)[:, :width]
         for start in range(0, found.size, _BLOCK):
             block = slice(start, min(start + _BLOCK, found.size))
-            rows, items = (torch.from_numpy(part[block]).to(queries.device) for part in (self.queries, self.items))
+            left, right = (
+                codes[torch.from_numpy(positions[block]).to(codes.device)].to(queries.device)
+                for codes, positions in ((queries, self.queries), (database, self.items))
+            )
             size = block.stop - start
-            differing[:size] = (queries[rows] ^ database[items]).cpu().numpy()
+            differing[:size] = (left ^ right).cpu().numpy()
             counted = np.bitwise_count(words[:size])
             found[block] = sum(counted.T, np.zeros(size, dtype=np.int64))
         return found

@@ -52,9 +52,13 @@ class Task(NamedTuple):
         """Whether the item of each pair is relevant to its query."""
         if self.relevance is not None:
             return self.relevance.contains(pairs.queries, pairs.items)
-        device = self.retrieval.queries.device
-        queries, items = torch.from_numpy(pairs.queries).to(device), torch.from_numpy(pairs.items).to(device)
-        first, second = self.retrieval.query_labels[queries], self.retrieval.database_labels[items]
+        first, second = (
+            labels[torch.from_numpy(positions).to(labels.device)].to(self.retrieval.queries.device)
+            for labels, positions in (
+                (self.retrieval.query_labels, pairs.queries),
+                (self.retrieval.database_labels, pairs.items),
+            )
+        )
         shared = first == second if first.ndim == 1 else ((first & second) != 0).any(dim=1)
         return shared.cpu().numpy()
 
@@ -66,7 +70,8 @@ class Task(NamedTuple):
             listed = self.relevance.of_queries(block)
             dense[listed.queries, listed.items] = True
             return dense
-        dense = share_a_label(self.retrieval.query_labels[block], self.retrieval.database_labels).cpu().numpy()
+        labels = self.retrieval.database_labels.to(self.retrieval.queries.device)
+        dense = share_a_label(self.retrieval.query_labels[block], labels).cpu().numpy()
         if self.left_out is not None:
             absent = self.left_out.of_queries(block)
             dense[absent.queries, absent.items] = False

@@ -59,7 +59,7 @@ def evaluate(
             or bool, or -1/+1 of a signed integer or float dtype, [Q, bits], which are packed (zeros as -1, with a
             warning); or the name of an .npy file of either, which is memory-mapped, as may be labels.
         database_codes: the same for N items. Where only one of both is on a GPU, the other is brought there; a
-            database larger than its memory passes through it in parts with ``RetrievalEvaluator``.
+            database that would fill more than half of its free memory passes through it in parts.
         query_labels: class ids (integers [Q]), or multi-hot ({0, 1} of any dtype, [Q, C]). Two items are relevant to
             each other when they share a label. -1 is a class like any other, with a warning where a query has it.
         database_labels: the same form for N items.

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, distributed
 
 import hashkernels as hk
+from hashkernels._ops import streaming
+from hashkernels.metrics import _inputs
 
 CODES = torch.randint(0, 256, (6000, 6), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 IDS = torch.arange(6000) * 7919 % 11
@@ -49,6 +51,16 @@ def test_the_gpu_finds_the_bits_of_the_cpu_wherever_codes_lie(device: torch.devi
     on_gpu = CODES.to(device)
     for queries, database in ((on_gpu, on_gpu), (CODES, on_gpu), (on_gpu, CODES)):
         assert evaluated(case, queries[:90], database) == expected
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_database_without_room_on_the_gpu_streams(
+    device: torch.device, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    expected = evaluated(case, CODES[:90], CODES)
+    monkeypatch.setattr(_inputs, "_fits", lambda database, where: False)
+    monkeypatch.setattr(streaming, "CHUNK_BYTES", 10_000)
+    assert evaluated(case, CODES[:90].to(device), CODES) == expected
 
 
 @pytest.mark.usefixtures("nccl")
