@@ -214,7 +214,7 @@ def convert(
       hashkernels index convert codes.hki rows.tsv --to pgvector
     """
     check_output_files([target], force=force)
-    format_of(target, target_format, WRITABLE)
+    format_of(target, target_format, WRITABLE, name="--to")
     found = _input(source, bits, source_format)
     write_codes(target, found, format=target_format)
     numbers = {"output": str(target), "bits": found.bits, "codes": len(found.codes), "bytes": os.path.getsize(target)}
@@ -223,7 +223,7 @@ def convert(
 
 def _input(path: Path, bits: int | None, source_format: str | None) -> PackedCodes:
     # NumPy's files may hold embeddings, whose width says how many bits there are.
-    if format_of(path, source_format, READABLE) == "npy":
+    if format_of(path, source_format, READABLE, name="--from") == "npy":
         rows, length = load_codes(path, bits)
         return PackedCodes(rows, 8 * rows.shape[1] if length is None else length, None)
     return read_codes(path, bits=bits, format=source_format)

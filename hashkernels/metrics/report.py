@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from hashkernels._validation import require
 from hashkernels.metrics import _wording
 from hashkernels.metrics.bootstrap import ConfidenceInterval, bootstrap_mean
 from hashkernels.metrics.per_class import PerClass, QueryClasses, average_by_class
@@ -348,38 +349,50 @@ class RetrievalReport(RankingReport):
 
         save_report(self, path, title=title, grid=grid, command=command)
 
-    def plot_pr(self, axes: Any, **look: Any) -> None:
-        """Draw precision against recall by Hamming radius on matplotlib axes; ``look`` goes to ``Axes.plot``.
+    def plot_pr(self, axes: Any = None, **look: Any) -> Any:
+        """Draw precision against recall by Hamming radius.
 
-        Every further report that is drawn on the same axes gets another colour, line style and marker.
+        Args:
+            axes: matplotlib axes; default those of a new figure. Every further report that is drawn on the same axes
+                gets another colour, line style and marker.
+            look: goes to ``Axes.plot``.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ImportError: no matplotlib (``pip install 'hashkernels[report]'``).
         """
-        self._draw("draw_pr", axes, look)
+        return self._draw("draw_pr", axes, look)
 
-    def plot_precision_at(self, axes: Any, **look: Any) -> None:
+    def plot_precision_at(self, axes: Any = None, **look: Any) -> Any:
         """Draw precision among the first k items, with the band of all orders of ties; as ``plot_pr``."""
-        self._draw("draw_at_rank", axes, look, value="precision")
+        return self._draw("draw_at_rank", axes, look, value="precision")
 
-    def plot_recall_at(self, axes: Any, **look: Any) -> None:
+    def plot_recall_at(self, axes: Any = None, **look: Any) -> Any:
         """Draw recall among the first k items, with the band of all orders of ties; as ``plot_pr``."""
-        self._draw("draw_at_rank", axes, look, value="recall")
+        return self._draw("draw_at_rank", axes, look, value="recall")
 
-    def plot_precision_within(self, axes: Any, **look: Any) -> None:
+    def plot_precision_within(self, axes: Any = None, **look: Any) -> Any:
         """Draw precision within each radius, with the 95 % interval over queries; as ``plot_pr``."""
-        self._draw("draw_within", axes, look, value="precision")
+        return self._draw("draw_within", axes, look, value="precision")
 
-    def plot_map_within(self, axes: Any, **look: Any) -> None:
+    def plot_map_within(self, axes: Any = None, **look: Any) -> Any:
         """Draw mean average precision within each radius, with the 95 % interval over queries; as ``plot_pr``."""
-        self._draw("draw_within", axes, look, value="map")
+        return self._draw("draw_within", axes, look, value="map")
 
-    def plot_distances(self, axes: Any) -> None:
-        """Draw the shares of relevant and of other pairs at each distance on matplotlib axes."""
+    def plot_distances(self, axes: Any = None) -> Any:
+        """Draw the shares of relevant and of other pairs at each distance; axes as ``plot_pr``."""
         from hashkernels.metrics.pages.figures import draw_distances
 
+        axes = _axes(axes)
         draw_distances(axes, self.to_dict())
+        return axes
 
-    def plot_per_class(self, axes: Any, **look: Any) -> None:
-        """Draw mean average precision of each class, least first; ``look`` may hold a color and a label."""
-        self._draw("draw_per_class", axes, look)
+    def plot_per_class(self, axes: Any = None, **look: Any) -> Any:
+        """Draw mean average precision of each class, least first; as ``plot_pr``, where ``look`` may hold a color and a
+        label."""
+        return self._draw("draw_per_class", axes, look)
 
     def __str__(self) -> str:
         return "\n".join(
@@ -397,8 +410,15 @@ class RetrievalReport(RankingReport):
     def _unanswerable(self) -> Unanswered:
         return "skip" if self.zero_hit == "skip" else "zero"
 
-    def _draw(self, name: str, axes: Any, look: Mapping[str, Any], **options: Any) -> None:
+    def _draw(self, name: str, axes: Any, look: Mapping[str, Any], **options: Any) -> Any:
         from hashkernels._page.figures import look_of
         from hashkernels.metrics.pages import figures
 
+        axes = _axes(axes)
         getattr(figures, name)(axes, self.to_dict(), {**look_of(len(axes.lines)), **look}, **options)
+        return axes
+
+
+def _axes(axes: Any) -> Any:
+    """The axes, or new ones for None."""
+    return require("matplotlib.pyplot", extra="report").subplots()[1] if axes is None else axes

@@ -203,6 +203,8 @@ def test_bad_input_is_one_line_and_leaves_what_was_there(run, tmp_path, codes):
         (("search", index, tmp_path / "narrow.npy"), "QUERIES must have 4 bytes a code"),
         (("search", index, tmp_path / "a.npy", "--k", 1, "--radius", 1), "exclude each other"),
         (("convert", index, tmp_path / "b.xyz"), "must end in one of"),
+        (("convert", index, tmp_path / "b.npy", "--to", "xyz"), "--to must be one of"),
+        (("convert", index, tmp_path / "b.npy", "--from", "xyz"), "--from must be one of"),
         (("convert", index, tmp_path / "b.npy", "--bits", 30), "bits must be in 32..32"),
     ]
     for arguments, message in cases:

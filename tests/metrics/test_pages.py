@@ -11,6 +11,7 @@ from html import unescape
 
 import numpy as np
 import pytest
+from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 import hashkernels as hk
@@ -163,6 +164,11 @@ def test_figures_draw_what_the_report_holds(reports):
     np.testing.assert_array_equal(axes[3].lines[1].get_ydata(), reports[1].precision_within)
     widths = sorted(bar.get_width() for bar in axes[5].patches)
     assert widths == sorted(reports[0].per_class().average_precision)
+    new = reports[0].plot_pr(color="red"), reports[0].plot_distances()
+    np.testing.assert_array_equal(new[0].lines[0].get_ydata(), reports[0].precision_within[shown])
+    assert new[0].figure is not new[1].figure
+    for made in new:
+        pyplot.close(made.figure)
     bars = Figure().subplots()
     reports[0].plot_distances(bars)
     assert sum(bar.get_height() for bar in bars.patches) == pytest.approx(2)

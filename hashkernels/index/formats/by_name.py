@@ -28,14 +28,14 @@ READABLE = ("hki", "faiss", *_PLAIN)
 WRITABLE = (*READABLE, "pgvector")
 
 
-def format_of(path: _Path, format: str | None, known: tuple[str, ...]) -> str:
-    """The format that is named, or that the end of the file's name says.
+def format_of(path: _Path, format: str | None, known: tuple[str, ...], *, name: str = "format") -> str:
+    """The format that is named, by the argument ``name``, or that the end of the file's name says.
 
     Raises:
         ValueError: neither says one that is known.
     """
     if format is not None:
-        return check_choice("format", format, known)
+        return check_choice(name, format, known)
     ending = Path(path).suffix.lstrip(".").lower()
     if ending not in known:
         raise ValueError(f"{path} must end in one of .{', .'.join(known)}, or its format be named")
