@@ -4,6 +4,7 @@
 
 #include "blocks.hpp"
 #include "counting_kernels.hpp"
+#include "counts_as_doubles.hpp"
 
 namespace hashkernels {
 namespace {
@@ -22,18 +23,19 @@ inline void relevant_bits(const uint64_t* __restrict__ query_words, const uint64
   for (int64_t i = 0; i < kBlockCodes; ++i) relevant[i] = shared[i] != 0;
 }
 
-// No double from 2^52 on has a fraction: adding that much rounds, half to even, and leaves the integer in the low bits.
-inline constexpr double kUnit = 0x1p52;
-inline constexpr uint64_t kUnitBits = 0x433uLL << 52, kFraction = (uint64_t{1} << 52) - 1;
-
-// Of an integer in 0..2^52 - 1; no instruction set before AVX-512 converts vectors of them.
-inline double as_double(int64_t value) { return __builtin_bit_cast(double, kUnitBits | value) - kUnit; }
-
-inline void precisions(const RankedCodes& ranked, uint64_t* __restrict__ out) {
+inline PrecisionSum precisions(const RankedCodes& ranked, int64_t earlier, int64_t limit, uint64_t* __restrict out) {
+  uint64_t sum = 0;
+  int64_t within = 0, early = 0;
   for (int64_t i = 0; i < ranked.count; ++i) {
     const double rounded = as_double(ranked.hits[i]) / as_double(ranked.ranks[i]) * 0x1p40 + kUnit;
-    out[i] = __builtin_bit_cast(uint64_t, rounded) & kFraction;
+    const uint64_t precision = __builtin_bit_cast(uint64_t, rounded) & kFraction;
+    const int64_t is_within = ranked.ranks[i] <= limit ? -1 : 0;
+    out[i] = precision;
+    sum += precision & static_cast<uint64_t>(is_within);
+    within -= is_within;
+    early += ranked.ranks[i] <= earlier ? 1 : 0;
   }
+  return {sum, within, early};
 }
 
 }  // namespace

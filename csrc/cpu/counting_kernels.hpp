@@ -35,13 +35,20 @@ struct RankedCodes {
   int64_t count;
 };
 
+// Of the ranks within a limit: the sum of their precisions and their number; and how many ranks come up to an earlier
+// limit.
+struct PrecisionSum {
+  uint64_t sum;
+  int64_t count, early;
+};
+
 // out[i] = hits[i] / ranks[i] as a correctly rounded double, rounded (half to even) to a multiple of 2^-40, in units of
 // it.
-using Precisions = void (*)(const RankedCodes& ranked, uint64_t* out);
-void precisions_scalar(const RankedCodes& ranked, uint64_t* out);
-void precisions_avx2(const RankedCodes& ranked, uint64_t* out);
-void precisions_avx512(const RankedCodes& ranked, uint64_t* out);
-void precisions_avx512_vpopcnt(const RankedCodes& ranked, uint64_t* out);
-void precisions_neon(const RankedCodes& ranked, uint64_t* out);
+using Precisions = PrecisionSum (*)(const RankedCodes& ranked, int64_t earlier, int64_t limit, uint64_t* out);
+PrecisionSum precisions_scalar(const RankedCodes& ranked, int64_t earlier, int64_t limit, uint64_t* out);
+PrecisionSum precisions_avx2(const RankedCodes& ranked, int64_t earlier, int64_t limit, uint64_t* out);
+PrecisionSum precisions_avx512(const RankedCodes& ranked, int64_t earlier, int64_t limit, uint64_t* out);
+PrecisionSum precisions_avx512_vpopcnt(const RankedCodes& ranked, int64_t earlier, int64_t limit, uint64_t* out);
+PrecisionSum precisions_neon(const RankedCodes& ranked, int64_t earlier, int64_t limit, uint64_t* out);
 
 }  // namespace hashkernels

@@ -10,6 +10,8 @@ void relevant_bits_scalar(const uint64_t* query_words, const uint64_t* block_wor
   relevant_bits(query_words, block_words, num_words, relevant);
 }
 
-void precisions_scalar(const RankedCodes& ranked, uint64_t* out) { precisions(ranked, out); }
+PrecisionSum precisions_scalar(const RankedCodes& ranked, int64_t earlier, int64_t limit, uint64_t* out) {
+  return precisions(ranked, earlier, limit, out);
+}
 
 }  // namespace hashkernels

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 
+#include "counts_as_doubles.hpp"
 #include "harmonic_kernels.hpp"
 
 namespace hashkernels {
@@ -32,8 +33,7 @@ constexpr int kChunk = 128;
 double from_bits(int64_t bits) { return __builtin_bit_cast(double, bits); }
 int64_t to_bits(double value) { return __builtin_bit_cast(int64_t, value); }
 
-// Of integers below 2^52, and of those within 2^51 of zero; conversions that vectors have no instruction for.
-double from_count(int64_t count) { return from_bits(count + to_bits(0x1p52)) - 0x1p52; }
+// Of an integer within 2^51 of zero.
 double from_exponent(int64_t exponent) { return from_bits(exponent + to_bits(0x1.8p52)) - 0x1.8p52; }
 
 template <int kTerms>
@@ -110,8 +110,8 @@ void chunk_of_sums(const int64_t* start, const int64_t* count, int size, const H
     const int64_t near = start[i] < table.size ? table.size - start[i] : 0;
     taken[i] = near < count[i] ? near : count[i];
     any_taken |= taken[i];
-    far_start[i] = from_count(start[i] + taken[i]);
-    far_terms[i] = from_count(count[i] - taken[i]);
+    far_start[i] = as_double(start[i] + taken[i]);
+    far_terms[i] = as_double(count[i] - taken[i]);
   }
   asymptotic_sums(size, far_start, far_terms, reciprocal, ramp);
   if (any_taken == 0) return;
@@ -155,13 +155,13 @@ void chunk_of_ties(const int64_t* before, const int64_t* positives_before, const
   double reciprocal[kChunk], ramp[kChunk];
   chunk_of_sums(before, size, count, table, reciprocal, ramp);
   for (int i = 0; i < count; ++i) {
-    const double p = from_count(positives[i]), n = from_count(size[i]), next = from_count(positives_before[i] + 1);
+    const double p = as_double(positives[i]), n = as_double(size[i]), next = as_double(positives_before[i] + 1);
     const double others = n - 1.0, repeat = (p - 1.0) / (others > 1.0 ? others : 1.0);
     mean[i] = p / n * (next * reciprocal[i] + repeat * ramp[i]);
   }
   const auto run = [&](const int64_t* start, double* out) {
     chunk_of_sums(start, positives, count, table, reciprocal, ramp);
-    for (int i = 0; i < count; ++i) out[i] = from_count(positives_before[i] + 1) * reciprocal[i] + ramp[i];
+    for (int i = 0; i < count; ++i) out[i] = as_double(positives_before[i] + 1) * reciprocal[i] + ramp[i];
   };
   int64_t last_start[kChunk];  // where the relevant ones come last
   for (int i = 0; i < count; ++i) last_start[i] = before[i] + size[i] - positives[i];

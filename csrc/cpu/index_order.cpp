@@ -63,18 +63,12 @@ void note(const Compared* compared, int64_t size, const QueryState* states, Rank
 void accumulate(const Kernels& isa, const RankedCodes& ranked, const int64_t* cutoffs, int num_cutoffs,
                 const QueryState& state) {
   uint64_t precisions[kBlockCodes];
-  isa.precisions(ranked, precisions);
   const int last = num_cutoffs - 1;
-  const int64_t limit = cutoffs[last], *ranks = ranked.ranks, *end = ranks + ranked.count;
-  if (last == 0 || std::all_of(ranks, end, [&](int64_t rank) { return rank > cutoffs[last - 1]; })) {
-    uint64_t sum = 0, within = 0;  // at most kBlockCodes terms up to 2^40
-    for (int64_t i = 0; i < ranked.count; ++i) {
-      const uint64_t counts = ranks[i] <= limit;
-      sum += precisions[i] & -counts;
-      within += counts;
-    }
-    state.sums[last] += sum;
-    state.cut_hits[last] += static_cast<int64_t>(within);
+  const int64_t limit = cutoffs[last], *ranks = ranked.ranks;
+  const PrecisionSum within = isa.precisions(ranked, last == 0 ? 0 : cutoffs[last - 1], limit, precisions);
+  if (within.early == 0) {  // at most kBlockCodes terms up to 2^40
+    state.sums[last] += within.sum;
+    state.cut_hits[last] += within.count;
     return;
   }
   for (int64_t i = 0; i < ranked.count; ++i) {

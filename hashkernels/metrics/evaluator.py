@@ -219,6 +219,7 @@ class RetrievalEvaluator:
             overall,
             settings,
             orders,
+            self._threads,
             query_classes=QueryClasses.of(labels) if labelled else None,
             gains=Pairs.joined(self._gains) if self._gains else None,
         )
