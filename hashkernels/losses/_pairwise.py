@@ -82,7 +82,7 @@ class PairwiseLoss(HashLoss):
         fused = self._fused(batch) if self._pairs_can_be_fused(batch) else None
         if fused is None:
             return self._pair_sums(batch, rows).mean(weighing)
-        columns = self._columns(batch, rows, copy_bank=False)
+        columns = self._columns(batch, rows, fused=True)
         if columns.emb is rows:
             labels = columns.labels
         elif columns.labels.ndim == 1:
@@ -111,11 +111,13 @@ class PairwiseLoss(HashLoss):
     def _before_write(self, indices: Tensor, batch: Batch) -> None:
         """Called before a batch is stored in the bank, with its checked positions."""
 
-    def _columns(self, batch: Batch, activated: Tensor, *, copy_bank: bool = True) -> Columns:
+    def _columns(self, batch: Batch, activated: Tensor, *, fused: bool = False) -> Columns:
+        """What an op compares with, or else what torch does, which reads a bank only in its backward pass and has to be
+        told which columns a batch that is compared with itself leaves out."""
         if self.bank is None:
             if batch.ref_emb is not None and batch.ref_labels is not None:
                 return Columns(self._activate(batch.ref_emb), _ops.pack_labels(batch.ref_labels), None, None)
-            own = None if self.self_pairs else torch.arange(len(activated), device=activated.device)
+            own = None if self.self_pairs or fused else torch.arange(len(activated), device=activated.device)
             return Columns(activated, _ops.pack_labels(batch.labels), None, own)
         if batch.ref_emb is not None:
             raise ValueError("ref_emb must be None for a loss that keeps a bank (num_train)")
@@ -126,6 +128,6 @@ class PairwiseLoss(HashLoss):
             self.bank.write(indices, batch.u, batch.labels)
             own = None if self.self_pairs else indices
         emb, classes, filled = self.bank.embeddings.to(batch.u.dtype), self.bank.classes, self.bank.filled
-        if copy_bank:
+        if not fused:
             emb, classes, filled = self.bank.snapshot(batch.u.dtype), classes.clone(), filled.clone()
         return Columns(self._activate(emb), classes, filled if self.skip_unfilled else None, own)
