@@ -40,7 +40,10 @@ def to_tensor(name: str, value: Any) -> Tensor:
         raise TypeError(f"{name} must be a torch.Tensor or a numpy.ndarray, got {type(value).__name__}")
     if not value.dtype.isnative:
         value = value.astype(value.dtype.newbyteorder("="))
-    if not value.flags.aligned or any(step < 0 or step % value.itemsize for step in value.strides):
+    flags = value.flags
+    if not (flags.carray and min(value.strides, default=0) >= 0) and (
+        not flags.aligned or any(step < 0 or step % value.itemsize for step in value.strides)
+    ):
         value = value.copy()
     if not value.flags.writeable:
         value = np.asarray(_WritableView(value))

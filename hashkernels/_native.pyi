@@ -64,7 +64,7 @@ def topk(
 class RangeFinds:
     """What a radius search found; ``write`` copies it to distances int32 and indices int64."""
 
-    def ranges(self, num_queries: int, out_offsets: int, out_counts: int) -> None: ...
+    def ranges(self, num_queries: int, out_offsets: int, out_counts: int) -> int: ...
     def write(self, out_distances: int, out_indices: int, threads: int) -> None: ...
 
 def range_search(
@@ -197,6 +197,7 @@ class HashTables:
         slots: int,
     ) -> None: ...
 
+def tag_bits(num_codes: int) -> int: ...
 def choose_chunks(planes: int, num_codes: int, num_bytes: int, bits: int, out_order: int, out_widths: int) -> int: ...
 def build_hash_tables(planes: int, tables: HashTables, threads: int) -> None: ...
 def hash_range_search(
@@ -207,8 +208,9 @@ def hash_range_search(
     radius: int,
     max_results: int,
     allowed: int,
+    max_work: float,
     threads: int,
-) -> RangeFinds: ...
+) -> RangeFinds | None: ...
 def hash_range_count(
     queries: int,
     num_queries: int,
@@ -216,9 +218,10 @@ def hash_range_count(
     tables: HashTables,
     radius: int,
     allowed: int,
+    max_work: float,
     out_counts: int,
     threads: int,
-) -> None: ...
+) -> bool: ...
 def hash_range_work(queries: int, num_queries: int, query_stride: int, tables: HashTables, radius: int) -> float: ...
 def hash_topk(
     queries: int,

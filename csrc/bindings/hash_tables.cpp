@@ -27,6 +27,7 @@ void register_hash_tables(pybind11::module_& module) {
   module.attr("max_chunks") = kMaxChunks;
   module.attr("max_chunk_bits") = kMaxChunkBits;
   module.attr("max_hashed_codes") = kMaxHashedCodes;
+  module.def("tag_bits", &tag_bits);
   module.def("choose_chunks",
              [](uintptr_t planes, int64_t num_codes, int num_bytes, int bits, uintptr_t order, uintptr_t widths) {
                const SlicedCodes codes{address<const uint64_t>(planes), num_codes, num_bytes};
@@ -40,24 +41,29 @@ void register_hash_tables(pybind11::module_& module) {
                                const_cast<uint32_t*>(tables.ids), const_cast<uint32_t*>(tables.slots), threads);
     });
   });
-  module.def(
-      "hash_range_search", [](uintptr_t queries, int64_t num_queries, int64_t query_stride, const HashTables& tables,
-                              int radius, int64_t max_results, uintptr_t allowed, int threads) {
-        const Codes q = codes(queries, num_queries, query_stride, tables.num_bytes);
-        auto finds = std::make_unique<RangeFinds>();
-        call([&] {
-          return range_search(q, tables, radius, max_results, address<const uint8_t>(allowed), finds.get(), threads);
-        });
-        return finds;
-      });
-  module.def(
-      "hash_range_count", [](uintptr_t queries, int64_t num_queries, int64_t query_stride, const HashTables& tables,
-                             int radius, uintptr_t allowed, uintptr_t out_counts, int threads) {
-        const Codes q = codes(queries, num_queries, query_stride, tables.num_bytes);
-        call([&] {
-          return range_count(q, tables, radius, address<const uint8_t>(allowed), address<int64_t>(out_counts), threads);
-        });
-      });
+  module.def("hash_range_search",
+             [](uintptr_t queries, int64_t num_queries, int64_t query_stride, const HashTables& tables, int radius,
+                int64_t max_results, uintptr_t allowed, double max_work, int threads) {
+               const Codes q = codes(queries, num_queries, query_stride, tables.num_bytes);
+               auto finds = std::make_unique<RangeFinds>();
+               bool done = false;
+               call([&] {
+                 return range_search(q, tables, radius, max_results, address<const uint8_t>(allowed), max_work, &done,
+                                     finds.get(), threads);
+               });
+               return done ? std::move(finds) : nullptr;
+             });
+  module.def("hash_range_count",
+             [](uintptr_t queries, int64_t num_queries, int64_t query_stride, const HashTables& tables, int radius,
+                uintptr_t allowed, double max_work, uintptr_t out_counts, int threads) {
+               const Codes q = codes(queries, num_queries, query_stride, tables.num_bytes);
+               bool done = false;
+               call([&] {
+                 return range_count(q, tables, radius, address<const uint8_t>(allowed), max_work, &done,
+                                    address<int64_t>(out_counts), threads);
+               });
+               return done;
+             });
   module.def("hash_range_work",
              [](uintptr_t queries, int64_t num_queries, int64_t query_stride, const HashTables& tables, int radius) {
                return hash_range_work(codes(queries, num_queries, query_stride, tables.num_bytes), tables, radius);

@@ -23,6 +23,7 @@ void register_search(pybind11::module_& module) {
            [](const RangeFinds& finds, int64_t num_queries, uintptr_t offsets, uintptr_t counts) {
              std::copy_n(finds.offsets(), num_queries + 1, address<int64_t>(offsets));
              std::copy_n(finds.counts(), num_queries, address<int64_t>(counts));
+             return finds.offsets()[num_queries];
            })
       .def("write", [](const RangeFinds& finds, uintptr_t distances, uintptr_t indices, int threads) {
         call([&] { return finds.write(address<int32_t>(distances), address<int64_t>(indices), threads); });

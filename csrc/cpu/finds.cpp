@@ -46,42 +46,54 @@ void Finds::compact(int64_t max_results) {
   size_ = kept;
 }
 
-RangeFinds::State::State(int64_t queries, int64_t parts, int64_t part_codes, int distance, int64_t results)
-    : num_queries(queries),
-      num_parts(parts),
-      codes_per_part(part_codes),
-      max_distance(distance),
-      max_results(results),
-      offsets(queries + 1),
-      counts(queries),
-      finds_(new (std::nothrow) Finds[queries * parts]) {}
-
-RangeFinds::State::~State() { delete[] finds_; }
-
-void RangeFinds::State::finish() {
+void RangeFinds::State::set_offsets() {
   offsets[0] = 0;
   for (int64_t q = 0; q < num_queries; ++q) {
-    counts[q] = 0;
-    for (int64_t p = 0; p < num_parts; ++p) counts[q] += at(q, p).num_met();
     offsets[q + 1] = offsets[q] + (max_results == 0 ? counts[q] : std::min(counts[q], max_results));
   }
 }
 
+ScannedFinds::ScannedFinds(int64_t queries, int64_t parts, int64_t part_codes, int distance, int64_t results)
+    : State(queries, results),
+      num_parts_(parts),
+      codes_per_part_(part_codes),
+      max_distance_(distance),
+      finds_(new (std::nothrow) Finds[queries * parts]) {}
+
+ScannedFinds::~ScannedFinds() { delete[] finds_; }
+
+void ScannedFinds::finish() {
+  for (int64_t q = 0; q < num_queries; ++q) {
+    counts[q] = 0;
+    for (int64_t p = 0; p < num_parts_; ++p) counts[q] += at(q, p).num_met();
+  }
+  set_offsets();
+}
+
+Status ScannedFinds::write(int32_t* distances, int64_t* indices, int num_threads) const noexcept {
+  constexpr int64_t kQueriesPerTask = 16;
+  return parallel_for(divide_up(num_queries, kQueriesPerTask), num_threads, [&](int64_t task, int) {
+    int64_t starts[kMaxBits + 2];
+    const int64_t last = std::min((task + 1) * kQueriesPerTask, num_queries);
+    for (int64_t q = task * kQueriesPerTask; q < last; ++q) write_query(q, starts, distances, indices);
+  });
+}
+
 // Sorts by counting, part after part.
-void RangeFinds::State::write_query(int64_t query, int64_t* starts, int32_t* distances, int64_t* indices) {
-  std::fill(starts, starts + max_distance + 2, 0);
-  for (int64_t p = 0; p < num_parts; ++p) {
+void ScannedFinds::write_query(int64_t query, int64_t* starts, int32_t* distances, int64_t* indices) const {
+  std::fill(starts, starts + max_distance_ + 2, 0);
+  for (int64_t p = 0; p < num_parts_; ++p) {
     for (int64_t i = 0; i < at(query, p).size(); ++i) ++starts[at(query, p).distance(i) + 1];
   }
   starts[0] = offsets[query];
-  for (int d = 0; d <= max_distance; ++d) starts[d + 1] += starts[d];
-  for (int64_t p = 0; p < num_parts; ++p) {
+  for (int d = 0; d <= max_distance_; ++d) starts[d + 1] += starts[d];
+  for (int64_t p = 0; p < num_parts_; ++p) {
     const Finds& finds = at(query, p);
     for (int64_t i = 0; i < finds.size(); ++i) {
       const int64_t rank = starts[finds.distance(i)]++;
       if (rank >= offsets[query + 1]) continue;
       distances[rank] = finds.distance(i);
-      indices[rank] = p * codes_per_part + finds.position(i);
+      indices[rank] = p * codes_per_part_ + finds.position(i);
     }
   }
 }
@@ -93,12 +105,7 @@ const int64_t* RangeFinds::offsets() const noexcept { return state->offsets.data
 const int64_t* RangeFinds::counts() const noexcept { return state->counts.data(); }
 
 Status RangeFinds::write(int32_t* distances, int64_t* indices, int num_threads) const noexcept {
-  constexpr int64_t kQueriesPerTask = 16;
-  return parallel_for(divide_up(state->num_queries, kQueriesPerTask), num_threads, [&](int64_t task, int) {
-    int64_t starts[kMaxBits + 2];
-    const int64_t last = std::min((task + 1) * kQueriesPerTask, state->num_queries);
-    for (int64_t q = task * kQueriesPerTask; q < last; ++q) state->write_query(q, starts, distances, indices);
-  });
+  return state->write(distances, indices, num_threads);
 }
 
 }  // namespace hashkernels

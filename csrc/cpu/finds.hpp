@@ -29,9 +29,6 @@ class Finds {
     return true;
   }
 
-  // Counts finds that are known not to be among the max_results nearest.
-  void leave_out(int64_t count) { num_met_ += count; }
-
   int64_t num_met() const { return num_met_; }
   int64_t size() const { return size_; }
   uint32_t position(int64_t i) const { return positions_[i]; }
@@ -48,23 +45,42 @@ class Finds {
   int limit_ = std::numeric_limits<int>::max();  // at this distance or beyond, enough were met before
 };
 
+// What every kind of search keeps, in a form of its own.
 struct RangeFinds::State {
-  State(int64_t num_queries, int64_t num_parts, int64_t codes_per_part, int max_distance, int64_t max_results);
-  ~State();
-  explicit operator bool() const { return finds_ && offsets && counts; }
+  State(int64_t queries, int64_t results)
+      : num_queries(queries), max_results(results), offsets(queries + 1), counts(queries) {}
+  virtual ~State() = default;
+  virtual explicit operator bool() const { return offsets && counts; }
 
-  Finds& at(int64_t query, int64_t part) { return finds_[query * num_parts + part]; }
-  // Once all finds are in: sets the offsets and counts.
-  void finish();
-  // Ordered by (distance, position), to the query's place in the result. `starts`: kMaxBits + 2 values to work with.
-  void write_query(int64_t query, int64_t* starts, int32_t* distances, int64_t* indices);
+  // Every query's finds by (distance, position), at its place in the result.
+  virtual Status write(int32_t* distances, int64_t* indices, int num_threads) const noexcept = 0;
 
-  const int64_t num_queries, num_parts, codes_per_part;
-  const int max_distance;
-  const int64_t max_results;
+  // Once the counts are known.
+  void set_offsets();
+
+  const int64_t num_queries, max_results;
   Buffer<int64_t> offsets, counts;
+};
+
+// The finds of each query in each part of the database.
+class ScannedFinds final : public RangeFinds::State {
+ public:
+  ScannedFinds(int64_t num_queries, int64_t num_parts, int64_t codes_per_part, int max_distance, int64_t max_results);
+  ~ScannedFinds() override;
+  explicit operator bool() const override { return finds_ && State::operator bool(); }
+
+  Finds& at(int64_t query, int64_t part) { return finds_[query * num_parts_ + part]; }
+  const Finds& at(int64_t query, int64_t part) const { return finds_[query * num_parts_ + part]; }
+  // Once all finds are in.
+  void finish();
+  Status write(int32_t* distances, int64_t* indices, int num_threads) const noexcept override;
 
  private:
+  // `starts`: kMaxBits + 2 values to work with.
+  void write_query(int64_t query, int64_t* starts, int32_t* distances, int64_t* indices) const;
+
+  const int64_t num_parts_, codes_per_part_;
+  const int max_distance_;
   Finds* finds_;
 };
 

@@ -140,20 +140,20 @@ Status build_hash_tables(const SlicedCodes& codes, const HashTables& tables, uin
   if (out_of_memory.load(std::memory_order_relaxed)) return Status::kOutOfMemory;
 
   // Sorted by counting, by (key, place): of chunk 0 the positions, which makes the rows, of any other the rows.
-  const auto sort_chunk = [&](int chunk, const uint64_t* of, uint32_t* sorted) {
+  const auto sort_chunk = [&](int chunk, const uint64_t* of, uint32_t* sorted, auto&& entry) {
     uint32_t* starts = offsets + fields.first_offset(chunk);
     const int64_t num_keys = int64_t{1} << tables.widths[chunk];
     std::fill(starts, starts + num_keys + 1, 0);
     for (int64_t i = 0; i < num_codes; ++i) ++starts[fields.key(of + i * num_words, chunk) + 1];
     for (int64_t key = 0; key < num_keys; ++key) starts[key + 1] += starts[key];
     for (int64_t i = 0; i < num_codes; ++i) {
-      sorted[starts[fields.key(of + i * num_words, chunk)]++] = static_cast<uint32_t>(i);
+      sorted[starts[fields.key(of + i * num_words, chunk)]++] = entry(of + i * num_words, i);
     }
     // Filling has moved every start to the next one.
     std::memmove(starts + 1, starts, sizeof(uint32_t) * num_keys);
     starts[0] = 0;
   };
-  sort_chunk(0, unsorted.data(), ids);
+  sort_chunk(0, unsorted.data(), ids, [](const uint64_t*, int64_t i) { return static_cast<uint32_t>(i); });
   if (rows == nullptr) return Status::kOk;
   status = parallel_for(divide_up(num_codes, kBlockCodes), num_threads, [&](int64_t task, int) {
     const int64_t last = std::min((task + 1) * kBlockCodes, num_codes);
@@ -162,8 +162,11 @@ Status build_hash_tables(const SlicedCodes& codes, const HashTables& tables, uin
     }
   });
   if (status != Status::kOk) return status;
-  return parallel_for(tables.num_chunks - 1, num_threads,
-                      [&](int64_t i, int) { sort_chunk(static_cast<int>(i) + 1, rows, slots + i * num_codes); });
+  return parallel_for(tables.num_chunks - 1, num_threads, [&](int64_t i, int) {
+    const int chunk = static_cast<int>(i) + 1;
+    sort_chunk(chunk, rows, slots + i * num_codes,
+               [&](const uint64_t* row, int64_t number) { return fields.slot(row, number, chunk); });
+  });
 }
 
 }  // namespace hashkernels

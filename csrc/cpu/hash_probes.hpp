@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <new>
 #include <vector>
@@ -32,7 +33,6 @@ class Masks {
   void extend_to(int ones);
   const uint32_t* ring(int ones) const { return masks_.data() + starts_[ones]; }
   int64_t ring_size(int ones) const { return starts_[ones + 1] - starts_[ones]; }
-  int64_t size_up_to(int ones) const { return starts_[ones + 1]; }
 
  private:
   int width_;
@@ -55,28 +55,36 @@ class Probes {
         candidates_(kCandidates),
         distances_(kCandidates) {}
 
-  // visit(query, row, distance) for every row in the buckets of `chunk` whose key is that of a query xor a mask.
-  template <class Visit>
-  void read(int chunk, const std::vector<uint32_t>& queries, const uint32_t* masks, int64_t num_masks, Visit&& visit) {
-    chunk_ = chunk;
+  // visit(query, row, distance) for every row in the buckets of `chunk` whose key differs from that of a query in
+  // first_ring..last_ring bits, if its distance is at most reach(query), which may shrink but not grow meanwhile.
+  template <class Reach, class Visit>
+  void read(int chunk, const std::vector<uint32_t>& queries, const Masks& masks, int first_ring, int last_ring,
+            Reach&& reach, Visit&& visit) {
     starts_ = tables_.offsets + fields_.first_offset(chunk);
     slots_ = chunk == 0 ? nullptr : tables_.slots + (chunk - 1) * tables_.num_codes;
     int count = 0;
     for (uint32_t query : queries) {
-      const uint32_t key = fields_.key(queries_[query], chunk);
-      for (int64_t i = 0; i < num_masks; ++i) {
-        probes_[count] = {query, key ^ masks[i], 0};
-        __builtin_prefetch(starts_ + probes_[count].begin);
-        if (++count < kProbes) continue;
-        if (stop_requested()) return;
-        read_buckets(count, visit);
-        count = 0;
+      const uint32_t key = fields_.key(queries_[query], chunk), tag = fields_.tag(queries_[query], chunk);
+      for (int ring = first_ring; ring <= last_ring; ++ring) {
+        const int rest = reach(query) - ring;
+        if (rest < 0) break;
+        const uint32_t* mask = masks.ring(ring);
+        for (int64_t i = masks.ring_size(ring); i > 0; --i, ++mask) {
+          const uint32_t bucket = key ^ *mask;
+          probes_[count] = {
+              query, bucket, 0, static_cast<uint16_t>(tag), static_cast<uint16_t>(ring), static_cast<uint16_t>(rest)};
+          __builtin_prefetch(starts_ + bucket);
+          if (++count < kProbes) continue;
+          if (stop_requested()) return;
+          read_buckets(count, reach, visit);
+          count = 0;
+        }
       }
     }
-    read_buckets(count, visit);
+    read_buckets(count, reach, visit);
   }
 
-  // Buckets and rows read so far, and what visitors add in the same unit.
+  // Buckets and rows met so far, and what visitors add in the same unit.
   int64_t work() const { return work_; }
   void add_work(int64_t work) { work_ += work; }
 
@@ -88,41 +96,69 @@ class Probes {
   static constexpr int kProbes = 128, kCandidates = 512;
   struct Probe {
     uint32_t query, begin, end;  // begin: the bucket, until its place is read
+    uint16_t tag, ring, rest;    // rest: how many bits outside of the chunk may differ
   };
 
-  template <class Visit>
-  void read_buckets(int count, Visit& visit) {
+  template <class Reach, class Visit>
+  void read_buckets(int count, Reach& reach, Visit& visit) {
     work_ += count;
-    if (tables_.rows == nullptr) return visit_buckets(count, visit);
     for (int i = 0; i < count; ++i) {
       Probe& probe = probes_[i];
       probe.end = starts_[probe.begin + 1];
       probe.begin = starts_[probe.begin];
-      if (slots_ == nullptr) {
-        __builtin_prefetch(tables_.rows + int64_t{probe.begin} * num_words_);
-      } else {
+      work_ += probe.end - probe.begin;
+      if (slots_ != nullptr) {
         __builtin_prefetch(slots_ + probe.begin);
+      } else if (tables_.rows != nullptr) {
+        __builtin_prefetch(tables_.rows + int64_t{probe.begin} * num_words_);
       }
     }
+    if (tables_.rows == nullptr) return visit_buckets(count, visit);
     int num_candidates = 0;
     for (int i = 0; i < count; ++i) {
-      for (uint32_t at = probes_[i].begin; at < probes_[i].end; ++at) {
-        const uint32_t row = slots_ == nullptr ? at : slots_[at];
-        __builtin_prefetch(tables_.rows + int64_t{row} * num_words_);
-        candidates_[num_candidates] = {probes_[i].query, row};
-        if (++num_candidates < kCandidates) continue;
-        compare(num_candidates, visit);
+      const Probe probe = probes_[i];
+      for (uint32_t at = probe.begin; at < probe.end;) {
+        const uint32_t last = at + std::min<uint32_t>(probe.end - at, kCandidates - num_candidates);
+        num_candidates = slots_ == nullptr ? list_rows(probe, at, last, num_candidates)
+                                           : list_slots(probe, at, last, num_candidates);
+        at = last;
+        if (num_candidates < kCandidates) continue;
+        compare(num_candidates, reach, visit);
         num_candidates = 0;
       }
     }
-    compare(num_candidates, visit);
+    compare(num_candidates, reach, visit);
   }
 
-  template <class Visit>
-  void compare(int count, Visit& visit) {
-    work_ += count;
+  // Both append candidates to `count` others, and return how many there are then.
+  int list_rows(const Probe& probe, uint32_t first, uint32_t last, int count) {
+    for (uint32_t row = first; row < last; ++row) candidates_[count++] = {probe.query, row};
+    return count;
+  }
+  int list_slots(const Probe& probe, uint32_t first, uint32_t last, int count) {
+    for (uint32_t at = first; at < last; ++at) {
+      const uint32_t slot = slots_[at];
+      candidates_[count] = {probe.query, fields_.row_of(slot)};
+      count += ones_of_tag(fields_.tag_of(slot) ^ probe.tag) <= probe.rest;
+    }
+    return count;
+  }
+
+  template <class Reach, class Visit>
+  void compare(int count, Reach& reach, Visit& visit) {
+    if (slots_ != nullptr) {
+      for (int i = 0; i < count; ++i) __builtin_prefetch(tables_.rows + int64_t{candidates_[i].row} * num_words_);
+    }
     isa_.measure_candidates(candidates_.data(), count, queries_.data(), tables_.rows, num_words_, distances_.data());
-    for (int i = 0; i < count; ++i) visit(candidates_[i].query, candidates_[i].row, int{distances_[i]});
+    int near = 0;
+    for (int i = 0; i < count; ++i) {
+      const Candidate candidate = candidates_[i];
+      if (distances_[i] > reach(candidate.query)) continue;
+      __builtin_prefetch(tables_.ids + candidate.row);
+      candidates_[near] = candidate;
+      distances_[near++] = distances_[i];
+    }
+    for (int i = 0; i < near; ++i) visit(candidates_[i].query, candidates_[i].row, int{distances_[i]});
   }
 
   // A key that says all: nothing is left to compare.
@@ -130,18 +166,24 @@ class Probes {
   void visit_buckets(int count, Visit& visit) {
     for (int i = 0; i < count; ++i) {
       const Probe& probe = probes_[i];
-      const int distance = popcount(probe.begin ^ fields_.key(queries_[probe.query], chunk_));
-      work_ += starts_[probe.begin + 1] - starts_[probe.begin];
-      for (uint32_t row = starts_[probe.begin]; row < starts_[probe.begin + 1]; ++row)
-        visit(probe.query, row, distance);
+      for (uint32_t row = probe.begin; row < probe.end; ++row) visit(probe.query, row, int{probe.ring});
     }
+  }
+
+  static int ones_of_tag(uint32_t tag) {
+    static constexpr auto kOnes = [] {
+      std::array<uint8_t, 1 << kMaxTagBits> ones{};
+      for (size_t i = 1; i < ones.size(); ++i) ones[i] = static_cast<uint8_t>(ones[i / 2] + i % 2);
+      return ones;
+    }();
+    return kOnes[tag];
   }
 
   const Kernels& isa_;
   const HashTables& tables_;
   const QueryRows& queries_;
   ChunkFields fields_;
-  int num_words_, chunk_ = 0;
+  int num_words_;
   const uint32_t *starts_ = nullptr, *slots_ = nullptr;
   int64_t work_ = 0;
   std::vector<Probe> probes_;
@@ -149,10 +191,11 @@ class Probes {
   std::vector<uint16_t> distances_;
 };
 
+inline constexpr int64_t kMaxGroup = 256;
+
 // Runs body(first, last) over groups of queries, large enough to hide the latency of the memory behind each other.
 template <class Body>
 Status for_each_group(int64_t num_queries, int num_threads, Body&& body) {
-  constexpr int64_t kMaxGroup = 256;
   const int64_t group = std::clamp<int64_t>((num_queries + num_threads - 1) / num_threads, 1, kMaxGroup);
   std::atomic<bool> out_of_memory{false};
   const Status status = parallel_for((num_queries + group - 1) / group, num_threads, [&](int64_t task, int) {

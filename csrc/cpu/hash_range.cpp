@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <mutex>
+#include <utility>
 #include <vector>
 
 #include "finds.hpp"
@@ -86,117 +88,168 @@ std::vector<uint32_t> numbers(int64_t first, int64_t last) {
   return result;
 }
 
-// Each code within the radius of a query goes once to add(query, position, distance) of what make_sink() returns, which
-// is there for one group of queries; then follows finish().
-template <class MakeSink>
-Status search_groups(const Codes& queries, const HashTables& tables, int radius, const uint8_t* allowed,
-                     int num_threads, MakeSink&& make_sink) {
-  const Kernels& isa = kernels();
-  const QueryRows rows(queries, tables);
-  const ChunkRadii chosen = choose_radii(tables, rows, queries.num_codes, radius);
+// How a search goes, once it is known what it reads.
+struct RangePlan {
+  RangePlan(const Codes& queries, const HashTables& tables, int radius)
+      : rows(queries, tables), chosen(choose_radii(tables, rows, queries.num_codes, radius)) {
+    for (int c = 0; c < tables.num_chunks; ++c) masks.emplace_back(tables.widths[c]).extend_to(chosen.radii[c]);
+  }
+
+  QueryRows rows;
+  ChunkRadii chosen;
   std::vector<Masks> masks;
-  for (int c = 0; c < tables.num_chunks; ++c) masks.emplace_back(tables.widths[c]).extend_to(chosen.radii[c]);
-  return for_each_group(queries.num_codes, num_threads, [&](int64_t first, int64_t last) {
-    Probes probes(isa, tables, rows);
+};
+
+// Each code within the radius of a query goes once to add(query, position, distance) of make_sink(first), which is
+// there for one group of queries, of which `first` is the first; then follows finish().
+template <class MakeSink>
+Status search_groups(const RangePlan& plan, int64_t num_queries, const HashTables& tables, int radius,
+                     const uint8_t* allowed, int num_threads, MakeSink&& make_sink) {
+  const Kernels& isa = kernels();
+  const std::vector<int>& radii = plan.chosen.radii;
+  return for_each_group(num_queries, num_threads, [&](int64_t first, int64_t last) {
+    Probes probes(isa, tables, plan.rows);
     const std::vector<uint32_t> group = numbers(first, last);
-    auto sink = make_sink();
+    auto sink = make_sink(first);
     for (int c = 0; c < tables.num_chunks; ++c) {
-      if (chosen.radii[c] < 0) continue;
       const auto met_before = [&](uint32_t query, uint32_t row) {
         for (int other = 0; other < c; ++other) {
-          if (probes.distance(query, row, other) <= chosen.radii[other]) return true;
+          if (probes.distance(query, row, other) <= radii[other]) return true;
         }
         return false;
       };
-      probes.read(c, group, masks[c].ring(0), masks[c].size_up_to(chosen.radii[c]),
-                  [&](uint32_t query, uint32_t row, int distance) {
-                    if (distance > radius || met_before(query, row)) return;
-                    const uint32_t position = tables.ids[row];
-                    if (allowed == nullptr || allowed[position] != 0) sink.add(query, position, distance);
-                  });
+      probes.read(
+          c, group, plan.masks[c], 0, radii[c], [&](uint32_t) { return radius; },
+          [&](uint32_t query, uint32_t row, int distance) {
+            if (met_before(query, row)) return;
+            const uint32_t position = tables.ids[row];
+            if (allowed == nullptr || allowed[position] != 0) sink.add(query, position, distance);
+          });
     }
     sink.finish();
   });
 }
 
-struct Find {
-  uint32_t query, position;
-  uint16_t distance;
+// What a group of queries has found: each find as one number that sorts by (query in the group, distance, position).
+class SortedFinds final : public RangeFinds::State {
+ public:
+  using State::State;
+
+  struct Group {
+    int64_t first_query;
+    std::vector<uint64_t> finds;
+  };
+
+  // Of queries that no other group has.
+  void add(Group&& group) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    groups_.push_back(std::move(group));
+  }
+
+  Status write(int32_t* distances, int64_t* indices, int num_threads) const noexcept override {
+    return parallel_for(static_cast<int64_t>(groups_.size()), num_threads, [&](int64_t i, int) {
+      int64_t at = offsets[groups_[i].first_query];
+      for (uint64_t find : groups_[i].finds) {
+        distances[at] = distance_of(find);
+        indices[at++] = position_of(find);
+      }
+    });
+  }
+
+  static uint64_t find(int64_t query, int distance, uint32_t position) {
+    return static_cast<uint64_t>(query) << 48 | static_cast<uint64_t>(distance) << 32 | position;
+  }
+  static int64_t query_of(uint64_t find) { return static_cast<int64_t>(find >> 48); }
+
+ private:
+  static int32_t distance_of(uint64_t find) { return static_cast<int32_t>(find >> 32 & 0xFFFF); }
+  static int64_t position_of(uint64_t find) { return static_cast<int64_t>(find & 0xFFFFFFFF); }
+
+  std::mutex mutex_;
+  std::vector<Group> groups_;
 };
+static_assert(kMaxGroup <= 1 << 16 && kMaxBits < 1 << 16);
 
 // The finds of one group of queries: a few millions of them at most where there is a limit.
 class GroupFinds {
  public:
-  explicit GroupFinds(RangeFinds::State& state) : state_(state) {}
+  GroupFinds(SortedFinds& all, int64_t first_query) : all_(all), group_{first_query, {}} {}
 
-  void add(uint32_t query, uint32_t position, int distance) {
-    finds_.push_back({query, position, static_cast<uint16_t>(distance)});
-    if (state_.max_results > 0 && static_cast<int64_t>(finds_.size()) >= most_) drop_farthest();
+  void add(int64_t query, uint32_t position, int distance) {
+    group_.finds.push_back(SortedFinds::find(query - group_.first_query, distance, position));
+    if (all_.max_results > 0 && static_cast<int64_t>(group_.finds.size()) >= most_) keep_nearest();
   }
 
-  // All into the state, those of a query by position.
   void finish() {
-    std::sort(finds_.begin(), finds_.end(), [](const Find& a, const Find& b) {
-      return a.query != b.query ? a.query < b.query : a.position < b.position;
-    });
-    for (const Find& find : finds_) {
-      if (!state_.at(find.query, 0).add(find.position, find.distance, state_.max_results)) throw std::bad_alloc();
-    }
+    keep_nearest();
+    for (uint64_t find : group_.finds) ++count_of(find);
+    all_.add(std::move(group_));
   }
 
  private:
-  void drop_farthest() {
-    std::sort(finds_.begin(), finds_.end(), [](const Find& a, const Find& b) {
-      if (a.query != b.query) return a.query < b.query;
-      return a.distance != b.distance ? a.distance < b.distance : a.position < b.position;
-    });
+  int64_t& count_of(uint64_t find) { return all_.counts[group_.first_query + SortedFinds::query_of(find)]; }
+
+  // Sorts, and counts what is not kept.
+  void keep_nearest() {
+    std::vector<uint64_t>& finds = group_.finds;
+    std::sort(finds.begin(), finds.end());
+    if (all_.max_results == 0) return;
     size_t kept = 0;
-    int64_t rank = 0;
-    for (size_t i = 0; i < finds_.size(); ++i) {
-      const Find find = finds_[i];
-      rank = i > 0 && kept > 0 && finds_[kept - 1].query == find.query ? rank + 1 : 0;
-      if (rank < state_.max_results) {
-        finds_[kept++] = find;
+    int64_t query = -1, rank = 0;
+    for (uint64_t find : finds) {
+      rank = SortedFinds::query_of(find) == query ? rank + 1 : 0;
+      query = SortedFinds::query_of(find);
+      if (rank < all_.max_results) {
+        finds[kept++] = find;
       } else {
-        state_.at(find.query, 0).leave_out(1);
+        ++count_of(find);
       }
     }
-    finds_.resize(kept);
+    finds.resize(kept);
     most_ = std::max(most_, 2 * static_cast<int64_t>(kept));
   }
 
-  RangeFinds::State& state_;
-  std::vector<Find> finds_;
+  SortedFinds& all_;
+  SortedFinds::Group group_;
   int64_t most_ = 1 << 20;
 };
 
 struct Counts {
   int64_t* counts;
 
-  void add(uint32_t query, uint32_t, int) const { ++counts[query]; }
+  void add(int64_t query, uint32_t, int) const { ++counts[query]; }
   void finish() const {}
 };
 
 }  // namespace
 
 Status range_search(const Codes& queries, const HashTables& tables, int radius, int64_t max_results,
-                    const uint8_t* allowed, RangeFinds* finds, int num_threads) noexcept {
+                    const uint8_t* allowed, double max_work, bool* done, RangeFinds* finds, int num_threads) noexcept {
   return or_out_of_memory([&] {
-    auto state = std::make_unique<RangeFinds::State>(queries.num_codes, 1, 0, 8 * tables.num_bytes, max_results);
+    const RangePlan plan(queries, tables, radius);
+    *done = plan.chosen.work <= max_work;
+    if (!*done) return Status::kOk;
+    auto state = std::make_unique<SortedFinds>(queries.num_codes, max_results);
     if (!*state) return Status::kOutOfMemory;
-    const Status status =
-        search_groups(queries, tables, radius, allowed, num_threads, [&] { return GroupFinds(*state); });
-    state->finish();
+    std::fill(&state->counts[0], &state->counts[0] + queries.num_codes, 0);
+    const Status status = search_groups(plan, queries.num_codes, tables, radius, allowed, num_threads,
+                                        [&](int64_t first) { return GroupFinds(*state, first); });
+    state->set_offsets();
     finds->state = std::move(state);
     return status;
   });
 }
 
-Status range_count(const Codes& queries, const HashTables& tables, int radius, const uint8_t* allowed, int64_t* counts,
-                   int num_threads) noexcept {
-  std::fill(counts, counts + queries.num_codes, 0);
-  return or_out_of_memory(
-      [&] { return search_groups(queries, tables, radius, allowed, num_threads, [&] { return Counts{counts}; }); });
+Status range_count(const Codes& queries, const HashTables& tables, int radius, const uint8_t* allowed, double max_work,
+                   bool* done, int64_t* counts, int num_threads) noexcept {
+  return or_out_of_memory([&] {
+    const RangePlan plan(queries, tables, radius);
+    *done = plan.chosen.work <= max_work;
+    if (!*done) return Status::kOk;
+    std::fill(counts, counts + queries.num_codes, 0);
+    return search_groups(plan, queries.num_codes, tables, radius, allowed, num_threads,
+                         [&](int64_t) { return Counts{counts}; });
+  });
 }
 
 double hash_range_work(const Codes& queries, const HashTables& tables, int radius) noexcept {

@@ -14,7 +14,8 @@ class Nearest {
  public:
   void start(int64_t k) { k_ = static_cast<size_t>(k); }
 
-  bool may_enter(int distance) const { return static_cast<uint64_t>(distance) <= limit_ >> 32; }
+  // The farthest distance that may enter.
+  int reach() const { return static_cast<int>(std::min<uint64_t>(limit_ >> 32, kMaxBits)); }
 
   void add(int distance, uint32_t position) {
     const uint64_t key = static_cast<uint64_t>(distance) << 32 | position;
@@ -191,15 +192,14 @@ class Group {
       }
       return false;
     };
-    probes_.read(chunk, open_, masks_[chunk].ring(ring), masks_[chunk].ring_size(ring),
-                 [&](uint32_t query, uint32_t row, int distance) {
-                   Nearest& nearest = nearest_[query - first_];
-                   if (!nearest.may_enter(distance)) return;
-                   probes_.add_work(1 + tables_.num_chunks / kChunksPerRead);
-                   if (met_before(query, row)) return;
-                   const uint32_t position = tables_.ids[row];
-                   if (allowed_ == nullptr || allowed_[position] != 0) nearest.add(distance, position);
-                 });
+    probes_.read(
+        chunk, open_, masks_[chunk], ring, ring, [&](uint32_t query) { return nearest_[query - first_].reach(); },
+        [&](uint32_t query, uint32_t row, int distance) {
+          probes_.add_work(1 + tables_.num_chunks / kChunksPerRead);
+          if (met_before(query, row)) return;
+          const uint32_t position = tables_.ids[row];
+          if (allowed_ == nullptr || allowed_[position] != 0) nearest_[query - first_].add(distance, position);
+        });
   }
 
   const HashTables& tables_;

@@ -44,7 +44,7 @@ Status scan_all(const SearchPlan& plan, const Codes& queries, const Database& da
 }
 
 struct FindSink {
-  RangeFinds::State& state;
+  ScannedFinds& state;
   const SearchPlan::Task& task;
   int64_t first;
   bool out_of_memory = false;
@@ -59,11 +59,11 @@ struct FindSink {
 };
 
 Status search(const Codes& queries, const Database& database, int radius, int64_t max_results,
-              std::unique_ptr<RangeFinds::State>& state, int num_threads) {
+              std::unique_ptr<RangeFinds::State>& found, int num_threads) {
   const SearchPlan plan(queries.num_codes, database.codes.num_codes, num_threads);
-  state.reset(new (std::nothrow)
-                  RangeFinds::State(queries.num_codes, plan.num_parts, plan.blocks_per_part * kBlockCodes,
-                                    8 * database.codes.num_bytes, max_results));
+  std::unique_ptr<ScannedFinds> state(new (std::nothrow) ScannedFinds(queries.num_codes, plan.num_parts,
+                                                                      plan.blocks_per_part * kBlockCodes,
+                                                                      8 * database.codes.num_bytes, max_results));
   if (!state || !*state) return Status::kOutOfMemory;
   const Status status = scan_all(plan, queries, database, radius, num_threads,
                                  [&](const SearchPlan::Task& task, TileScan& tile, int64_t block, int64_t first) {
@@ -72,6 +72,7 @@ Status search(const Codes& queries, const Database& database, int radius, int64_
                                    return !sink.out_of_memory;
                                  });
   state->finish();
+  found = std::move(state);
   return status;
 }
 

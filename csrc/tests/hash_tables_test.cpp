@@ -1,7 +1,9 @@
 #include "hashkernels/hash_tables.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "../cpu/hash_tables.hpp"
 #include "testing.hpp"
 
 namespace hashkernels {
@@ -53,6 +55,58 @@ TEST_P(HashTablesSearch, OrdersEveryBitOnce) {
   }
 }
 
+TEST(HashTables, TagsTakeWhatRowsLeaveOfASlot) {
+  for (const auto& [num_codes, bits] : {std::pair<int64_t, int>{1, 12},
+                                        {1 << 20, 12},
+                                        {(1 << 20) + 1, 11},
+                                        {10'000'000, 8},
+                                        {int64_t{1} << 30, 2},
+                                        {kMaxHashedCodes - 1, 1}}) {
+    EXPECT_EQ(tag_bits(num_codes), bits) << num_codes;
+  }
+}
+
+TEST_P(HashTablesSearch, EverySlotNamesARowOfItsBucketAndItsTag) {
+  const testing::RandomCodes codes(1700, 100, 1);
+  const Built built(codes.view(), 100);
+  const ChunkFields fields(built.tables);
+  for (int chunk = 1; chunk < built.tables.num_chunks; ++chunk) {
+    const uint32_t* starts = built.offsets.data() + fields.first_offset(chunk);
+    const uint32_t* slots = built.slots.data() + (chunk - 1) * 1700;
+    std::vector<bool> seen(1700);
+    for (uint32_t key = 0; key < uint32_t{1} << built.widths[chunk]; ++key) {
+      for (uint32_t at = starts[key]; at < starts[key + 1]; ++at) {
+        const uint32_t row = slots[at] & 0xFFFFF;
+        ASSERT_LT(row, 1700U);
+        ASSERT_FALSE(seen[row]);
+        seen[row] = true;
+        const uint64_t* words = built.rows.data() + row * 2;
+        ASSERT_EQ(fields.key(words, chunk), key);
+        ASSERT_EQ(slots[at] >> 20, fields.key(words, (chunk + 1) % built.tables.num_chunks) & 0xFFF);
+      }
+    }
+    ASSERT_TRUE(std::all_of(seen.begin(), seen.end(), [](bool x) { return x; }));
+  }
+}
+
+TEST_P(HashTablesSearch, LeavesAloneWhatWouldReadMoreThanIsAllowed) {
+  const testing::RandomCodes queries(20, 64, 1), database(1700, 64, 2);
+  const Built built(database.view(), 64);
+  const double work = hash_range_work(queries.view(), built.tables, 3);
+  std::vector<int64_t> counts(20, -1);
+  for (double most : {work / 2, work * 2}) {
+    RangeFinds found;
+    bool done = most < work;
+    ASSERT_EQ(range_search(queries.view(), built.tables, 3, 0, nullptr, most, &done, &found, 1), Status::kOk);
+    ASSERT_EQ(done, most > work);
+    ASSERT_EQ(found.state != nullptr, done);
+    done = !done;
+    ASSERT_EQ(range_count(queries.view(), built.tables, 3, nullptr, most, &done, counts.data(), 1), Status::kOk);
+    ASSERT_EQ(done, most > work);
+    ASSERT_EQ(counts[0] >= 0, done);
+  }
+}
+
 TEST_P(HashTablesSearch, FindsWhatAScanFinds) {
   for (int bits : {1, 9, 16, 64, 65, 100, 256}) {
     const testing::RandomCodes queries(20, bits, 1);
@@ -67,7 +121,10 @@ TEST_P(HashTablesSearch, FindsWhatAScanFinds) {
       for (int threads : {1, 3}) {
         RangeFinds expected, found;
         ASSERT_EQ(range_search(queries.view(), database.view(), radius, 9, nullptr, &expected, 1), Status::kOk);
-        ASSERT_EQ(range_search(queries.view(), built.tables, radius, 9, nullptr, &found, threads), Status::kOk);
+        bool done = false;
+        ASSERT_EQ(range_search(queries.view(), built.tables, radius, 9, nullptr, 1e9, &done, &found, threads),
+                  Status::kOk);
+        ASSERT_TRUE(done);
         const int64_t total = expected.offsets()[20];
         ASSERT_EQ(std::vector<int64_t>(found.offsets(), found.offsets() + 21),
                   std::vector<int64_t>(expected.offsets(), expected.offsets() + 21));

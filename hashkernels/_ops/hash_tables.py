@@ -5,7 +5,9 @@ csrc/include/hashkernels/hash_tables.h describes the arrays. Only native code se
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,7 +15,7 @@ from torch import Tensor
 
 from hashkernels import _loader
 from hashkernels._ops._library import empty_on_huge_pages, row_stride, rows, thread_argument, thread_count
-from hashkernels._ops.search import address, call_range_search, check_range, check_topk, empty_topk, range_count_fake
+from hashkernels._ops.search import address, check_range, check_topk, empty_topk, range_count_fake, ranges_of
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class HashTables:
     offsets: Tensor  # int32 [sum of 2^width + 1], as all below read as unsigned
     rows: Tensor  # int64 [count, words], or [0, words] where one chunk has every bit
     ids: Tensor  # int32 [count]
-    slots: Tensor  # int32 [chunks - 1, count]
+    slots: Tensor  # int32 [chunks - 1, count], each below a tag
 
     @property
     def parts(self) -> tuple[Tensor, ...]:
@@ -39,8 +41,9 @@ class HashTables:
         """The memory that the tables take."""
         return sum(part.nbytes for part in self.parts)
 
+    @cached_property
     def native(self) -> Any:
-        """The addresses as native functions take them; this object has to outlive what is returned."""
+        """The addresses as native functions take them."""
         addresses = [part.data_ptr() if part.numel() else 0 for part in self.parts]
         return _native("HashTables")(self.count, self.num_bytes, len(self.widths), *addresses)
 
@@ -72,9 +75,11 @@ def check_hash_tables(tables: HashTables) -> None:
         raise ValueError(f"chunks of {widths[:8]} bits cannot be those of codes of {tables.num_bytes} bytes")
     if not torch.equal(tables.order.sort().values, torch.arange(8 * tables.num_bytes, dtype=torch.int16)):
         raise ValueError("the order of bits names one twice")
-    for part, most in ((tables.offsets, count), (tables.ids, count - 1), (tables.slots, count - 1)):
-        if part.numel():
-            low, high = (int(x) for x in torch.aminmax(part))
+    row_mask = (1 << 32 - _native("tag_bits")(count)) - 1
+    slots, step = tables.slots.view(-1), 1 << 20
+    numbers = (slots[at : at + step] & row_mask for at in range(0, len(slots), step))
+    for most, parts in ((count, [tables.offsets]), (count - 1, [tables.ids]), (count - 1, numbers)):
+        for low, high in (map(int, torch.aminmax(part)) for part in parts):
             if low < 0 or high > most:
                 raise ValueError(f"an entry must be in 0..{most}, got {low if low < 0 else high}")
 
@@ -88,7 +93,7 @@ def build_hash_tables(planes: Tensor, count: int, bits: int, threads: int | None
     widths = widths[:chunks].clone()
     shapes = hash_table_shapes(count, num_bytes, bits, widths.tolist())[2:]
     tables = HashTables(count, num_bytes, widths, order, *(empty_on_huge_pages(*shape) for shape in shapes))
-    _native("build_hash_tables")(planes.data_ptr(), tables.native(), thread_count(thread_argument(threads)))
+    _native("build_hash_tables")(planes.data_ptr(), tables.native, thread_count(thread_argument(threads)))
     return tables
 
 
@@ -99,31 +104,38 @@ def hash_range_search(
     allowed: Tensor | None,
     max_results: int | None,
     threads: int | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """``range_search`` through the tables."""
+    max_work: float = math.inf,
+) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
+    """``range_search`` through the tables; None where ``hash_range_work`` exceeds ``max_work``."""
     queries = rows("queries", queries, torch.uint8)
     allowed = check_range(queries, tables.count, radius, allowed, max_results)
-    arguments = (*_query_arguments(queries), tables.native())
-    kernel = _native("hash_range_search")
-    return call_range_search(kernel, arguments, queries, radius, allowed, max_results, thread_argument(threads))
+    arguments = (*_query_arguments(queries), tables.native, radius, max_results or 0, address(allowed), max_work)
+    num_threads = thread_argument(threads)
+    finds = _native("hash_range_search")(*arguments, thread_count(num_threads))
+    return None if finds is None else ranges_of(finds, queries, num_threads)
 
 
 def hash_range_count(
-    queries: Tensor, tables: HashTables, radius: int, allowed: Tensor | None, threads: int | None
-) -> Tensor:
-    """``range_count`` through the tables."""
+    queries: Tensor,
+    tables: HashTables,
+    radius: int,
+    allowed: Tensor | None,
+    threads: int | None,
+    max_work: float = math.inf,
+) -> Tensor | None:
+    """``range_count`` through the tables; None where ``hash_range_work`` exceeds ``max_work``."""
     queries = rows("queries", queries, torch.uint8)
     allowed = check_range(queries, tables.count, radius, allowed)
     counts = range_count_fake(queries)
-    arguments = (*_query_arguments(queries), tables.native(), radius, address(allowed), counts.data_ptr())
-    _native("hash_range_count")(*arguments, thread_count(thread_argument(threads)))
-    return counts
+    arguments = (*_query_arguments(queries), tables.native, radius, address(allowed), max_work, counts.data_ptr())
+    done = _native("hash_range_count")(*arguments, thread_count(thread_argument(threads)))
+    return counts if done else None
 
 
 def hash_range_work(queries: Tensor, tables: HashTables, radius: int) -> float:
     """How many buckets and codes such a search would read, a query, from a few of the queries."""
     queries = rows("queries", queries, torch.uint8)
-    return float(_native("hash_range_work")(*_query_arguments(queries), tables.native(), radius))
+    return float(_native("hash_range_work")(*_query_arguments(queries), tables.native, radius))
 
 
 def hash_topk(
@@ -136,7 +148,7 @@ def hash_topk(
     distances, indices = empty_topk(queries, k)
     done = queries.new_empty(queries.shape[0], dtype=torch.bool)
     outputs = (distances.data_ptr(), indices.data_ptr(), done.data_ptr())
-    arguments = (*_query_arguments(queries), tables.native(), k, address(allowed), max_work, *outputs)
+    arguments = (*_query_arguments(queries), tables.native, k, address(allowed), max_work, *outputs)
     _native("hash_topk")(*arguments, thread_count(thread_argument(threads)))
     return distances, indices, done
 

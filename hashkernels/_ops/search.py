@@ -14,6 +14,7 @@ from hashkernels._ops._library import (
     code_rows,
     cuda_arguments,
     define,
+    empty_on_huge_pages,
     pair_arguments,
     query_parts,
     thread_argument,
@@ -241,11 +242,16 @@ def call_range_search(
     threads: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The results of a CPU kernel whose leading arguments are ``pair``."""
-    finds = kernel(*pair, radius, max_results or 0, address(allowed), thread_count(threads))
-    counts = queries.new_empty(queries.shape[0], dtype=torch.int64)
-    offsets = queries.new_empty(queries.shape[0] + 1, dtype=torch.int64)
-    finds.ranges(queries.shape[0], offsets.data_ptr(), counts.data_ptr())
-    distances, indices = empty_ranges(queries, int(offsets[-1]))
+    return ranges_of(kernel(*pair, radius, max_results or 0, address(allowed), thread_count(threads)), queries, threads)
+
+
+def ranges_of(finds: Any, queries: Tensor, threads: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What a CPU kernel found, as ``range_search`` returns it."""
+    num_queries = queries.shape[0]
+    offsets = empty_on_huge_pages((num_queries + 1,), torch.int64)
+    counts = empty_on_huge_pages((num_queries,), torch.int64)
+    total = finds.ranges(num_queries, offsets.data_ptr(), counts.data_ptr())
+    distances, indices = empty_on_huge_pages((total,), torch.int32), empty_on_huge_pages((total,), torch.int64)
     finds.write(distances.data_ptr(), indices.data_ptr(), thread_count(threads))
     return offsets, distances, indices, counts
 

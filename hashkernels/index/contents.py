@@ -45,7 +45,7 @@ class Contents:
         return self._within_reach(name, check_codes(name, codes, self._bits, self._bitorder))
 
     def _within_reach(self, name: str, tensor: Tensor) -> Tensor:
-        if tensor.device.type != "cpu" and tensor.device != self._device:
+        if not tensor.is_cpu and tensor.device != self._device:
             places = "cpu" if self._device.type == "cpu" else f"cpu or {self._device}"
             raise ValueError(f"{name} must be on {places} like the index, got {tensor.device}")
         return tensor

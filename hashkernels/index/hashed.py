@@ -107,16 +107,18 @@ class HashedStorage:
     def range_search(
         self, queries: Tensor, radius: int, allowed: Tensor | None, max_results: int | None, threads: int | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        tables = self._tables_for(queries, threads)
-        if tables is None or not self._within_is_cheap(queries, radius, threads):
-            return self._codes.range_search(queries, radius, allowed, max_results, threads)
-        return _ops.hash_range_search(queries, tables, radius, allowed, max_results, threads)
+        found = None
+        if (tables := self._tables_for(queries, threads)) is not None:
+            most = self._most_work(queries, threads)
+            found = _ops.hash_range_search(queries, tables, radius, allowed, max_results, threads, most)
+        return self._codes.range_search(queries, radius, allowed, max_results, threads) if found is None else found
 
     def range_count(self, queries: Tensor, radius: int, allowed: Tensor | None, threads: int | None) -> Tensor:
-        tables = self._tables_for(queries, threads)
-        if tables is None or not self._within_is_cheap(queries, radius, threads):
-            return self._codes.range_count(queries, radius, allowed, threads)
-        return _ops.hash_range_count(queries, tables, radius, allowed, threads)
+        counts = None
+        if (tables := self._tables_for(queries, threads)) is not None:
+            most = self._most_work(queries, threads)
+            counts = _ops.hash_range_count(queries, tables, radius, allowed, threads, most)
+        return self._codes.range_count(queries, radius, allowed, threads) if counts is None else counts
 
     def gather(self, positions: Tensor) -> Tensor:
         return self._codes.gather(positions)
@@ -138,10 +140,10 @@ class HashedStorage:
 
     def _tables_for(self, queries: Tensor, threads: int | None) -> _ops.HashTables | None:
         """The tables, built now if it is time to; None where there are none or nothing can read them."""
-        self._asked += len(queries)
+        self._asked += queries.shape[0]
         if self._stored or self._build == "first" or self._asked >= _QUERIES_WORTH_BUCKETS:
             self.prepare(threads)
-        return self.tables if len(queries) and _ops.can_hash(self.count) else None
+        return self.tables if queries.shape[0] and _ops.can_hash(self.count) else None
 
     def _most_work(self, queries: Tensor, threads: int | None) -> float:
         """How many buckets and rows a query may read through the tables until a scan would have been faster."""

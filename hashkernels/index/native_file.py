@@ -10,7 +10,7 @@ All numbers are little-endian; every section begins at a multiple of 64 bytes.
                       both
 
 A segment whose kind begins with a small letter holds no codes but what helps to search those in front of it: its header
-says how many bytes it has, and a reader that does not know the kind steps over it. "hash": see table_file.py.
+says how many bytes it has, and a reader that does not know the kind steps over it. "tags": see table_file.py.
 
 The commit with the larger number says what the file holds. To append, a segment is written behind the end and brought
 to the disk, and only then the older commit is overwritten: until that is done the newer one stands. A commit that

@@ -332,10 +332,10 @@ def range_result(
     queries: ArrayT, found: tuple[Tensor, Tensor, Tensor, Tensor], max_results: int | None
 ) -> RangeResult[ArrayT] | LimitedRangeResult[ArrayT]:
     """What a range op returned in the kind of ``queries``."""
-    offsets, distances, indices, counts = (like(queries, part) for part in found)
+    offsets, distances, indices = (like(queries, part) for part in found[:3])
     if max_results is None:
         return RangeResult(offsets, distances, indices)
-    return LimitedRangeResult(offsets, distances, indices, counts)
+    return LimitedRangeResult(offsets, distances, indices, like(queries, found[3]))
 
 
 def range_rows(

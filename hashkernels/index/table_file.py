@@ -1,6 +1,6 @@
 """Hash tables in an index file, searched where they lie.
 
-A segment of kind "hash" holds, each from a multiple of 64 bytes on: the number of chunks (int32) and their widths, then
+A segment of kind "tags" holds, each from a multiple of 64 bytes on: the number of chunks (int32) and their widths, then
 order, offsets, rows, ids and slots as in csrc/include/hashkernels/hash_tables.h. They are those of all codes in front.
 """
 
@@ -17,7 +17,7 @@ from hashkernels import _ops
 from hashkernels._arrays import to_tensor
 from hashkernels.index.native_file import ALIGNMENT, Bytes, Extra, NativeFile
 
-_KIND = b"hash"
+_KIND = b"tags"  # "hash" was that of tables whose slots have no tags
 
 
 def extra_of(tables: _ops.HashTables) -> Extra:

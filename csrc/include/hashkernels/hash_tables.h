@@ -11,7 +11,9 @@
 //   offsets  uint32 [sum of 2^w_c + 1]   of chunk c: bucket b is offsets[b] .. offsets[b + 1]
 //   rows     uint64 [N, num_words]       the codes in that order of bits, sorted by (key of chunk 0, position)
 //   ids      uint32 [N]                  the position of each row
-//   slots    uint32 [num_chunks - 1, N]  the rows of a bucket of chunk c > 0
+//   slots    uint32 [num_chunks - 1, N]  the rows of a bucket of chunk c > 0, each below a tag
+// A row leaves some of a slot's 32 bits free. As many as that, 12 at most, are its tag: the lowest bits of the row's
+// key in the chunk after c, the first after the last. Most rows that are too far away show it there and are never read.
 // A single chunk that has every bit says all of a code: then there are no rows, and its buckets are read in order.
 #pragma once
 
@@ -28,6 +30,14 @@ inline constexpr int kMaxChunks = 512;
 inline constexpr int kMaxChunkBits = 24;
 inline constexpr int kBucketBits = 16;  // up to so many bits a single chunk has them all
 inline constexpr int64_t kMaxHashedCodes = int64_t{1} << 31;
+inline constexpr int kMaxTagBits = 12;
+
+// Of each slot; the row is in the others.
+inline int tag_bits(int64_t num_codes) noexcept {
+  int bits = kMaxTagBits;
+  while ((num_codes - 1) >> (32 - bits) > 0) --bits;
+  return bits;
+}
 
 struct HashTables {
   int64_t num_codes;
@@ -48,11 +58,12 @@ int choose_chunks(const SlicedCodes& codes, int bits, uint16_t* order, int32_t* 
 Status build_hash_tables(const SlicedCodes& codes, const HashTables& tables, uint32_t* offsets, uint64_t* rows,
                          uint32_t* ids, uint32_t* slots, int num_threads) noexcept;
 
-// As in search.h, with the same results.
+// As in search.h, with the same results, unless hash_range_work() exceeds max_work: *done is false then, and nothing
+// else is written.
 Status range_search(const Codes& queries, const HashTables& tables, int radius, int64_t max_results,
-                    const uint8_t* allowed, RangeFinds* finds, int num_threads) noexcept;
-Status range_count(const Codes& queries, const HashTables& tables, int radius, const uint8_t* allowed, int64_t* counts,
-                   int num_threads) noexcept;
+                    const uint8_t* allowed, double max_work, bool* done, RangeFinds* finds, int num_threads) noexcept;
+Status range_count(const Codes& queries, const HashTables& tables, int radius, const uint8_t* allowed, double max_work,
+                   bool* done, int64_t* counts, int num_threads) noexcept;
 
 // The buckets and rows that a search with this radius would read, a query, found from a few of the queries.
 double hash_range_work(const Codes& queries, const HashTables& tables, int radius) noexcept;
