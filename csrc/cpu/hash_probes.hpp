@@ -6,6 +6,7 @@
 #include <array>
 #include <atomic>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "hash_tables.hpp"
@@ -62,7 +63,7 @@ class Probes {
             Reach&& reach, Visit&& visit) {
     starts_ = tables_.offsets + fields_.first_offset(chunk);
     slots_ = chunk == 0 ? nullptr : tables_.slots + (chunk - 1) * tables_.num_codes;
-    int count = 0;
+    uint32_t made = 0, found = 0, listed = 0;  // probes by how far they are, each stage a burst behind the one before
     for (uint32_t query : queries) {
       const uint32_t key = fields_.key(queries_[query], chunk), tag = fields_.tag(queries_[query], chunk);
       for (int ring = first_ring; ring <= last_ring; ++ring) {
@@ -71,17 +72,19 @@ class Probes {
         const uint32_t* mask = masks.ring(ring);
         for (int64_t i = masks.ring_size(ring); i > 0; --i, ++mask) {
           const uint32_t bucket = key ^ *mask;
-          probes_[count] = {
-              query, bucket, 0, static_cast<uint16_t>(tag), static_cast<uint16_t>(ring), static_cast<uint16_t>(rest)};
           __builtin_prefetch(starts_ + bucket);
-          if (++count < kProbes) continue;
+          probes_[made++ % kProbes] = {
+              query, bucket, 0, static_cast<uint16_t>(tag), static_cast<uint16_t>(ring), static_cast<uint16_t>(rest)};
+          if (made % kBurst != 0) continue;
           if (stop_requested()) return;
-          read_buckets(count, reach, visit);
-          count = 0;
+          for (; listed != found; ++listed) list(probes_[listed % kProbes], reach, visit);
+          for (; found != made; ++found) find(probes_[found % kProbes]);
         }
       }
     }
-    read_buckets(count, reach, visit);
+    for (; found != made; ++found) find(probes_[found % kProbes]);
+    for (; listed != made; ++listed) list(probes_[listed % kProbes], reach, visit);
+    compare(reach, visit);
   }
 
   // Buckets and rows met so far, and what visitors add in the same unit.
@@ -93,62 +96,63 @@ class Probes {
   }
 
  private:
-  static constexpr int kProbes = 128, kCandidates = 512;
+  static constexpr uint32_t kBurst = 128, kProbes = 2 * kBurst;
+  static constexpr int kCandidates = 256;
   struct Probe {
     uint32_t query, begin, end;  // begin: the bucket, until its place is read
     uint16_t tag, ring, rest;    // rest: how many bits outside of the chunk may differ
   };
 
-  template <class Reach, class Visit>
-  void read_buckets(int count, Reach& reach, Visit& visit) {
-    work_ += count;
-    for (int i = 0; i < count; ++i) {
-      Probe& probe = probes_[i];
-      probe.end = starts_[probe.begin + 1];
-      probe.begin = starts_[probe.begin];
-      work_ += probe.end - probe.begin;
-      if (slots_ != nullptr) {
-        __builtin_prefetch(slots_ + probe.begin);
-      } else if (tables_.rows != nullptr) {
-        __builtin_prefetch(tables_.rows + int64_t{probe.begin} * num_words_);
-      }
+  void find(Probe& probe) {
+    probe.end = starts_[probe.begin + 1];
+    probe.begin = starts_[probe.begin];
+    work_ += 1 + (probe.end - probe.begin);
+    if (slots_ != nullptr) {
+      __builtin_prefetch(slots_ + probe.begin);
+    } else if (tables_.rows != nullptr) {
+      __builtin_prefetch(tables_.rows + int64_t{probe.begin} * num_words_);
     }
-    if (tables_.rows == nullptr) return visit_buckets(count, visit);
-    int num_candidates = 0;
-    for (int i = 0; i < count; ++i) {
-      const Probe probe = probes_[i];
-      for (uint32_t at = probe.begin; at < probe.end;) {
-        const uint32_t last = at + std::min<uint32_t>(probe.end - at, kCandidates - num_candidates);
-        num_candidates = slots_ == nullptr ? list_rows(probe, at, last, num_candidates)
-                                           : list_slots(probe, at, last, num_candidates);
-        at = last;
-        if (num_candidates < kCandidates) continue;
-        compare(num_candidates, reach, visit);
-        num_candidates = 0;
-      }
-    }
-    compare(num_candidates, reach, visit);
   }
 
-  // Both append candidates to `count` others, and return how many there are then.
-  int list_rows(const Probe& probe, uint32_t first, uint32_t last, int count) {
-    for (uint32_t row = first; row < last; ++row) candidates_[count++] = {probe.query, row};
-    return count;
+  template <class Reach, class Visit>
+  void list(const Probe& probe, Reach& reach, Visit& visit) {
+    if (tables_.rows == nullptr) {  // a key that says all: nothing is left to compare
+      for (uint32_t row = probe.begin; row < probe.end; ++row) visit(probe.query, row, int{probe.ring});
+      return;
+    }
+    for (uint32_t at = probe.begin; at < probe.end;) {
+      const uint32_t last = at + std::min<uint32_t>(probe.end - at, kCandidates - num_candidates_);
+      if (slots_ == nullptr) {
+        list_rows(probe, at, last);
+      } else {
+        list_slots(probe, at, last);
+      }
+      at = last;
+      if (num_candidates_ == kCandidates) compare(reach, visit);
+    }
   }
-  int list_slots(const Probe& probe, uint32_t first, uint32_t last, int count) {
+
+  void list_rows(const Probe& probe, uint32_t first, uint32_t last) {
+    for (uint32_t row = first; row < last; ++row) candidates_[num_candidates_++] = {probe.query, row};
+  }
+
+  void list_slots(const Probe& probe, uint32_t first, uint32_t last) {
+    int count = num_candidates_;
     for (uint32_t at = first; at < last; ++at) {
       const uint32_t slot = slots_[at];
       candidates_[count] = {probe.query, fields_.row_of(slot)};
       count += ones_of_tag(fields_.tag_of(slot) ^ probe.tag) <= probe.rest;
     }
-    return count;
+    for (int i = num_candidates_; i < count; ++i) {
+      const uint64_t* row = tables_.rows + int64_t{candidates_[i].row} * num_words_;
+      for (int word = 0; word < num_words_; word += 8) __builtin_prefetch(row + word);
+    }
+    num_candidates_ = count;
   }
 
   template <class Reach, class Visit>
-  void compare(int count, Reach& reach, Visit& visit) {
-    if (slots_ != nullptr) {
-      for (int i = 0; i < count; ++i) __builtin_prefetch(tables_.rows + int64_t{candidates_[i].row} * num_words_);
-    }
+  void compare(Reach& reach, Visit& visit) {
+    const int count = std::exchange(num_candidates_, 0);
     isa_.measure_candidates(candidates_.data(), count, queries_.data(), tables_.rows, num_words_, distances_.data());
     int near = 0;
     for (int i = 0; i < count; ++i) {
@@ -159,15 +163,6 @@ class Probes {
       distances_[near++] = distances_[i];
     }
     for (int i = 0; i < near; ++i) visit(candidates_[i].query, candidates_[i].row, int{distances_[i]});
-  }
-
-  // A key that says all: nothing is left to compare.
-  template <class Visit>
-  void visit_buckets(int count, Visit& visit) {
-    for (int i = 0; i < count; ++i) {
-      const Probe& probe = probes_[i];
-      for (uint32_t row = probe.begin; row < probe.end; ++row) visit(probe.query, row, int{probe.ring});
-    }
   }
 
   static int ones_of_tag(uint32_t tag) {
@@ -183,7 +178,7 @@ class Probes {
   const HashTables& tables_;
   const QueryRows& queries_;
   ChunkFields fields_;
-  int num_words_;
+  int num_words_, num_candidates_ = 0;
   const uint32_t *starts_ = nullptr, *slots_ = nullptr;
   int64_t work_ = 0;
   std::vector<Probe> probes_;
