@@ -87,7 +87,7 @@ class Probes {
     compare(reach, visit);
   }
 
-  // Buckets and rows met so far, and what visitors add in the same unit.
+  // So far, with what visitors add.
   int64_t work() const { return work_; }
   void add_work(int64_t work) { work_ += work; }
 
@@ -106,7 +106,7 @@ class Probes {
   void find(Probe& probe) {
     probe.end = starts_[probe.begin + 1];
     probe.begin = starts_[probe.begin];
-    work_ += 1 + (probe.end - probe.begin);
+    work_ += kBucketWork + (probe.end - probe.begin);
     if (slots_ != nullptr) {
       __builtin_prefetch(slots_ + probe.begin);
     } else if (tables_.rows != nullptr) {

@@ -14,7 +14,7 @@ namespace {
 // How far to look in each chunk, and what that reads.
 struct ChunkRadii {
   std::vector<int> radii;  // -1: not at all
-  double work = 0;         // buckets and rows, a query
+  double work = 0;         // of a query
 };
 
 // What a ring of buckets costs, from a few of the queries.
@@ -32,7 +32,7 @@ class RingWork {
     const int width = tables_.widths[chunk];
     const double size = ring_size(width, ones);
     if (size > kMostToLookAt) {
-      return size * (1 + static_cast<double>(tables_.num_codes) / static_cast<double>(int64_t{1} << width));
+      return size * (kBucketWork + static_cast<double>(tables_.num_codes) / static_cast<double>(int64_t{1} << width));
     }
     Masks& masks = masks_[chunk];
     masks.extend_to(ones);
@@ -46,7 +46,7 @@ class RingWork {
     };
     int64_t work = 0;
     for_each_bucket([&](uint32_t bucket) { __builtin_prefetch(starts + bucket); });
-    for_each_bucket([&](uint32_t bucket) { work += 1 + starts[bucket + 1] - starts[bucket]; });
+    for_each_bucket([&](uint32_t bucket) { work += kBucketWork + starts[bucket + 1] - starts[bucket]; });
     return static_cast<double>(work) / static_cast<double>(num_samples);
   }
 
@@ -64,7 +64,7 @@ ChunkRadii choose_radii(const HashTables& tables, const QueryRows& rows, int64_t
   ChunkRadii chosen{std::vector<int>(tables.num_chunks, -1)};
   if (num_queries == 0) return chosen;
   RingWork ring_work(tables, rows, num_queries);
-  std::vector<double> next(tables.num_chunks, 1.0);
+  std::vector<double> next(tables.num_chunks, kBucketWork);
   std::vector<bool> is_bound(tables.num_chunks, true);
   for (int step = 0; step <= radius;) {
     const int c = static_cast<int>(std::min_element(next.begin(), next.end()) - next.begin());
@@ -75,7 +75,7 @@ ChunkRadii choose_radii(const HashTables& tables, const QueryRows& rows, int64_t
     }
     chosen.work += next[c];
     if (++chosen.radii[c] == tables.widths[c]) return chosen;  // every bucket of a chunk: all codes
-    next[c] = ring_size(tables.widths[c], chosen.radii[c] + 1);
+    next[c] = kBucketWork * ring_size(tables.widths[c], chosen.radii[c] + 1);
     is_bound[c] = true;
     ++step;
   }

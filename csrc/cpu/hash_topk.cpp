@@ -80,11 +80,11 @@ class Outlook {
     share_ = std::min(bits_of_chunks / tables.num_chunks / num_bits_, 0.999);  // that of all bits would divide by zero
   }
 
-  // Buckets and rows of one ring of one chunk.
+  // Of one ring of one chunk.
   double work(int chunk, int ring) const {
     const int width = tables_.widths[chunk];
     return ring_size(width, ring) *
-           (1 + static_cast<double>(tables_.num_codes) / static_cast<double>(int64_t{1} << width));
+           (kBucketWork + static_cast<double>(tables_.num_codes) / static_cast<double>(int64_t{1} << width));
   }
 
   // Of all steps, in the order of Group::run, up to the one that is sure to have shown all codes at `distance`.
@@ -162,7 +162,7 @@ class Group {
   }
 
  private:
-  // Buckets and rows a query.
+  // Of a query.
   double average_work() const { return static_cast<double>(probes_.work()) / static_cast<double>(nearest_.size()); }
 
   // Gives up the queries for which the codes found before the rings numbered `ring` foretell more than max_work.

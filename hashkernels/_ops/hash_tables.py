@@ -133,7 +133,7 @@ def hash_range_count(
 
 
 def hash_range_work(queries: Tensor, tables: HashTables, radius: int) -> float:
-    """How many buckets and codes such a search would read, a query, from a few of the queries."""
+    """The work of such a search, a query, in rows read, from a few of the queries."""
     queries = rows("queries", queries, torch.uint8)
     return float(_native("hash_range_work")(*_query_arguments(queries), tables.native, radius))
 
@@ -141,8 +141,8 @@ def hash_range_work(queries: Tensor, tables: HashTables, radius: int) -> float:
 def hash_topk(
     queries: Tensor, tables: HashTables, k: int, allowed: Tensor | None, max_work: float, threads: int | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """``topk`` through the tables, and bool [Q]: whether a query was answered. One that would read more than
-    ``max_work`` buckets and codes is not, and its rows are unspecified."""
+    """``topk`` through the tables, and bool [Q]: whether a query was answered. One whose work would
+    exceed ``max_work`` is not, and its rows are unspecified."""
     queries = rows("queries", queries, torch.uint8)
     allowed = check_topk(queries, tables.count, k, allowed)
     distances, indices = empty_topk(queries, k)

@@ -16,11 +16,12 @@ from hashkernels.index.storage import Storage
 BUCKET_BITS = 16
 """Up to so many bits one table of buckets answers most searches, and takes four bytes a code."""
 
-# What decides, in nanoseconds of one core (Zen 3, AVX2; the ratios are much the same elsewhere). A bucket or a row read
-# through the tables costs a part of a cache miss, since many are under way at a time, and its words. A scan costs what
+# What decides, in nanoseconds of one core (Zen 3, AVX2; the ratios are much the same elsewhere). A row read through the
+# tables costs a part of a cache miss, since many are under way at a time, and its words; a bucket costs as much as three
+# rows. A scan costs what
 # the code has bytes: few queries are compared one by one, and more share a carry table for each block. What they share,
 # that table or the reading of codes that no cache holds, comes once.
-_READ, _READ_WORD = 7.0, 1.8
+_READ, _READ_WORD = 5.0, 1.3
 _FEW_QUERIES = 5
 _SCAN_BYTE_OF_FEW, _FETCH_BYTE = 0.03, 0.05
 _SCAN_BYTE_OF_MANY, _TABLE_BYTE = 0.0125, 0.07
@@ -146,7 +147,7 @@ class HashedStorage:
         return self.tables if queries.shape[0] and _ops.can_hash(self.count) else None
 
     def _most_work(self, queries: Tensor, threads: int | None) -> float:
-        """How many buckets and rows a query may read through the tables until a scan would have been faster."""
+        """How much work, in rows, a query may be through the tables until a scan would have been faster."""
         num_queries, num_bytes = queries.shape
         if num_queries >= _FEW_QUERIES:
             scan_byte = _SCAN_BYTE_OF_MANY + _TABLE_BYTE / num_queries

@@ -65,10 +65,12 @@ Status range_search(const Codes& queries, const HashTables& tables, int radius, 
 Status range_count(const Codes& queries, const HashTables& tables, int radius, const uint8_t* allowed, double max_work,
                    bool* done, int64_t* counts, int num_threads) noexcept;
 
-// The buckets and rows that a search with this radius would read, a query, found from a few of the queries.
+// The work of a search with this radius, a query, found from a few of the queries. A row is the unit; a bucket, whose
+// place and entries lie in lines of memory of their own, counts as three.
+inline constexpr int kBucketWork = 3;
 double hash_range_work(const Codes& queries, const HashTables& tables, int radius) noexcept;
 
-// As in search.h, but a query that would read more than max_work buckets and rows is given up, as early as what it has
+// As in search.h, but a query whose work would exceed max_work is given up, as early as what it has
 // found foretells that: done[q] is 0 then, and its results are unspecified.
 Status topk(const Codes& queries, const HashTables& tables, int64_t k, const uint8_t* allowed, double max_work,
             int32_t* distances, int64_t* indices, uint8_t* done, int num_threads) noexcept;
