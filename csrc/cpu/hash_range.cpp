@@ -25,8 +25,6 @@ class RingWork {
     for (int c = 0; c < tables.num_chunks; ++c) masks_.emplace_back(tables.widths[c]);
   }
 
-  static constexpr int64_t kSamples = 8;
-
   double operator()(int chunk, int ones) {
     constexpr double kMostToLookAt = 4096;
     const int width = tables_.widths[chunk];
@@ -51,6 +49,8 @@ class RingWork {
   }
 
  private:
+  static constexpr int64_t kSamples = 8;
+
   const HashTables& tables_;
   const QueryRows& rows_;
   ChunkFields fields_;
@@ -254,10 +254,7 @@ Status range_count(const Codes& queries, const HashTables& tables, int radius, c
 
 double hash_range_work(const Codes& queries, const HashTables& tables, int radius) noexcept {
   try {
-    Codes sample = queries;
-    sample.num_codes = std::min(queries.num_codes, RingWork::kSamples);
-    sample.stride *= queries.num_codes / std::max<int64_t>(sample.num_codes, 1);
-    return choose_radii(tables, QueryRows(sample, tables), sample.num_codes, radius).work;
+    return choose_radii(tables, QueryRows(queries, tables), queries.num_codes, radius).work;
   } catch (const std::bad_alloc&) {
     return static_cast<double>(tables.num_codes) * tables.num_chunks;
   }

@@ -83,7 +83,11 @@ def test_tables_find_what_a_sort_finds(
     found = _ops.hash_range_search(tensors, tables, radius, allowed, max_results, threads)
     exact.check_within(tuple(part.numpy() for part in found), radius, max_results)
     assert torch.equal(_ops.hash_range_count(tensors, tables, radius, allowed, threads), found[3])
-    assert _ops.hash_range_work(tensors, tables, radius) > 0
+    work = _ops.hash_range_work(tensors, tables, radius)
+    assert work > 0
+    assert _ops.hash_range_search(tensors, tables, radius, allowed, max_results, threads, 0.99 * work) is None
+    assert _ops.hash_range_count(tensors, tables, radius, allowed, threads, 0.99 * work) is None
+    assert _ops.hash_range_count(tensors, tables, radius, allowed, threads, 1.01 * work) is not None
     k = data.draw(st.integers(1, count), "k")
     distances, indices, done = (part.numpy() for part in _ops.hash_topk(tensors, tables, k, allowed, 1e5, threads))
     exact.check_nearest(distances, indices, done)
