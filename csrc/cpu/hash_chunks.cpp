@@ -144,11 +144,30 @@ Status build_hash_tables(const SlicedCodes& codes, const HashTables& tables, uin
     uint32_t* starts = offsets + fields.first_offset(chunk);
     const int64_t num_keys = int64_t{1} << tables.widths[chunk];
     std::fill(starts, starts + num_keys + 1, 0);
-    for (int64_t i = 0; i < num_codes; ++i) ++starts[fields.key(of + i * num_words, chunk) + 1];
+    // In batches, so that the memory works on many at a time.
+    constexpr int64_t kBatch = 64;
+    uint32_t places[kBatch];
+    const auto for_each_batch = [&](auto&& visit) {
+      for (int64_t first = 0; first < num_codes; first += kBatch) {
+        const int64_t count = std::min(kBatch, num_codes - first);
+        for (int64_t i = 0; i < count; ++i) {
+          places[i] = fields.key(of + (first + i) * num_words, chunk);
+          __builtin_prefetch(starts + places[i], 1);
+        }
+        visit(first, count);
+      }
+    };
+    for_each_batch([&](int64_t, int64_t count) {
+      for (int64_t i = 0; i < count; ++i) ++starts[places[i] + 1];
+    });
     for (int64_t key = 0; key < num_keys; ++key) starts[key + 1] += starts[key];
-    for (int64_t i = 0; i < num_codes; ++i) {
-      sorted[starts[fields.key(of + i * num_words, chunk)]++] = entry(of + i * num_words, i);
-    }
+    for_each_batch([&](int64_t first, int64_t count) {
+      for (int64_t i = 0; i < count; ++i) {
+        places[i] = starts[places[i]]++;
+        __builtin_prefetch(sorted + places[i], 1);
+      }
+      for (int64_t i = 0; i < count; ++i) sorted[places[i]] = entry(of + (first + i) * num_words, first + i);
+    });
     // Filling has moved every start to the next one.
     std::memmove(starts + 1, starts, sizeof(uint32_t) * num_keys);
     starts[0] = 0;
