@@ -92,7 +92,10 @@ class Probes {
   void add_work(int64_t work) { work_ += work; }
 
   int distance(uint32_t query, uint32_t row, int chunk) const {
-    return popcount(fields_.key(queries_[query], chunk) ^ fields_.key(tables_.rows + int64_t{row} * num_words_, chunk));
+    static_assert(kMaxChunkBits <= 2 * kMaxTagBits);
+    const uint32_t bits =
+        fields_.key(queries_[query], chunk) ^ fields_.key(tables_.rows + int64_t{row} * num_words_, chunk);
+    return ones_of_tag(bits >> kMaxTagBits) + ones_of_tag(bits % (1 << kMaxTagBits));
   }
 
  private:
@@ -165,6 +168,7 @@ class Probes {
     for (int i = 0; i < near; ++i) visit(candidates_[i].query, candidates_[i].row, int{distances_[i]});
   }
 
+  // How many bits are set; a table, since not every CPU that this file is for counts them in one instruction.
   static int ones_of_tag(uint32_t tag) {
     static constexpr auto kOnes = [] {
       std::array<uint8_t, 1 << kMaxTagBits> ones{};
