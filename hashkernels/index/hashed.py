@@ -17,10 +17,9 @@ BUCKET_BITS = 16
 """Up to so many bits one table of buckets answers most searches, and takes four bytes a code."""
 
 # What decides, in nanoseconds of one core (Zen 3, AVX2; the ratios are much the same elsewhere). A row read through the
-# tables costs a part of a cache miss, since many are under way at a time, and its words; a bucket costs as much as three
-# rows. A scan costs what
-# the code has bytes: few queries are compared one by one, and more share a carry table for each block. What they share,
-# that table or the reading of codes that no cache holds, comes once.
+# tables costs a part of a cache miss, since many are under way at a time, and its words; a bucket counts as three rows.
+# A scan costs what the code has bytes: few queries are compared one by one, and more share a carry table for each
+# block. What they share, that table or the reading of codes that no cache holds, comes once.
 _READ, _READ_WORD = 5.0, 1.3
 _FEW_QUERIES = 5
 _SCAN_BYTE_OF_FEW, _FETCH_BYTE = 0.03, 0.05
