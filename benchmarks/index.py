@@ -134,6 +134,7 @@ def _topk_case(queries: int, database: int, bits: int, k: int) -> Case:
 CASES = (
     *(_range_case(queries, 10_000_000, 64, 2, 3) for queries in (200, 1000)),
     _range_case(50, 2_000_000, 256, 31, 11),
+    _range_case(50, 10_000_000, 256, 31, 16),
     _topk_case(1000, 1_000_000, 16, 1),
     _topk_case(1000, 1_000_000, 16, 10),
     _topk_case(1, 10_000_000, 64, 10),
