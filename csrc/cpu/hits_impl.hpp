@@ -105,6 +105,7 @@ void measure_rows(const uint64_t* query, const uint8_t* rows, int64_t stride, in
   const MeasureRows run = words == 0   ? measure_rows_by_tail<Isa, 0>(tail)
                           : words == 1 ? measure_rows_by_tail<Isa, 1>(tail)
                           : words == 2 ? measure_rows_by_tail<Isa, 2>(tail)
+                          : words == 3 ? measure_rows_by_tail<Isa, 3>(tail)
                           : words == 4 ? measure_rows_by_tail<Isa, 4>(tail)
                                        : measure_rows_by_tail<Isa, -1>(tail);
   run(query, rows, stride, num_bytes, count, distances);
