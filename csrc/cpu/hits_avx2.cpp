@@ -93,6 +93,10 @@ void measure_rows_avx2(const uint64_t* query, const uint8_t* rows, int64_t strid
   measure_rows<Avx2>(query, rows + measured * stride, stride, num_bytes, count - measured, distances + measured);
 }
 
+int nth_distance_avx2(const uint64_t* sums, int num_bounds, const uint64_t* valid, int64_t k) {
+  return nth_distance<Avx2>(sums, num_bounds, valid, k);
+}
+
 void count_hits_avx2(const HitQueue& queue, int* counts) { count_hits<Avx2>(queue, counts); }
 
 }  // namespace hashkernels

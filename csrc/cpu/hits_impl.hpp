@@ -112,6 +112,24 @@ void measure_rows(const uint64_t* query, const uint8_t* rows, int64_t stride, in
 }
 
 template <class Isa>
+int nth_distance(const uint64_t* sums, int num_bounds, const uint64_t* valid, int64_t k) {
+  uint64_t left[kHitWords];
+  for (int word = 0; word < kHitWords; ++word) left[word] = valid[word];
+  int distance = 0;
+  for (int bit = num_bounds - 1; bit >= 0; --bit) {
+    const uint64_t* plane = sums + bit * kHitWords;
+    int64_t clear = 0;
+    for (int word = 0; word < kHitWords; ++word) clear += Isa::popcount(left[word] & ~plane[word]);
+    const bool set = clear < k;
+    const uint64_t flip = set ? 0 : ~uint64_t{0};
+    for (int word = 0; word < kHitWords; ++word) left[word] &= plane[word] ^ flip;
+    k -= set ? clear : 0;
+    distance |= set << bit;
+  }
+  return distance;
+}
+
+template <class Isa>
 void count_hits(const HitQueue& queue, int* counts) {
   for (int entry = 0; entry < queue.num_entries; ++entry) {
     int count = 0;

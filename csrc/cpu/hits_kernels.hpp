@@ -67,6 +67,12 @@ void measure_rows_avx2(const uint64_t* query, const uint8_t* rows, int64_t strid
 void measure_rows_neon(const uint64_t* query, const uint8_t* rows, int64_t stride, int num_bytes, int count,
                        uint16_t* distances);
 
+// The k-th least distance of the valid codes of a block, of which there are k at least; sums are num_bounds planes of
+// their distances, lowest bit first.
+using NthDistance = int (*)(const uint64_t* sums, int num_bounds, const uint64_t* valid, int64_t k);
+int nth_distance_scalar(const uint64_t* sums, int num_bounds, const uint64_t* valid, int64_t k);
+int nth_distance_avx2(const uint64_t* sums, int num_bounds, const uint64_t* valid, int64_t k);
+
 // counts[record of an entry] = its number of hits.
 using CountHits = void (*)(const HitQueue& queue, int* counts);
 void count_hits_scalar(const HitQueue& queue, int* counts);

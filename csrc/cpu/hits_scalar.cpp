@@ -53,6 +53,10 @@ void measure_rows_scalar(const uint64_t* query, const uint8_t* rows, int64_t str
   measure_rows<Scalar>(query, rows, stride, num_bytes, count, distances);
 }
 
+int nth_distance_scalar(const uint64_t* sums, int num_bounds, const uint64_t* valid, int64_t k) {
+  return nth_distance<Scalar>(sums, num_bounds, valid, k);
+}
+
 void count_hits_scalar(const HitQueue& queue, int* counts) { count_hits<Scalar>(queue, counts); }
 
 }  // namespace hashkernels

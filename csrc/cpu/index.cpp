@@ -7,7 +7,7 @@
 #include "blocks.hpp"
 #include "kernels.hpp"
 #include "parallel.hpp"
-#include "scan.hpp"
+#include "scan_method.hpp"
 #include "search_plan.hpp"
 
 namespace hashkernels {
@@ -107,7 +107,8 @@ Status gather_codes(const SlicedCodes& codes, const int64_t* positions, int64_t 
 const char* search_method(bool sliced, int num_bytes, int64_t num_queries, int64_t num_codes,
                           int num_threads) noexcept {
   const SearchPlan plan(num_queries, num_codes, num_threads);
-  return scan_method_name(plan_scan(kernels(), sliced, num_bytes, plan.queries_per_tile));
+  const ScanSize size{sliced, num_bytes, plan.queries_per_tile, plan.codes_per_task()};
+  return scan_method_name(plan_scan(kernels().scan_costs, size));
 }
 
 }  // namespace hashkernels

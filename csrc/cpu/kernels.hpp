@@ -16,6 +16,7 @@
 #include "histogram_kernels.hpp"
 #include "hits_kernels.hpp"
 #include "pairwise_kernels.hpp"
+#include "scan_method.hpp"
 #include "sliced_kernels.hpp"
 #include "surrogate_kernels.hpp"
 #include "triplets_kernels.hpp"
@@ -33,11 +34,10 @@ struct Kernels {
   ListHits list_hits;
   MeasureCandidates measure_candidates;
   MeasureRows measure_rows;
+  NthDistance nth_distance;
   CountHits count_hits;
   const SlicedKernels* sliced;
-  // From so many queries on, slicing a block and building its table costs less than it saves: codes of up to a word,
-  // and longer ones.
-  int queries_for_slicing, queries_for_slicing_long;
+  ScanCosts scan_costs;
   SelectHistogram select_histogram;
   RankRelevant rank_relevant;  // for the widths that select_histogram has a kernel for
   RelevantIds relevant_ids;

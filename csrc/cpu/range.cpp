@@ -3,9 +3,8 @@
 #include <cstdint>
 #include <new>
 
+#include "database.hpp"
 #include "finds.hpp"
-#include "hashkernels/index.h"
-#include "hashkernels/search.h"
 #include "scan.hpp"
 #include "search_plan.hpp"
 
@@ -18,13 +17,14 @@ template <class Visit>
 Status scan_all(const SearchPlan& plan, const Codes& queries, const Database& database, int radius, int num_threads,
                 Visit&& visit) {
   const Kernels& isa = kernels();
+  const ScanMethod method = database.scan_method(isa.scan_costs, plan.queries_per_tile, plan.codes_per_task());
   const int threshold = std::min(radius, 8 * database.codes.num_bytes) + 1;
   const QueryWords query_words(queries);
   if (!query_words) return Status::kOutOfMemory;
   std::atomic<bool> out_of_memory{false};
   const Status status = parallel_for(plan.num_tasks(), num_threads, [&](int64_t index, int) {
     const SearchPlan::Task task = plan.task(index);
-    TileScan tile(isa, database, task.last_query - task.first_query);
+    TileScan tile(isa, database, method, task.last_query - task.first_query);
     if (!tile) {
       out_of_memory.store(true, std::memory_order_relaxed);
       return;
@@ -58,8 +58,10 @@ struct FindSink {
   int threshold(uint32_t) const { return 0; }  // never asked for: take() lowers none
 };
 
-Status search(const Codes& queries, const Database& database, int radius, int64_t max_results,
-              std::unique_ptr<RangeFinds::State>& found, int num_threads) {
+}  // namespace
+
+Status range_search(const Codes& queries, const Database& database, int radius, int64_t max_results, RangeFinds* finds,
+                    int num_threads) noexcept {
   const SearchPlan plan(queries.num_codes, database.codes.num_codes, num_threads);
   std::unique_ptr<ScannedFinds> state(new (std::nothrow) ScannedFinds(queries.num_codes, plan.num_parts,
                                                                       plan.blocks_per_part * kBlockCodes,
@@ -72,11 +74,12 @@ Status search(const Codes& queries, const Database& database, int radius, int64_
                                    return !sink.out_of_memory;
                                  });
   state->finish();
-  found = std::move(state);
+  finds->state = std::move(state);
   return status;
 }
 
-Status count(const Codes& queries, const Database& database, int radius, int64_t* counts, int num_threads) {
+Status range_count(const Codes& queries, const Database& database, int radius, int64_t* counts,
+                   int num_threads) noexcept {
   std::fill(counts, counts + queries.num_codes, 0);
   const SearchPlan plan(queries.num_codes, database.codes.num_codes, num_threads);
   Buffer<int64_t> part_counts(queries.num_codes * plan.num_parts);
@@ -94,26 +97,24 @@ Status count(const Codes& queries, const Database& database, int radius, int64_t
   return status;
 }
 
-}  // namespace
-
 Status range_search(const Codes& queries, const Codes& database, int radius, int64_t max_results,
                     const uint8_t* allowed, RangeFinds* finds, int num_threads) noexcept {
-  return search(queries, Database(database, allowed), radius, max_results, finds->state, num_threads);
+  return range_search(queries, Database(database, allowed), radius, max_results, finds, num_threads);
 }
 
 Status range_search(const Codes& queries, const SlicedCodes& database, int radius, int64_t max_results,
                     const uint8_t* allowed, RangeFinds* finds, int num_threads) noexcept {
-  return search(queries, Database(database, allowed), radius, max_results, finds->state, num_threads);
+  return range_search(queries, Database(database, allowed), radius, max_results, finds, num_threads);
 }
 
 Status range_count(const Codes& queries, const Codes& database, int radius, const uint8_t* allowed, int64_t* counts,
                    int num_threads) noexcept {
-  return count(queries, Database(database, allowed), radius, counts, num_threads);
+  return range_count(queries, Database(database, allowed), radius, counts, num_threads);
 }
 
 Status range_count(const Codes& queries, const SlicedCodes& database, int radius, const uint8_t* allowed,
                    int64_t* counts, int num_threads) noexcept {
-  return count(queries, Database(database, allowed), radius, counts, num_threads);
+  return range_count(queries, Database(database, allowed), radius, counts, num_threads);
 }
 
 }  // namespace hashkernels

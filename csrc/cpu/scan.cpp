@@ -6,9 +6,17 @@
 namespace hashkernels {
 namespace {
 
-constexpr int64_t kQueriesForTables = 5;  // where planes are there; see also Kernels::queries_for_slicing
+// So many words of hits, or fewer, are better measured one record at a time than by bringing planes into words.
+constexpr int kFewHitWords = 8;
 
 int bit(const uint64_t* words, int index) { return static_cast<int>((words[index / 64] >> (index % 64)) & 1); }
+
+// Eight bytes of 0 or 1, the lowest bit first.
+uint64_t spread_bits(uint8_t byte) {
+  constexpr uint64_t kOnes = 0x0101010101010101;
+  const uint64_t apart = (byte * kOnes) & 0x8040201008040201;
+  return ((apart + 0x7F * kOnes) >> 7) & kOnes;
+}
 
 }  // namespace
 
@@ -28,10 +36,12 @@ void write_picks(const SlicedShape& shape, const uint64_t* words, uint16_t* pick
   const int chunk_bits = 8 * shape.chunk_bytes, nodes = shape.nodes();
   uint8_t queue[12 * SlicedShape::kMaxChunkBytes + 1];
   for (int chunk = 0; chunk < shape.num_chunks; ++chunk, picks += nodes + 1) {
-    for (int i = 0; i <= chunk_bits; ++i) {
-      const int index = chunk * chunk_bits + i;
-      queue[i] = static_cast<uint8_t>(i < chunk_bits && index < 8 * shape.num_bytes ? bit(words, index) : 0);
+    for (int byte = 0; byte < shape.chunk_bytes; ++byte) {
+      const int index = chunk * shape.chunk_bytes + byte;
+      const uint64_t bits = index < shape.num_bytes ? spread_bits(words[index / 8] >> (8 * (index % 8))) : 0;
+      std::memcpy(queue + 8 * byte, &bits, sizeof(bits));
     }
+    queue[chunk_bits] = 0;
     for (int node = 0; node < nodes; ++node) {
       const uint8_t* in = queue + 3 * node;
       queue[chunk_bits + 1 + node] = in[0] ^ in[1] ^ in[2];
@@ -57,6 +67,7 @@ BlockReader::BlockReader(const Kernels& isa, const Database& database)
       planes_(database.planes == nullptr ? num_bits_ * kHitWords : 0) {}
 
 bool BlockReader::load(int64_t block) {
+  if (block == block_) return num_valid_ > 0;
   block_ = block;
   current_words_ = current_planes_ = nullptr;
   const int64_t first = block * kBlockCodes;
@@ -113,29 +124,18 @@ const uint64_t* BlockReader::planes() {
   return current_planes_ = planes_.data();
 }
 
-ScanMethod plan_scan(const Kernels& isa, bool sliced, int num_bytes, int64_t num_queries) {
-  if (!sliced) {
-    const int enough = num_bytes <= 8 ? isa.queries_for_slicing : isa.queries_for_slicing_long;
-    return num_queries >= enough ? ScanMethod::kTables : ScanMethod::kRows;
-  }
-  return num_queries >= kQueriesForTables ? ScanMethod::kTables : ScanMethod::kPlanes;
-}
-
-const char* scan_method_name(ScanMethod method) {
-  constexpr const char* kNames[] = {"rows", "planes", "sums"};
-  return kNames[static_cast<int>(method)];
-}
-
-TileScan::TileScan(const Kernels& isa, const Database& database, int64_t max_queries)
+TileScan::TileScan(const Kernels& isa, const Database& database, ScanMethod method, int64_t max_queries)
     : isa_(isa),
-      method_(plan_scan(isa, database.planes != nullptr, database.codes.num_bytes, max_queries)),
+      method_(method),
       shape_(sliced_shape(database.codes.num_bytes)),
       sliced_scan_(isa.sliced->scan(shape_)),
+      sliced_sum_(isa.sliced->sum(shape_)),
       num_words_(words_per_code(database.codes.num_bytes)),
       record_bytes_(method_ == ScanMethod::kTables   ? shape_.record_bytes()
                     : method_ == ScanMethod::kPlanes ? 8 * (shape_.num_bounds + 8 * shape_.num_bytes)
                                                      : 8 * shape_.num_bounds),
       reader_(isa, database),
+      in_planes_(database.planes != nullptr),
       words_(max_queries * num_words_),
       hits_((max_queries + 1) * kHitWords),
       hit_words_((max_queries + 1) * kHitWords),
@@ -144,15 +144,17 @@ TileScan::TileScan(const Kernels& isa, const Database& database, int64_t max_que
       hit_places_((max_queries + 1) * kHitWords),
       thresholds_(max_queries),
       counts_(max_queries),
-      lows_(max_queries),
-      highs_(max_queries),
       records_(max_queries * record_bytes_),
       table_(method_ == ScanMethod::kTables ? shape_.table_bytes() : 0),
+      sums_(method_ == ScanMethod::kTables   ? sums_words()
+            : method_ == ScanMethod::kPlanes ? max_queries * sums_words()
+                                             : 0),
       distances_(method_ == ScanMethod::kRows ? max_queries * kBlockCodes : 0),
       found_(kHitBatch) {}
 
 void TileScan::add(int query, const uint64_t* words, int threshold) {
   if (threshold == 0) return;
+  prepared_block_ = -1;
   const int record = num_records_++;
   queries_[record] = static_cast<uint32_t>(query);
   std::memcpy(words_.data() + record * num_words_, words, sizeof(uint64_t) * num_words_);
@@ -162,7 +164,7 @@ void TileScan::add(int query, const uint64_t* words, int threshold) {
     uint64_t* flips = bounds(record) + shape_.num_bounds;
     for (int i = 0; i < 8 * shape_.num_bytes; ++i) flips[i] = -static_cast<uint64_t>(bit(words, i));
   }
-  set_threshold(record, threshold);
+  set_threshold(record, std::min(threshold, 8 * shape_.num_bytes + 1));
 }
 
 void TileScan::set_threshold(int64_t record, int threshold) {
@@ -177,10 +179,16 @@ int TileScan::find() {
 }
 
 void TileScan::prepare() {
-  if (method_ == ScanMethod::kTables) isa_.sliced->build_table(reader_.planes(), shape_, table_.data());
-  if (method_ != ScanMethod::kRows) return;
+  if (prepared_block_ == reader_.block()) return;
+  prepared_block_ = reader_.block();
+  if (method_ == ScanMethod::kTables) return isa_.sliced->build_table(reader_.planes(), shape_, table_.data());
   for (int record = 0; record < num_records_; ++record) {
-    reader_.measure(words_.data() + record * num_words_, distances_.data() + record * kBlockCodes);
+    if (method_ == ScanMethod::kPlanes) {
+      isa_.sliced->sum_one(reader_.planes(), bounds(record) + shape_.num_bounds, shape_.num_bytes, shape_.num_bounds,
+                           sums_.data() + record * sums_words());
+    } else {
+      reader_.measure(words_.data() + record * num_words_, distances_.data() + record * kBlockCodes);
+    }
   }
 }
 
@@ -192,17 +200,20 @@ int TileScan::compare() {
   int found = 0;
   for (int record = 0; record < num_records_; ++record) {
     uint64_t* hits = hits_.data() + int64_t{found} * kHitWords;
-    bool any;
-    if (method_ == ScanMethod::kPlanes) {
-      any = isa_.sliced->scan_one(reader_.planes(), bounds(record) + shape_.num_bounds, bounds(record),
-                                  shape_.num_bytes, shape_.num_bounds, hits);
-    } else {
-      any = isa_.below(distances_.data() + record * kBlockCodes, thresholds_[record], hits);
-    }
     who_[found] = record;
-    found += any;
+    found += method_ == ScanMethod::kPlanes
+                 ? isa_.sliced->below(sums_of(record), bounds(record), shape_.num_bounds, hits)
+                 : isa_.below(distances_.data() + record * kBlockCodes, thresholds_[record], hits);
   }
   return found;
+}
+
+// The distances of a prepared block to one record, bit by bit. Not for rows.
+const uint64_t* TileScan::sums_of(int record) {
+  if (method_ == ScanMethod::kPlanes) return sums_.data() + record * sums_words();
+  sliced_sum_(table_.data(), records_.data() + record * record_bytes_, shape_.num_chunks, shape_.num_bounds,
+              sums_.data());
+  return sums_.data();
 }
 
 void TileScan::count(int64_t block, int64_t* totals) {
@@ -212,23 +223,32 @@ void TileScan::count(int64_t block, int64_t* totals) {
   for (int i = 0; i < num_entries; ++i) totals[queries_[who_[i]]] += counts_[who_[i]];
 }
 
-// Bisection, all queries at once: fewer than k codes lie below `low`, at least k below the threshold.
 void TileScan::lower_thresholds(int64_t block, int64_t k) {
-  if (!reader_.load(block) || reader_.num_valid() < k) return;
-  std::fill(lows_.data(), lows_.data() + num_records_, 0);
-  std::copy(thresholds_.data(), thresholds_.data() + num_records_, highs_.data());
+  if (!reader_.load(block) || reader_.num_valid() <= k) return;
   prepare();
-  for (int step = 0; step < shape_.num_bounds; ++step) {
-    for (int record = 0; record < num_records_; ++record) {
-      set_threshold(record, std::max(1, (lows_[record] + highs_[record]) / 2));
-      counts_[record] = 0;
-    }
-    isa_.count_hits({hits_.data(), who_.data(), compare(), reader_.valid()}, counts_.data());
-    for (int record = 0; record < num_records_; ++record) {
-      (counts_[record] >= k ? highs_ : lows_)[record] = thresholds_[record];
+  for (int record = 0; record < num_records_; ++record) {
+    set_threshold(record, std::min(thresholds_[record], nth_distance(record, k) + 1));
+  }
+}
+
+// The k-th least distance of the block's codes, of which more may be found.
+int TileScan::nth_distance(int record, int64_t k) {
+  if (method_ != ScanMethod::kRows) {
+    return isa_.nth_distance(sums_of(record), shape_.num_bounds, reader_.valid(), k);
+  }
+  const uint32_t first = 0;
+  int low = 0, high = 8 * shape_.num_bytes;
+  while (low < high) {
+    const int middle = (low + high) / 2;
+    isa_.below(distances_.data() + record * kBlockCodes, middle + 1, hits_.data());
+    isa_.count_hits({hits_.data(), &first, 1, reader_.valid()}, counts_.data());
+    if (counts_[0] >= k) {
+      high = middle;
+    } else {
+      low = middle + 1;
     }
   }
-  for (int record = 0; record < num_records_; ++record) set_threshold(record, highs_[record]);
+  return low;
 }
 
 int TileScan::gather(int num_entries) {
@@ -237,19 +257,35 @@ int TileScan::gather(int num_entries) {
 }
 
 int TileScan::list(int first, int last, int* num_hits) {
-  if (method_ == ScanMethod::kRows) return list_measured(first, last, num_hits);
+  if (method_ == ScanMethod::kRows) {
+    return list_each(first, last, num_hits,
+                     [&](uint32_t record, int position) { return distances_[record * kBlockCodes + position]; });
+  }
+  if (method_ == ScanMethod::kPlanes || (in_planes_ && last <= kFewHitWords)) {
+    int64_t current = -1;
+    const uint64_t* sums = nullptr;
+    return list_each(first, last, num_hits, [&](uint32_t record, int position) {
+      if (record != current) sums = sums_of(static_cast<int>(current = record));
+      int distance = 0;
+      for (int i = 0; i < shape_.num_bounds; ++i) {
+        distance |= static_cast<int>((sums[i * kHitWords + position / 64] >> (position % 64)) & 1) << i;
+      }
+      return static_cast<uint16_t>(distance);
+    });
+  }
   return isa_.list_hits(hit_words_.data(), hit_places_.data(), first, last, words_.data(), reader_.words(), num_words_,
                         found_.data(), num_hits);
 }
 
-int TileScan::list_measured(int first, int last, int* num_hits) {
+template <class Distance>
+int TileScan::list_each(int first, int last, int* num_hits, Distance&& distance) {
   int count = 0, next = first;
   for (; next < last && count + 64 <= kHitBatch; ++next) {
     const uint32_t record = hit_places_[next] / kHitWords;
     const int base = 64 * static_cast<int>(hit_places_[next] % kHitWords);
     for (uint64_t rest = hit_words_[next]; rest != 0; rest &= rest - 1) {
       const int position = base + __builtin_ctzll(rest);
-      found_[count++] = {record, static_cast<uint16_t>(position), distances_[record * kBlockCodes + position]};
+      found_[count++] = {record, static_cast<uint16_t>(position), distance(record, position)};
     }
   }
   *num_hits = count;
@@ -260,6 +296,7 @@ void TileScan::retire() {
   for (int record = num_records_ - 1; record >= 0; --record) {
     if (thresholds_[record] > 0) continue;
     const int last = --num_records_;
+    prepared_block_ = -1;
     if (record == last) continue;
     queries_[record] = queries_[last];
     thresholds_[record] = thresholds_[last];

@@ -6,10 +6,11 @@
 #include <cstdint>
 
 #include "blocks.hpp"
-#include "hashkernels/index.h"
+#include "database.hpp"
 #include "hits_kernels.hpp"
 #include "kernels.hpp"
 #include "parallel.hpp"
+#include "scan_method.hpp"
 #include "sliced_kernels.hpp"
 
 namespace hashkernels {
@@ -18,17 +19,6 @@ SlicedShape sliced_shape(int num_bytes);
 
 // Writes the table entries that one query picks: nodes() + 1 for every chunk (sliced_kernels.hpp).
 void write_picks(const SlicedShape& shape, const uint64_t* words, uint16_t* picks);
-
-// What is searched: codes as the caller holds them, or the planes of an index (then codes has no data).
-struct Database {
-  Codes codes;
-  const uint64_t* planes = nullptr;
-  const uint8_t* allowed = nullptr;  // null, or one byte a code: nonzero where it may be found
-
-  explicit Database(const Codes& rows, const uint8_t* may_be_found = nullptr) : codes(rows), allowed(may_be_found) {}
-  explicit Database(const SlicedCodes& sliced, const uint8_t* may_be_found = nullptr)
-      : codes{nullptr, sliced.num_codes, 0, sliced.num_bytes}, planes(sliced.planes), allowed(may_be_found) {}
-};
 
 // For loops over blocks: now and then, whether to give up.
 inline bool stop_at(int64_t block) {
@@ -56,6 +46,7 @@ class BlockReader {
 
   // False when no code of the block may be found.
   bool load(int64_t block);
+  int64_t block() const { return block_; }
   // distances[i] = that of code i to a query, read where the codes lie.
   void measure(const uint64_t* query, uint16_t* distances) const;
   const uint64_t* words();
@@ -76,24 +67,17 @@ class BlockReader {
   int num_valid_ = 0;
 };
 
-// How a tile is scanned.
-//   rows:   distance by distance, from the codes where they lie; nothing to prepare.
-//   planes: bit-sliced, one query at a time; for planes that are already there.
-//   tables: bit-sliced, all queries on one carry table a block.
-enum class ScanMethod { kRows, kPlanes, kTables };
-ScanMethod plan_scan(const Kernels& isa, bool sliced, int num_bytes, int64_t num_queries);
-const char* scan_method_name(ScanMethod method);
-
 // A tile of queries on its way through the database. Queries whose threshold falls to 0 drop out.
 class TileScan {
  public:
-  TileScan(const Kernels& isa, const Database& database, int64_t max_queries);
+  TileScan(const Kernels& isa, const Database& database, ScanMethod method, int64_t max_queries);
   explicit operator bool() const {
     return reader_ && words_ && hits_ && hit_words_ && hit_places_ && who_ && queries_ && thresholds_ && counts_ &&
-           lows_ && highs_ && records_ && table_ && distances_ && found_;
+           records_ && table_ && sums_ && distances_ && found_;
   }
 
   void clear() { num_records_ = 0; }
+  // A threshold beyond every distance stands for the least that is.
   void add(int query, const uint64_t* words, int threshold);
   bool empty() const { return num_records_ == 0; }
 
@@ -141,11 +125,15 @@ class TileScan {
   void prepare();
   int compare();
   void lower_thresholds(int64_t block, int64_t k);
+  int nth_distance(int record, int64_t k);
+  const uint64_t* sums_of(int record);
   int gather(int num_entries);
   int list(int first, int last, int* num_hits);
-  int list_measured(int first, int last, int* num_hits);
+  template <class Distance>
+  int list_each(int first, int last, int* num_hits, Distance&& distance);
   void set_threshold(int64_t record, int threshold);
   void retire();
+  int64_t sums_words() const { return int64_t{shape_.num_bounds} * kHitWords; }
   // What the bit-sliced kernels read of a query: the bounds of its threshold, then picks (tables) or flips (planes).
   uint64_t* bounds(int64_t record) { return reinterpret_cast<uint64_t*>(records_.data() + record * record_bytes_); }
 
@@ -153,14 +141,18 @@ class TileScan {
   ScanMethod method_;
   SlicedShape shape_;
   SlicedScan sliced_scan_;
+  SlicedSums sliced_sum_;
   int num_words_;
   int64_t record_bytes_;
   BlockReader reader_;
+  bool in_planes_;  // the database, so that words cost something
   int num_records_ = 0;
+  int64_t prepared_block_ = -1;
   Buffer<uint64_t> words_, hits_, hit_words_;  // of each record; of each entry of the queue; gathered
   Buffer<uint32_t> who_, queries_, hit_places_;
-  Buffer<int> thresholds_, counts_, lows_, highs_;
+  Buffer<int> thresholds_, counts_;
   Buffer<uint8_t> records_, table_;
+  Buffer<uint64_t> sums_;       // planes: distances to the block, bit by bit, of every record; tables: of one
   Buffer<uint16_t> distances_;  // rows: of every code of the block, record after record
   Buffer<Hit> found_;
 };

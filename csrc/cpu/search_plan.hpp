@@ -15,11 +15,11 @@ struct SearchPlan {
   static constexpr int64_t kQueriesPerThread = 64;  // with fewer, threads share the database instead of the queries
   static constexpr int64_t kMaxPartBlocks = (int64_t{1} << 31) / kBlockCodes;  // positions in a part fit 32 bits
 
-  int64_t num_queries, num_blocks;
+  int64_t num_queries, num_codes, num_blocks;
   int64_t queries_per_tile, num_tiles, blocks_per_part, num_parts;
 
-  SearchPlan(int64_t queries, int64_t num_codes, int num_threads)
-      : num_queries(queries), num_blocks(hashkernels::num_blocks(num_codes)) {
+  SearchPlan(int64_t queries, int64_t codes, int num_threads)
+      : num_queries(queries), num_codes(codes), num_blocks(hashkernels::num_blocks(codes)) {
     const int64_t threads = std::max(num_threads, 1);
     const bool split_queries = queries >= kQueriesPerThread * threads;
     queries_per_tile = std::max<int64_t>(1, std::min(kMaxTile, split_queries ? divide_up(queries, threads) : queries));
@@ -28,6 +28,8 @@ struct SearchPlan {
         std::max<int64_t>(1, std::min(kMaxPartBlocks, split_queries ? num_blocks : divide_up(num_blocks, threads)));
     num_parts = divide_up(num_blocks, blocks_per_part);
   }
+
+  int64_t codes_per_task() const { return std::min(num_codes, blocks_per_part * kBlockCodes); }
 
   // Task `index` of num_tasks().
   struct Task {

@@ -33,7 +33,7 @@ class Selection {
     k_ = k;
     limit_ = threshold_ = std::min(limit, max_distance_ + 1);
     below_ = size_ = 0;
-    std::memset(counts_, 0, sizeof(uint32_t) * (max_distance_ + 1));
+    std::memset(counts_, 0, sizeof(uint32_t) * limit_);
   }
 
   // Codes at this distance or beyond can no longer be among the k nearest. At most max_distance + 1, at least 0.
@@ -59,7 +59,7 @@ class Selection {
   const Entry* end() const { return entries_ + size_; }
   int64_t size() const { return size_; }
   // How many were taken at `distance`, even if dropped later.
-  int64_t count(int distance) const { return counts_[distance]; }
+  int64_t count(int distance) const { return distance < limit_ ? counts_[distance] : 0; }
 
   // What add(., distance) will touch.
   void prefetch(int distance) const {

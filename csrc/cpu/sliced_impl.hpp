@@ -131,35 +131,56 @@ int scan_narrow(const uint8_t* __restrict table, const uint8_t* __restrict recor
   });
 }
 
+// The distance as one vector a bit, chunk after chunk.
+template <class Lanes, int kBytes>
+HASHKERNELS_INLINE void sum_chunks(const uint8_t* table, const uint16_t* picks, int num_chunks, int num_bounds,
+                                   typename Lanes::Vector* total) {
+  using Vector = typename Lanes::Vector;
+  static constexpr const auto& kNetwork = kSumNetwork<kBytes>;
+  constexpr SlicedShape kChunk{kBytes, 1, kBytes, 0};
+  for (int i = 0; i < num_bounds; ++i) total[i] = Vector{};
+  for (int chunk = 0; chunk < num_chunks; ++chunk) {
+    Vector sum[kNetwork.num_outputs];
+    run<Lanes, kNetwork>(table, picks, nullptr, sum, IndicesUpTo<kNetwork.num_steps>());
+    Vector carry = {};
+    for (int i = 0; i < kNetwork.num_outputs; ++i) Lanes::add(total[i], sum[i], carry, &total[i], &carry);
+    for (int i = kNetwork.num_outputs; i < num_bounds; ++i) {
+      const Vector old = total[i];
+      total[i] = old ^ carry;
+      carry &= old;
+    }
+    picks += kChunk.nodes() + 1;
+    table += kChunk.entries() * SlicedShape::kPlaneBytes;
+  }
+}
+
+constexpr int kMaxBounds = 13;  // bits that hold kMaxBits
+
 template <class Lanes, int kBytes>
 int scan_wide(const uint8_t* __restrict table, const uint8_t* __restrict records, int64_t record_bytes, int num_records,
               int num_chunks, int num_bounds, uint64_t* __restrict hits, uint32_t* __restrict who) {
   using Vector = typename Lanes::Vector;
-  static constexpr const auto& kNetwork = kSumNetwork<kBytes>;
-  constexpr SlicedShape kChunk{kBytes, 1, kBytes, 0};
-  constexpr int kWidest = 13;  // bits that hold kMaxBits
   return scan_records<Lanes>(records, record_bytes, num_records, hits, who, [&](const uint8_t* record, int part) {
     const uint64_t* bounds = reinterpret_cast<const uint64_t*>(record);
     const uint16_t* picks = reinterpret_cast<const uint16_t*>(bounds + num_bounds);
-    const uint8_t* chunk_table = table + part * sizeof(Vector);
-    Vector total[kWidest] = {};
-    for (int chunk = 0; chunk < num_chunks; ++chunk) {
-      Vector sum[kNetwork.num_outputs];
-      run<Lanes, kNetwork>(chunk_table, picks, bounds, sum, IndicesUpTo<kNetwork.num_steps>());
-      Vector carry = {};
-      for (int i = 0; i < kNetwork.num_outputs; ++i) Lanes::add(total[i], sum[i], carry, &total[i], &carry);
-      for (int i = kNetwork.num_outputs; i < num_bounds; ++i) {
-        const Vector old = total[i];
-        total[i] = old ^ carry;
-        carry &= old;
-      }
-      picks += kChunk.nodes() + 1;
-      chunk_table += kChunk.entries() * SlicedShape::kPlaneBytes;
-    }
+    Vector total[kMaxBounds];
+    sum_chunks<Lanes, kBytes>(table + part * sizeof(Vector), picks, num_chunks, num_bounds, total);
     Vector carry = {};
     for (int i = 0; i < num_bounds; ++i) carry = Lanes::majority(total[i], broadcast<Lanes>(bounds[i]), carry);
     return carry;
   });
+}
+
+template <class Lanes, int kBytes>
+void sum_record(const uint8_t* __restrict table, const uint8_t* __restrict record, int num_chunks, int num_bounds,
+                uint64_t* __restrict sums) {
+  using Vector = typename Lanes::Vector;
+  const uint16_t* picks = reinterpret_cast<const uint16_t*>(record + 8 * num_bounds);
+  for (int part = 0; part < kParts<Lanes>; ++part) {
+    Vector total[kMaxBounds];
+    sum_chunks<Lanes, kBytes>(table + part * sizeof(Vector), picks, num_chunks, num_bounds, total);
+    for (int i = 0; i < num_bounds; ++i) store<Lanes>(sums + i * kHitWords + part * kWordsOf<Lanes>, total[i]);
+  }
 }
 
 template <class Lanes, int... kIndices>
@@ -168,6 +189,29 @@ SlicedScan select_scan(const SlicedShape& shape, Indices<kIndices...>) {
   static constexpr SlicedScan kNarrow[] = {scan_narrow<Lanes, kIndices + 1>...};
   static constexpr SlicedScan kWide[] = {scan_wide<Lanes, (kIndices < kHalf ? kHalf : kIndices) + 1>...};
   return (shape.num_chunks == 1 ? kNarrow : kWide)[shape.chunk_bytes - 1];
+}
+
+template <class Lanes, int... kIndices>
+SlicedSums select_sum(const SlicedShape& shape, Indices<kIndices...>) {
+  static constexpr SlicedSums kSums[] = {sum_record<Lanes, kIndices + 1>...};
+  return kSums[shape.chunk_bytes - 1];
+}
+
+template <class Lanes>
+bool below(const uint64_t* __restrict sums, const uint64_t* __restrict bounds, int num_bounds,
+           uint64_t* __restrict hits) {
+  using Vector = typename Lanes::Vector;
+  Vector any = {};
+  for (int part = 0; part < kParts<Lanes>; ++part) {
+    Vector carry = {};
+    for (int i = 0; i < num_bounds; ++i) {
+      const Vector sum = load<Lanes>(sums + i * kHitWords + part * kWordsOf<Lanes>);
+      carry = Lanes::majority(sum, broadcast<Lanes>(bounds[i]), carry);
+    }
+    store<Lanes>(hits + part * kWordsOf<Lanes>, ~carry);
+    any |= ~carry;
+  }
+  return Lanes::any(any);
 }
 
 // ---- the table
@@ -194,14 +238,16 @@ void build_table(const uint64_t* planes, const SlicedShape& shape, uint8_t* tabl
         const Vector a = load<Lanes>(queue[3 * node] + part * kWordsOf<Lanes>);
         const Vector b = load<Lanes>(queue[3 * node + 1] + part * kWordsOf<Lanes>);
         const Vector c = load<Lanes>(queue[3 * node + 2] + part * kWordsOf<Lanes>);
-        const Vector versions[4] = {Lanes::majority(a, b, c), Lanes::majority(~a, b, c), Lanes::majority(a, ~b, c),
-                                    Lanes::majority(~a, ~b, c)};
+        const Vector ab = a ^ b, all = ab ^ c;
+        // Where a differs from both others, so that a ^ odd is the majority; the other versions come out of it too.
+        const Vector odd = (a ^ c) & ab;
+        const Vector versions[4] = {a ^ odd, all ^ odd, c ^ odd, ~(b ^ odd)};
         for (int flips = 0; flips < 4; ++flips) {
           // Flipping all three inputs flips the majority.
           store<Lanes>(table + flips * SlicedShape::kPlaneBytes + part * sizeof(Vector), versions[flips]);
           store<Lanes>(table + (7 - flips) * SlicedShape::kPlaneBytes + part * sizeof(Vector), ~versions[flips]);
         }
-        store<Lanes>(parity + part * kWordsOf<Lanes>, Lanes::parity(a, b, c));
+        store<Lanes>(parity + part * kWordsOf<Lanes>, all);
       }
       table += 8 * SlicedShape::kPlaneBytes;
     }
@@ -221,9 +267,9 @@ void build_table(const uint64_t* planes, const SlicedShape& shape, uint8_t* tabl
 //
 // Eight planes at a time; what exceeds the weights 1, 2 and 4 ripples up a counter of kHigh planes.
 template <class Lanes, int kHigh>
-bool scan_one_of(const uint64_t* planes, const uint64_t* flips, const uint64_t* bounds, int num_bytes, uint64_t* hits) {
+void sum_one_of(const uint64_t* __restrict planes, const uint64_t* __restrict flips, int num_bytes,
+                uint64_t* __restrict sums) {
   using Vector = typename Lanes::Vector;
-  Vector any = {};
   for (int part = 0; part < kParts<Lanes>; ++part) {
     const uint64_t* plane = planes + part * kWordsOf<Lanes>;
     Vector low[3] = {}, high[kHigh] = {};
@@ -248,27 +294,23 @@ bool scan_one_of(const uint64_t* planes, const uint64_t* flips, const uint64_t* 
         carry &= old;
       }
     }
-    Vector carry = {};
-    for (int i = 0; i < 3; ++i) carry = Lanes::majority(low[i], broadcast<Lanes>(bounds[i]), carry);
-    for (int i = 0; i < kHigh; ++i) carry = Lanes::majority(high[i], broadcast<Lanes>(bounds[3 + i]), carry);
-    store<Lanes>(hits + part * kWordsOf<Lanes>, ~carry);
-    any |= ~carry;
+    uint64_t* out = sums + part * kWordsOf<Lanes>;
+    for (int i = 0; i < 3; ++i) store<Lanes>(out + i * kHitWords, low[i]);
+    for (int i = 0; i < kHigh; ++i) store<Lanes>(out + (3 + i) * kHitWords, high[i]);
   }
-  return Lanes::any(any);
 }
 
 template <class Lanes, int... kIndices>
-bool select_scan_one(const uint64_t* planes, const uint64_t* flips, const uint64_t* bounds, int num_bytes,
-                     int num_bounds, uint64_t* hits, Indices<kIndices...>) {
-  using ScanOne = bool (*)(const uint64_t*, const uint64_t*, const uint64_t*, int, uint64_t*);
-  static constexpr ScanOne kScans[] = {scan_one_of<Lanes, kIndices + 1>...};
-  return kScans[num_bounds - 4](planes, flips, bounds, num_bytes, hits);
+void select_sum_one(const uint64_t* planes, const uint64_t* flips, int num_bytes, int num_bounds, uint64_t* sums,
+                    Indices<kIndices...>) {
+  using SumOne = void (*)(const uint64_t*, const uint64_t*, int, uint64_t*);
+  static constexpr SumOne kSums[] = {sum_one_of<Lanes, kIndices + 1>...};
+  kSums[num_bounds - 4](planes, flips, num_bytes, sums);
 }
 
 template <class Lanes>
-bool scan_one(const uint64_t* planes, const uint64_t* flips, const uint64_t* bounds, int num_bytes, int num_bounds,
-              uint64_t* hits) {
-  return select_scan_one<Lanes>(planes, flips, bounds, num_bytes, num_bounds, hits, IndicesUpTo<10>());
+void sum_one(const uint64_t* planes, const uint64_t* flips, int num_bytes, int num_bounds, uint64_t* sums) {
+  select_sum_one<Lanes>(planes, flips, num_bytes, num_bounds, sums, IndicesUpTo<kMaxBounds - 3>());
 }
 
 // ---- slicing
@@ -344,8 +386,13 @@ SlicedScan scan_for(const SlicedShape& shape) {
 }
 
 template <class Lanes>
-constexpr SlicedKernels kSlicedKernels{slice<Lanes>, unslice<Lanes>, build_table<Lanes>, scan_for<Lanes>,
-                                       scan_one<Lanes>};
+SlicedSums sum_for(const SlicedShape& shape) {
+  return select_sum<Lanes>(shape, IndicesUpTo<SlicedShape::kMaxChunkBytes>());
+}
+
+template <class Lanes>
+constexpr SlicedKernels kSlicedKernels{slice<Lanes>,   unslice<Lanes>, build_table<Lanes>, scan_for<Lanes>,
+                                       sum_for<Lanes>, sum_one<Lanes>, below<Lanes>};
 
 }  // namespace
 }  // namespace hashkernels

@@ -42,16 +42,21 @@ struct SlicedShape {
 using SlicedScan = int (*)(const uint8_t* table, const uint8_t* records, int64_t record_bytes, int num_records,
                            int num_chunks, int num_bounds, uint64_t* hits, uint32_t* who);
 
+// The distances of a block to one record, bit by bit: num_bounds planes, lowest bit first.
+using SlicedSums = void (*)(const uint8_t* table, const uint8_t* record, int num_chunks, int num_bounds,
+                            uint64_t* sums);
+
 struct SlicedKernels {
   // planes = the planes of a block of words (blocks.hpp), and back; num_bits is a multiple of 8.
   void (*slice)(const uint64_t* words, int num_bits, uint64_t* planes);
   void (*unslice)(const uint64_t* planes, int num_bits, uint64_t* words);
   void (*build_table)(const uint64_t* planes, const SlicedShape& shape, uint8_t* table);
   SlicedScan (*scan)(const SlicedShape& shape);
-  // One query without a table: flips[b] is all ones where bit b of the query is set; bounds as in a record. Returns
-  // whether there is a hit.
-  bool (*scan_one)(const uint64_t* planes, const uint64_t* flips, const uint64_t* bounds, int num_bytes, int num_bounds,
-                   uint64_t* hits);
+  SlicedSums (*sum)(const SlicedShape& shape);
+  // The same sums without a table: flips[b] is all ones where bit b of the query is set.
+  void (*sum_one)(const uint64_t* planes, const uint64_t* flips, int num_bytes, int num_bounds, uint64_t* sums);
+  // hits = the codes below a threshold, of which `bounds` are as in a record; returns whether there is one.
+  bool (*below)(const uint64_t* sums, const uint64_t* bounds, int num_bounds, uint64_t* hits);
 };
 
 extern const SlicedKernels kSlicedScalar, kSlicedAvx2, kSlicedAvx512;

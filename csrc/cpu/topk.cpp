@@ -4,8 +4,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "hashkernels/index.h"
-#include "hashkernels/search.h"
+#include "database.hpp"
 #include "scan.hpp"
 #include "search_plan.hpp"
 #include "selection.hpp"
@@ -76,14 +75,18 @@ class TopkTask {
  private:
   static constexpr int kNoLimit = std::numeric_limits<int>::max();
 
+  void add(TileScan& tile, int64_t query, int threshold) {
+    tile.add(static_cast<int>(query), queries_[first_query_ + query], threshold);
+  }
+
   void start(TileScan& tile, int64_t query, int64_t k, int limit) {
     sink_[query].start(k, limit);
-    tile.add(static_cast<int>(query), queries_[first_query_ + query], sink_[query].threshold());
+    add(tile, query, sink_[query].threshold());
   }
 
   // The k nearest of one block bound the k nearest of all.
   void start_all(TileScan& tile, int64_t k, int64_t block) {
-    for (int64_t q = 0; q < num_queries_; ++q) start(tile, q, k, kNoLimit);
+    for (int64_t q = 0; q < num_queries_; ++q) add(tile, q, kNoLimit);
     tile.warm_up(block, k, [&](uint32_t query, int threshold) { sink_[query].start(k, threshold); });
   }
 
@@ -103,17 +106,19 @@ class TopkTask {
 };
 
 // Merges the selections of all parts of one query, part after part, into rows ordered by (distance, index).
-// starts[d] is the rank of the next code at distance d. Where selections dropped entries it is at least k: too many
-// were nearer.
+// starts[d] is the rank of the next code at distance d, up to the distance of the k-th. Where selections dropped
+// entries at that distance, too many came before.
 void emit(const Selection* parts, int64_t num_parts, int64_t codes_per_part, int max_distance, int64_t k,
           int64_t* starts, int32_t* distances, int64_t* indices) {
   int64_t found = 0;
-  for (int d = 0; d <= max_distance; ++d) {
-    starts[d] = found;
-    for (int64_t p = 0; p < num_parts; ++p) found += parts[p].count(d);
+  int last = -1;
+  while (last < max_distance && found < k) {
+    starts[++last] = found;
+    for (int64_t p = 0; p < num_parts; ++p) found += parts[p].count(last);
   }
   for (int64_t p = 0; p < num_parts; ++p) {
     for (const Selection::Entry& entry : parts[p]) {
+      if (entry.distance > last) continue;
       const int64_t rank = starts[entry.distance]++;
       if (rank >= k) continue;
       distances[rank] = entry.distance;
@@ -132,8 +137,9 @@ Status search_round(const Codes& queries, const Database& database, int64_t k, i
   const Kernels& isa = kernels();
   const int max_distance = 8 * database.codes.num_bytes;
   const SearchPlan plan(queries.num_codes, database.codes.num_codes, num_threads);
+  const ScanMethod method = database.scan_method(isa.scan_costs, plan.queries_per_tile, plan.codes_per_task());
   const int64_t codes_per_part = plan.blocks_per_part * kBlockCodes;
-  const int64_t capacity = Selection::capacity(k, std::min(database.codes.num_codes, codes_per_part));
+  const int64_t capacity = Selection::capacity(k, plan.codes_per_task());
   const int64_t slots = queries.num_codes * plan.num_parts;
   const QueryWords query_words(queries);
   Buffer<Selection> selections(slots);
@@ -148,7 +154,7 @@ Status search_round(const Codes& queries, const Database& database, int64_t k, i
   std::atomic<bool> out_of_memory{false};
   const Status status = parallel_for(plan.num_tasks(), num_threads, [&](int64_t index, int) {
     const SearchPlan::Task task = plan.task(index);
-    TileScan tile(isa, database, task.last_query - task.first_query);
+    TileScan tile(isa, database, method, task.last_query - task.first_query);
     if (!tile) {
       out_of_memory.store(true, std::memory_order_relaxed);
       return;
@@ -170,11 +176,12 @@ Status search_round(const Codes& queries, const Database& database, int64_t k, i
   });
 }
 
-Status search(const Codes& queries, const Database& database, int64_t k, int32_t* distances, int64_t* indices,
-              int num_threads) {
+}  // namespace
+
+Status topk(const Codes& queries, const Database& database, int64_t k, int32_t* distances, int64_t* indices,
+            int num_threads) noexcept {
   const SearchPlan plan(queries.num_codes, database.codes.num_codes, num_threads);
-  const int64_t capacity =
-      Selection::capacity(k, std::min(database.codes.num_codes, plan.blocks_per_part * kBlockCodes));
+  const int64_t capacity = Selection::capacity(k, plan.codes_per_task());
   const int64_t bytes_per_query =
       plan.num_parts * (int64_t{sizeof(Selection::Entry)} * capacity + 4 * (8 * database.codes.num_bytes + 1));
   const int64_t queries_per_round = std::max<int64_t>(1, kRoundBytes / bytes_per_query);
@@ -188,16 +195,14 @@ Status search(const Codes& queries, const Database& database, int64_t k, int32_t
   return Status::kOk;
 }
 
-}  // namespace
-
 Status topk(const Codes& queries, const Codes& database, int64_t k, const uint8_t* allowed, int32_t* distances,
             int64_t* indices, int num_threads) noexcept {
-  return search(queries, Database(database, allowed), k, distances, indices, num_threads);
+  return topk(queries, Database(database, allowed), k, distances, indices, num_threads);
 }
 
 Status topk(const Codes& queries, const SlicedCodes& database, int64_t k, const uint8_t* allowed, int32_t* distances,
             int64_t* indices, int num_threads) noexcept {
-  return search(queries, Database(database, allowed), k, distances, indices, num_threads);
+  return topk(queries, Database(database, allowed), k, distances, indices, num_threads);
 }
 
 }  // namespace hashkernels

@@ -1,0 +1,32 @@
+#include "scan_method.hpp"
+
+#include <algorithm>
+
+#include "blocks.hpp"
+#include "sliced_kernels.hpp"
+
+namespace hashkernels {
+
+const char* scan_method_name(ScanMethod method) {
+  constexpr const char* kNames[] = {"rows", "planes", "sums"};
+  return kNames[static_cast<int>(method)];
+}
+
+// Rows are compared code by code; the bit-sliced ways pay for whole blocks. Tables have to be made for every block, and
+// for every query what it picks of them, before a sum saves anything; the first block is summed once more.
+ScanMethod plan_scan(const ScanCosts& costs, const ScanSize& size) {
+  constexpr double kBeyondCache = 1.4;  // what planes and tables take that the innermost cache cannot hold
+  const auto queries = static_cast<double>(std::max<int64_t>(size.num_queries, 1));
+  const auto codes = static_cast<double>(size.num_codes);
+  const auto blocks = static_cast<double>(num_blocks(size.num_codes));
+  const double words = words_per_code(size.num_bytes);
+  const double bytes = size.num_bytes * (size.num_bytes > SlicedShape::kMaxChunkBytes ? kBeyondCache : 1);
+  const double row = size.num_bytes == 8 ? costs.row_in_place : costs.row + words * costs.row_word;
+  const double singly = queries * (size.sliced ? blocks * bytes * costs.plane_byte : codes * row);
+  const double tables = blocks * (bytes * costs.table_byte + (size.sliced ? 0 : words * costs.slice_word)) +
+                        queries * (size.num_bytes * costs.pick_byte + (blocks + 1) * bytes * costs.sum_byte);
+  if (tables < singly) return ScanMethod::kTables;
+  return size.sliced ? ScanMethod::kPlanes : ScanMethod::kRows;
+}
+
+}  // namespace hashkernels

@@ -1,0 +1,36 @@
+// Which of three ways a search takes, by what each is expected to cost.
+#pragma once
+
+#include <cstdint>
+
+namespace hashkernels {
+
+// How a tile of queries is scanned.
+//   rows:   distance by distance, from the codes where they lie; nothing to prepare.
+//   planes: bit-sliced, one query at a time; for planes that are already there.
+//   tables: bit-sliced, all queries on one carry table a block.
+enum class ScanMethod { kRows, kPlanes, kTables };
+const char* scan_method_name(ScanMethod method);
+
+// What an instruction set's kernels take, in nanoseconds: measured on Zen 3 for "scalar" and "avx2", estimated for the
+// others. Only the ratios matter.
+struct ScanCosts {
+  double row, row_word;  // rows: a code and a query, and each word of the code on top
+  double row_in_place;   // the same for codes of one word, which form blocks as they are
+  double plane_byte;     // planes: a block and a query, for each byte of a code
+  double slice_word;     // tables: the planes of a block, where they are not there, for each word of a code
+  double table_byte;     //   the table of a block
+  double pick_byte;      //   what a query picks of it
+  double sum_byte;       //   a block and a query
+};
+
+// What one task of a search has to do.
+struct ScanSize {
+  bool sliced;  // whether the planes are there
+  int num_bytes;
+  int64_t num_queries, num_codes;
+};
+
+ScanMethod plan_scan(const ScanCosts& costs, const ScanSize& size);
+
+}  // namespace hashkernels
