@@ -29,7 +29,7 @@ constexpr Kernels kScalar{
     .sliced = &kSlicedScalar,
     .scan_costs = {.row = 0.9,
                    .row_word = 1,
-                   .row_in_place = 4.4,
+                   .row_in_place = 1.7,
                    .plane_byte = 29,
                    .slice_word = 750,
                    .table_byte = 55,

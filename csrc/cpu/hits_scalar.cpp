@@ -1,15 +1,11 @@
 #include "hits_impl.hpp"
+#include "popcount_scalar.hpp"
 
 namespace hashkernels {
 namespace {
 
 struct Scalar {
-  // The compiler's own popcount would be a call here.
-  static int popcount(uint64_t x) {
-    x -= (x >> 1) & 0x5555555555555555u;
-    x = (x & 0x3333333333333333u) + ((x >> 2) & 0x3333333333333333u);
-    return static_cast<int>((((x + (x >> 4)) & 0x0F0F0F0F0F0F0F0Fu) * 0x0101010101010101u) >> 56);
-  }
+  static int popcount(uint64_t x) { return count_bits(x); }
 };
 
 }  // namespace

@@ -185,7 +185,7 @@ void TileScan::prepare() {
   for (int record = 0; record < num_records_; ++record) {
     if (method_ == ScanMethod::kPlanes) {
       isa_.sliced->sum_one(reader_.planes(), bounds(record) + shape_.num_bounds, shape_.num_bytes, shape_.num_bounds,
-                           sums_.data() + record * sums_words());
+                           record == 0, sums_.data() + record * sums_words());
     } else {
       reader_.measure(words_.data() + record * num_words_, distances_.data() + record * kBlockCodes);
     }

@@ -263,11 +263,11 @@ void build_table(const uint64_t* planes, const SlicedShape& shape, uint8_t* tabl
 
 // ---- one query
 
-// The next block is prefetched throughout: pages end where hardware prefetching does.
+// Where it lies ahead, the next block is prefetched throughout: pages end where hardware prefetching does.
 //
 // Eight planes at a time; what exceeds the weights 1, 2 and 4 ripples up a counter of kHigh planes.
 template <class Lanes, int kHigh>
-void sum_one_of(const uint64_t* __restrict planes, const uint64_t* __restrict flips, int num_bytes,
+void sum_one_of(const uint64_t* __restrict planes, const uint64_t* __restrict flips, int num_bytes, bool ahead,
                 uint64_t* __restrict sums) {
   using Vector = typename Lanes::Vector;
   for (int part = 0; part < kParts<Lanes>; ++part) {
@@ -276,7 +276,7 @@ void sum_one_of(const uint64_t* __restrict planes, const uint64_t* __restrict fl
     for (int byte = 0; byte < num_bytes; ++byte) {
       Vector x[8];
       for (int i = 0; i < 8; ++i) {
-        if (part == 0) __builtin_prefetch(plane + (8 * (num_bytes + byte) + i) * kHitWords);
+        if (part == 0 && ahead) __builtin_prefetch(plane + (8 * (num_bytes + byte) + i) * kHitWords);
         x[i] = load<Lanes>(plane + (8 * byte + i) * kHitWords) ^ broadcast<Lanes>(flips[8 * byte + i]);
       }
       Vector twos[4], fours[2];
@@ -301,16 +301,16 @@ void sum_one_of(const uint64_t* __restrict planes, const uint64_t* __restrict fl
 }
 
 template <class Lanes, int... kIndices>
-void select_sum_one(const uint64_t* planes, const uint64_t* flips, int num_bytes, int num_bounds, uint64_t* sums,
-                    Indices<kIndices...>) {
-  using SumOne = void (*)(const uint64_t*, const uint64_t*, int, uint64_t*);
+void select_sum_one(const uint64_t* planes, const uint64_t* flips, int num_bytes, int num_bounds, bool ahead,
+                    uint64_t* sums, Indices<kIndices...>) {
+  using SumOne = void (*)(const uint64_t*, const uint64_t*, int, bool, uint64_t*);
   static constexpr SumOne kSums[] = {sum_one_of<Lanes, kIndices + 1>...};
-  kSums[num_bounds - 4](planes, flips, num_bytes, sums);
+  kSums[num_bounds - 4](planes, flips, num_bytes, ahead, sums);
 }
 
 template <class Lanes>
-void sum_one(const uint64_t* planes, const uint64_t* flips, int num_bytes, int num_bounds, uint64_t* sums) {
-  select_sum_one<Lanes>(planes, flips, num_bytes, num_bounds, sums, IndicesUpTo<kMaxBounds - 3>());
+void sum_one(const uint64_t* planes, const uint64_t* flips, int num_bytes, int num_bounds, bool ahead, uint64_t* sums) {
+  select_sum_one<Lanes>(planes, flips, num_bytes, num_bounds, ahead, sums, IndicesUpTo<kMaxBounds - 3>());
 }
 
 // ---- slicing

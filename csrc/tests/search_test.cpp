@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "../cpu/database.hpp"
 #include "testing.hpp"
 
 namespace hashkernels {
@@ -63,18 +64,6 @@ TEST_P(TopK, EqualsASortForManyQueries) {
   for (int bits : {8, 24, 64, 136, 300}) {
     const testing::RandomCodes queries(130, bits, 3), database(1537, bits, 4);
     expect_exact(queries.view(), database.view(), {1, 100});
-  }
-}
-
-// As many queries as make the scan bit-sliced.
-TEST_P(TopK, EqualsASortForManyQueriesAtEveryWidth) {
-  for (int num_bytes = 1; num_bytes <= 70; ++num_bytes) {
-    const testing::RandomCodes queries(17, 8 * num_bytes, 30), database(600, 8 * num_bytes, 31);
-    expect_exact(queries.view(), database.view(), {1, 40});
-  }
-  for (int bits : {1, 63, 1023, 2056, 4096}) {
-    const testing::RandomCodes queries(20, bits, 32), database(700, bits, 33, 1);
-    expect_exact(queries.view(), database.view(), {10, 700});
   }
 }
 
@@ -199,8 +188,144 @@ TEST_P(RangeSearch, FindsEveryEqualCode) {
   expect_exact({database.view().row(3), 1, 5, 5}, {database.view().row(3), 700, 0, 5}, 0);
 }
 
+// Both forms of a database under every method that reads them, whatever a search of this size would choose.
+class EveryMethod : public testing::ForEachIsa {
+ protected:
+  static void expect_exact(const Codes& queries, const Codes& codes, const std::vector<int64_t>& ks,
+                           const std::vector<uint8_t>& allowed = {}) {
+    const uint8_t* filter = allowed.empty() ? nullptr : allowed.data();
+    std::vector<uint64_t> planes(sliced_size(codes.num_codes, codes.num_bytes) / 8);
+    ASSERT_EQ(slice_codes(codes, 0, planes.data(), 1), Status::kOk);
+    const SlicedCodes sliced{planes.data(), codes.num_codes, codes.num_bytes};
+    std::vector<Row> rows;
+    for (int64_t q = 0; q < queries.num_codes; ++q) rows.push_back(sorted_row(queries, q, codes, allowed));
+    for (ScanMethod method : {ScanMethod::kRows, ScanMethod::kPlanes, ScanMethod::kTables}) {
+      SCOPED_TRACE(scan_method_name(method));
+      for (Database database : {Database(codes, filter), Database(sliced, filter)}) {
+        if (method == (database.planes == nullptr ? ScanMethod::kPlanes : ScanMethod::kRows)) continue;
+        database.method = method;
+        for (int64_t k : ks) expect_nearest(queries, database, k, rows);
+        expect_within(queries, database, 4 * codes.num_bytes - 3, rows);
+      }
+    }
+  }
+
+ private:
+  static void expect_nearest(const Codes& queries, const Database& database, int64_t k, const std::vector<Row>& rows) {
+    std::vector<int32_t> distances(queries.num_codes * k, -7);
+    std::vector<int64_t> indices(queries.num_codes * k, -7);
+    ASSERT_EQ(topk(queries, database, k, distances.data(), indices.data(), 1), Status::kOk);
+    for (int64_t q = 0; q < queries.num_codes; ++q) {
+      Row expected(rows[q].begin(), rows[q].begin() + std::min<int64_t>(k, rows[q].size()));
+      expected.resize(k, {INT32_MAX, -1});
+      for (int64_t i = 0; i < k; ++i) {
+        ASSERT_EQ(Row::value_type(distances[q * k + i], indices[q * k + i]), expected[i]) << q << " " << i << " " << k;
+      }
+    }
+  }
+
+  static void expect_within(const Codes& queries, const Database& database, int radius, const std::vector<Row>& rows) {
+    std::vector<int64_t> counts(queries.num_codes, -7);
+    ASSERT_EQ(range_count(queries, database, radius, counts.data(), 1), Status::kOk);
+    RangeFinds finds;
+    ASSERT_EQ(range_search(queries, database, radius, 0, &finds, 1), Status::kOk);
+    const int64_t* offsets = finds.offsets();
+    std::vector<int32_t> distances(offsets[queries.num_codes] + 1);
+    std::vector<int64_t> indices(distances.size());
+    ASSERT_EQ(finds.write(distances.data(), indices.data(), 1), Status::kOk);
+    for (int64_t q = 0; q < queries.num_codes; ++q) {
+      Row expected = rows[q];
+      while (!expected.empty() && expected.back().first > radius) expected.pop_back();
+      Row found;
+      for (int64_t i = offsets[q]; i < offsets[q + 1]; ++i) found.emplace_back(distances[i], indices[i]);
+      ASSERT_EQ(found, expected) << q;
+      ASSERT_EQ(counts[q], static_cast<int64_t>(expected.size())) << q;
+    }
+  }
+};
+
+TEST_P(EveryMethod, EqualsASortWhereTheChoiceChanges) {
+  const struct {
+    int64_t num_queries, num_database;
+    int bits;
+  } sizes[] = {{1, 1, 64},      {3, 5, 8},       {4, 511, 64},   {5, 513, 64},    {3, 1000, 20},
+               {7, 1350, 256},  {40, 1350, 256}, {8, 1027, 264}, {3, 700, 96},    {10, 601, 2048},
+               {2, 1023, 4096}, {30, 1100, 128}, {2, 1000, 192}, {33, 530, 1000}, {6, 4000, 16}};
+  for (const auto& size : sizes) {
+    SCOPED_TRACE(::testing::Message() << size.num_queries << " x " << size.num_database << " x " << size.bits);
+    const testing::RandomCodes queries(size.num_queries, size.bits, 50, 1);
+    for (int64_t extra_stride : {0, 3}) {
+      const testing::RandomCodes database(size.num_database, size.bits, 51, extra_stride);
+      expect_exact(queries.view(), database.view(), {1, std::min<int64_t>(10, size.num_database), size.num_database});
+    }
+  }
+}
+
+TEST_P(EveryMethod, EqualsASortAtEveryWidth) {
+  for (int num_bytes = 1; num_bytes <= 70; ++num_bytes) {
+    const testing::RandomCodes queries(6, 8 * num_bytes, 30), database(601, 8 * num_bytes, 31);
+    expect_exact(queries.view(), database.view(), {1, 40});
+  }
+  for (int bits : {1, 63, 1023, 2056, 4096}) {
+    const testing::RandomCodes queries(6, bits, 32), database(702, bits, 33, 1);
+    expect_exact(queries.view(), database.view(), {10, 702});
+  }
+}
+
+TEST_P(EveryMethod, EqualsASortOfWhatAFilterLeaves) {
+  for (int bits : {40, 64, 300}) {
+    const testing::RandomCodes queries(6, bits, 52), database(1500, bits, 53);
+    for (int64_t first : {0, 505, 1490}) {  // in the first block all, few and none
+      std::vector<uint8_t> allowed(1500, 0);
+      for (int64_t n = first; n < 1500; n += 3) allowed[n] = 1;
+      expect_exact(queries.view(), database.view(), {1, 20, 600}, allowed);
+    }
+  }
+}
+
+// With k = 60 the first thresholds come from a sample of so many blocks.
+TEST_P(EveryMethod, EqualsASortInALargeDatabase) {
+  const testing::RandomCodes queries(3, 32, 54), database(132000, 32, 55);
+  expect_exact(queries.view(), database.view(), {1, 60});
+}
+
+// Queries leave the scan one after the other, once k codes equal to them were found.
+TEST_P(EveryMethod, EqualsASortWhereQueriesAreDoneEarly) {
+  testing::RandomCodes queries(9, 64, 56), database(3000, 64, 57);
+  for (int64_t n = 0; n < 3000; ++n) {
+    if (n % 5 != 0) std::copy_n(queries.row(n / 300 % 9), 8, database.row(n));
+  }
+  expect_exact(queries.view(), database.view(), {1, 30, 240});
+}
+
+TEST(PlanScan, ComparesWhatEachMethodCosts) {
+  const ScanCosts costs{.row = 1,
+                        .row_word = 2,
+                        .row_in_place = 1,
+                        .plane_byte = 64,
+                        .slice_word = 1000,
+                        .table_byte = 640,
+                        .pick_byte = 10,
+                        .sum_byte = 0};
+  // A block of 4 bytes a code: 256 a query in planes; tables take 2560, and 40 a query.
+  EXPECT_EQ(plan_scan(costs, {true, 4, 11, 512}), ScanMethod::kPlanes);
+  EXPECT_EQ(plan_scan(costs, {true, 4, 12, 512}), ScanMethod::kTables);
+  EXPECT_EQ(plan_scan(costs, {true, 4, 12, 1}), ScanMethod::kTables);
+  // Two blocks, and two words: 1024 a query; 2 * 10240, and 80 a query.
+  EXPECT_EQ(plan_scan(costs, {true, 8, 10, 513}), ScanMethod::kPlanes);
+  EXPECT_EQ(plan_scan(costs, {true, 8, 11, 513}), ScanMethod::kTables);
+  // Rows are as many as there are: 300 codes at 3 a query, against 2560 + 1000, and 40 a query.
+  EXPECT_EQ(plan_scan(costs, {false, 4, 4, 300}), ScanMethod::kRows);
+  EXPECT_EQ(plan_scan(costs, {false, 4, 5, 300}), ScanMethod::kTables);
+  EXPECT_EQ(plan_scan(costs, {false, 4, 60, 30}), ScanMethod::kRows);
+  // In place at 1: 512 a query, against 5120 + 1000, and 80 a query.
+  EXPECT_EQ(plan_scan(costs, {false, 8, 14, 512}), ScanMethod::kRows);
+  EXPECT_EQ(plan_scan(costs, {false, 8, 15, 512}), ScanMethod::kTables);
+}
+
 HASHKERNELS_FOR_EACH_ISA(TopK);
 HASHKERNELS_FOR_EACH_ISA(RangeSearch);
+HASHKERNELS_FOR_EACH_ISA(EveryMethod);
 
 }  // namespace
 }  // namespace hashkernels

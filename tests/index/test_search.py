@@ -245,11 +245,13 @@ def test_nothing_within_the_radius(isa: str) -> None:
 
 
 def test_a_search_explains_how_it_would_run(isa: str) -> None:
-    database = random_codes(3000, 64)
+    database, wide_database = random_codes(3000, 64), random_codes(3000, 520)
     many, wide = random_codes(200, 64, 1), random_codes(200, 520, 1)
     few_and_many = ["reference"] * 2 if isa == "reference" else ["rows", "sums"]
     assert [hk.topk(part, database, 3, threads=1, explain=True) for part in (many[:1], many)] == few_and_many
-    assert [hk.range_search(part, wide, 9, threads=1, explain=True) for part in (wide[:1], wide)] == few_and_many
+    assert [
+        hk.range_search(part, wide_database, 9, threads=1, explain=True) for part in (wide[:1], wide)
+    ] == few_and_many
     tensors = torch.from_numpy(many), torch.from_numpy(database)
     assert hk.range_search(*tensors, 9, max_results=2, explain=True) == few_and_many[1]
     assert hk.topk(many[:0], database, 3, explain=True) == few_and_many[0]
