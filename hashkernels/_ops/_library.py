@@ -64,10 +64,10 @@ def define(
     def call(*arguments: Any) -> Any:
         if torch.compiler.is_compiling() or not _nobody_watches():
             return op(*arguments)
-        kinds = {_kind(argument) for argument in arguments if isinstance(argument, torch.Tensor)}
-        if kinds == {"cpu"}:
+        kind = _common_kind(arguments)
+        if kind == "cpu":
             return cpu(*arguments)
-        return cuda(*arguments) if cuda is not None and kinds == {"cuda"} else op(*arguments)
+        return cuda(*arguments) if cuda is not None and kind == "cuda" else op(*arguments)
 
     return call
 
@@ -81,11 +81,19 @@ def _nobody_watches() -> bool:
     )
 
 
-def _kind(tensor: Tensor) -> str:
-    """Of an ordinary tensor the kind of memory that it lies in, else "other"."""
-    if type(tensor) not in _PLAIN:
-        return "other"
-    return "cpu" if tensor.is_cpu else "cuda" if tensor.is_cuda else "other"
+def _common_kind(arguments: tuple[Any, ...]) -> str | None:
+    """The kind of memory, "cpu" or "cuda", that all tensors among the arguments lie in, if all are ordinary ones."""
+    kind = None
+    for argument in arguments:
+        if type(argument) not in _PLAIN:
+            if isinstance(argument, Tensor):
+                return None
+            continue
+        own = "cpu" if argument.is_cpu else "cuda" if argument.is_cuda else None
+        if own is None or (kind is not None and own != kind):
+            return None
+        kind = own
+    return kind
 
 
 def rows(name: str, tensor: Tensor, *dtypes: torch.dtype) -> Tensor:
@@ -114,17 +122,14 @@ def code_rows(queries: Tensor, database: Tensor) -> tuple[Tensor, Tensor]:
     return queries, database
 
 
+def _code_arguments(codes: Tensor) -> tuple[int, int, int]:
+    count, width = codes.shape
+    return codes.data_ptr(), count, max(codes.stride(0), width)
+
+
 def pair_arguments(queries: Tensor, database: Tensor) -> tuple[int, int, int, int, int, int, int]:
     """The seven leading arguments of every kernel that compares codes; both come from ``code_rows``."""
-    return (
-        queries.data_ptr(),
-        queries.shape[0],
-        row_stride(queries),
-        database.data_ptr(),
-        database.shape[0],
-        row_stride(database),
-        queries.shape[1],
-    )
+    return *_code_arguments(queries), *_code_arguments(database), queries.shape[1]
 
 
 def cuda_arguments(tensor: Tensor) -> tuple[int, int]:
@@ -135,7 +140,8 @@ def cuda_arguments(tensor: Tensor) -> tuple[int, int]:
 def empty_on_huge_pages(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """Like ``torch.empty`` of integers on the CPU. NumPy asks the system for huge pages where that is worth it: reading
     here and there in large tables then takes half the time, and reading on and on a tenth less. Where it does, rows of
-    up to a cache line that are a power of two long lie within one."""
+    up to a cache line that are a power of two long lie within one. A few elements come from it in half the time that
+    torch takes."""
     size = math.prod(shape) * dtype.itemsize
     if size < _HUGE:
         return torch.from_numpy(np.empty(shape, _NUMPY_INTEGERS[dtype]))

@@ -161,15 +161,9 @@ def call_topk(
     kernel: Callable[..., Any], pair: tuple[int, ...], queries: Tensor, k: int, allowed: Tensor | None, threads: int
 ) -> tuple[Tensor, Tensor]:
     """The results of a CPU kernel whose leading arguments are ``pair``."""
-    distances, indices = empty_topk(queries, k)
-    kernel(
-        *pair,
-        k,
-        address(allowed),
-        distances.data_ptr(),
-        indices.data_ptr(),
-        thread_count(threads),
-    )
+    shape = (queries.shape[0], k)
+    distances, indices = empty_on_huge_pages(shape, torch.int32), empty_on_huge_pages(shape, torch.int64)
+    kernel(*pair, k, address(allowed), distances.data_ptr(), indices.data_ptr(), thread_count(threads))
     return distances, indices
 
 
