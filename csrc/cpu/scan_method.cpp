@@ -12,19 +12,22 @@ const char* scan_method_name(ScanMethod method) {
   return kNames[static_cast<int>(method)];
 }
 
-// Rows are compared code by code; the bit-sliced ways pay for whole blocks. Tables have to be made for every block, and
-// for every query what it picks of them, before a sum saves anything; the first block is summed once more.
+// Rows are compared code by code; the bit-sliced ways pay for whole blocks and for every query's part in them. Tables
+// have to be made for every block before a sum saves anything, and the first block is summed once more. To measure hits
+// they need words of each block: where planes are there, of as many as are likely to hold some hits of every query.
 ScanMethod plan_scan(const ScanCosts& costs, const ScanSize& size) {
   constexpr double kBeyondCache = 1.4;  // what planes and tables take that the innermost cache cannot hold
   const auto queries = static_cast<double>(std::max<int64_t>(size.num_queries, 1));
   const auto codes = static_cast<double>(size.num_codes);
   const auto blocks = static_cast<double>(num_blocks(size.num_codes));
-  const double words = words_per_code(size.num_bytes);
-  const double bytes = size.num_bytes * (size.num_bytes > SlicedShape::kMaxChunkBytes ? kBeyondCache : 1);
+  const double words = words_per_code(size.num_bytes), bytes = size.num_bytes;
   const double row = size.num_bytes == 8 ? costs.row_in_place : costs.row + words * costs.row_word;
-  const double singly = queries * (size.sliced ? blocks * bytes * costs.plane_byte : codes * row);
-  const double tables = blocks * (bytes * costs.table_byte + (size.sliced ? 0 : words * costs.slice_word)) +
-                        queries * (size.num_bytes * costs.pick_byte + (blocks + 1) * bytes * costs.sum_byte);
+  const double singly = queries * (size.sliced ? bytes * (costs.query_byte + blocks * costs.plane_byte) : codes * row);
+  const double made =
+      blocks * bytes * costs.table_byte + (size.sliced ? std::min(blocks, queries) : blocks) * words * costs.slice_word;
+  const double tables =
+      queries * bytes * costs.query_byte + (made + queries * (blocks + 1) * bytes * costs.sum_byte) *
+                                               (size.num_bytes > SlicedShape::kMaxChunkBytes ? kBeyondCache : 1);
   if (tables < singly) return ScanMethod::kTables;
   return size.sliced ? ScanMethod::kPlanes : ScanMethod::kRows;
 }

@@ -18,9 +18,9 @@ struct ScanCosts {
   double row, row_word;  // rows: a code and a query, and each word of the code on top
   double row_in_place;   // the same for codes of one word, which form blocks as they are
   double plane_byte;     // planes: a block and a query, for each byte of a code
-  double slice_word;     // tables: the planes of a block, where they are not there, for each word of a code
+  double query_byte;     // planes and tables: to set up a query
+  double slice_word;     // tables: to turn the words of a block into planes or back, for each word of a code
   double table_byte;     //   the table of a block
-  double pick_byte;      //   what a query picks of it
   double sum_byte;       //   a block and a query
 };
 

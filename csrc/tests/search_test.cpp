@@ -303,24 +303,27 @@ TEST(PlanScan, ComparesWhatEachMethodCosts) {
                         .row_word = 2,
                         .row_in_place = 1,
                         .plane_byte = 64,
+                        .query_byte = 10,
                         .slice_word = 1000,
                         .table_byte = 640,
-                        .pick_byte = 10,
                         .sum_byte = 0};
-  // A block of 4 bytes a code: 256 a query in planes; tables take 2560, and 40 a query.
-  EXPECT_EQ(plan_scan(costs, {true, 4, 11, 512}), ScanMethod::kPlanes);
-  EXPECT_EQ(plan_scan(costs, {true, 4, 12, 512}), ScanMethod::kTables);
-  EXPECT_EQ(plan_scan(costs, {true, 4, 12, 1}), ScanMethod::kTables);
-  // Two blocks, and two words: 1024 a query; 2 * 10240, and 80 a query.
-  EXPECT_EQ(plan_scan(costs, {true, 8, 10, 513}), ScanMethod::kPlanes);
-  EXPECT_EQ(plan_scan(costs, {true, 8, 11, 513}), ScanMethod::kTables);
-  // Rows are as many as there are: 300 codes at 3 a query, against 2560 + 1000, and 40 a query.
+  // A block of 4 bytes a code, in planes: 296 a query, or 2560 + 1000, and 40 a query.
+  EXPECT_EQ(plan_scan(costs, {true, 4, 13, 512}), ScanMethod::kPlanes);
+  EXPECT_EQ(plan_scan(costs, {true, 4, 14, 512}), ScanMethod::kTables);
+  EXPECT_EQ(plan_scan(costs, {true, 4, 14, 1}), ScanMethod::kTables);
+  // Two blocks, and 8 bytes: 1104 a query, or 10240 + 2000, and 80 a query.
+  EXPECT_EQ(plan_scan(costs, {true, 8, 11, 513}), ScanMethod::kPlanes);
+  EXPECT_EQ(plan_scan(costs, {true, 8, 12, 513}), ScanMethod::kTables);
+  // Rows are as many as there are: 300 codes at 3 a query, or 2560 + 1000, and 40 a query.
   EXPECT_EQ(plan_scan(costs, {false, 4, 4, 300}), ScanMethod::kRows);
   EXPECT_EQ(plan_scan(costs, {false, 4, 5, 300}), ScanMethod::kTables);
   EXPECT_EQ(plan_scan(costs, {false, 4, 60, 30}), ScanMethod::kRows);
-  // In place at 1: 512 a query, against 5120 + 1000, and 80 a query.
+  // In place at 1: 512 a query, or 5120 + 1000, and 80 a query.
   EXPECT_EQ(plan_scan(costs, {false, 8, 14, 512}), ScanMethod::kRows);
   EXPECT_EQ(plan_scan(costs, {false, 8, 15, 512}), ScanMethod::kTables);
+  // Eight words at 17: 8704 a query, or 1.4 * (40960 + 8000), and 640 a query.
+  EXPECT_EQ(plan_scan(costs, {false, 64, 8, 512}), ScanMethod::kRows);
+  EXPECT_EQ(plan_scan(costs, {false, 64, 9, 512}), ScanMethod::kTables);
 }
 
 HASHKERNELS_FOR_EACH_ISA(TopK);
