@@ -133,7 +133,7 @@ TileScan::TileScan(const Kernels& isa, const Database& database, ScanMethod meth
       num_words_(words_per_code(database.codes.num_bytes)),
       record_bytes_(method_ == ScanMethod::kTables   ? shape_.record_bytes()
                     : method_ == ScanMethod::kPlanes ? 8 * (shape_.num_bounds + 8 * shape_.num_bytes)
-                                                     : 8 * shape_.num_bounds),
+                                                     : 0),
       reader_(isa, database),
       in_planes_(database.planes != nullptr),
       words_(max_queries * num_words_),
@@ -169,8 +169,10 @@ void TileScan::add(int query, const uint64_t* words, int threshold) {
 
 void TileScan::set_threshold(int64_t record, int threshold) {
   thresholds_[record] = threshold;
+  if (method_ == ScanMethod::kRows) return;
   const uint64_t complement = (uint64_t{1} << shape_.num_bounds) - threshold;
-  for (int i = 0; i < shape_.num_bounds; ++i) bounds(record)[i] = -((complement >> i) & 1);
+  uint64_t* own = bounds(record);
+  for (int i = 0, count = shape_.num_bounds; i < count; ++i) own[i] = -((complement >> i) & 1);
 }
 
 int TileScan::find() {
