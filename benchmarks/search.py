@@ -197,6 +197,9 @@ CASES = (
     _topk_case(1000, 2_000_000, 1024, 10, target=True),
     _topk_case(8, 1_000_000, 64, 10),
     _topk_case(1, 2_000_000, 1024, 10, target=True),
+    # Little to do: what is made ready for many, and what a call takes, must not outweigh it.
+    _topk_case(1, 1_000, 64, 10),
+    _topk_case(10, 1_000, 2048, 10),
     *(_topk_case(1000, 1_000_000, 64, 10, kind) for kind in ("clustered", "equal", "sorted")),
     Case(
         "range_search",

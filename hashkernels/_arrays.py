@@ -38,21 +38,17 @@ def to_tensor(name: str, value: Any) -> Tensor:
         if hasattr(value, "__dlpack__"):
             return torch.utils.dlpack.from_dlpack(value)
         raise TypeError(f"{name} must be a torch.Tensor or a numpy.ndarray, got {type(value).__name__}")
-    if not (value.flags.carray and value.dtype.isnative):
-        value = _described(value)
+    if not value.dtype.isnative:
+        value = value.astype(value.dtype.newbyteorder("="))
+    # A list takes less time than any(), which a small search would notice.
+    if not value.flags.aligned or [step for step in value.strides if step < 0 or step % value.itemsize]:
+        value = value.copy()
+    if not value.flags.writeable:
+        value = np.asarray(_WritableView(value))
     try:
         return torch.from_numpy(value)
     except TypeError:
         raise TypeError(f"{name} must have a numeric dtype that torch knows, got {value.dtype}") from None
-
-
-def _described(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The array, or a copy, as torch can describe it: nothing to be done for one that is plain in every way."""
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
-    if not array.flags.aligned or any(step < 0 or step % array.itemsize for step in array.strides):
-        array = array.copy()
-    return array if array.flags.writeable else np.asarray(_WritableView(array))
 
 
 def to_tensors(**arrays: Any) -> list[Tensor]:

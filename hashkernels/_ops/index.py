@@ -89,7 +89,7 @@ def _check_planes(planes: Tensor, count: int) -> int:
     """Refuses what kernels cannot read ``count`` codes from; returns the bytes a code."""
     if planes.dtype != torch.int64 or planes.ndim != 3 or planes.shape[1] % 8 or planes.shape[2] != 8:
         raise ValueError(f"planes must be int64 [blocks, 8 W, 8], got {planes.dtype} {tuple(planes.shape)}")
-    if planes.device.type != "cpu" or not planes.is_contiguous():
+    if not (planes.is_cpu and planes.is_contiguous()):
         raise ValueError(f"planes must be contiguous on cpu, got strides {planes.stride()} on {planes.device}")
     if not 0 <= count <= planes.shape[0] * BLOCK_CODES:
         raise ValueError(f"planes must hold {count} codes, got {planes.shape[0]} blocks of {BLOCK_CODES}")
