@@ -143,8 +143,8 @@ def topk(
     Returns:
         ``SearchResult(distances, indices)``, int32 and int64 [Q, k], of the same kind and on the same device as
         ``queries``. Where the filter leaves fewer than k, rows end in (2147483647, -1). With ``explain`` a str: "rows"
-        (few queries: the codes are compared where they lie), "sums" (many: each block of codes is brought into planes
-        of bits, of which one table of sums serves all queries), "cuda" or "reference" (torch).
+        (few queries, or few long codes: compared where they lie), "sums" (many queries: each block of codes is brought
+        into planes of bits, of which one table of sums serves all), "cuda" or "reference" (torch).
 
     Raises:
         ValueError: widths or devices differ, pad bits are set, the database is empty, ``k`` or a position of

@@ -43,9 +43,9 @@ Status range_search(const Codes& queries, const SlicedCodes& database, int radiu
 Status range_count(const Codes& queries, const SlicedCodes& database, int radius, const uint8_t* allowed,
                    int64_t* counts, int num_threads) noexcept;
 
-// How a search of num_queries queries runs: "rows" (popcounts of the codes where they lie), "planes" (bit-sliced, one
-// query at a time) or "sums" (bit-sliced, all queries on one carry table a block). `sliced`: over SlicedCodes, else
-// over Codes.
+// How a search of so many queries and codes runs, which is how it is expected to be fastest: "rows" (popcounts of the
+// codes where they lie), "planes" (bit-sliced, one query at a time) or "sums" (bit-sliced, all queries on one carry
+// table a block). `sliced`: over SlicedCodes, else over Codes.
 const char* search_method(bool sliced, int num_bytes, int64_t num_queries, int64_t num_codes, int num_threads) noexcept;
 
 }  // namespace hashkernels
