@@ -227,12 +227,14 @@ void build_table(const uint64_t* planes, const SlicedShape& shape, uint8_t* tabl
   for (int chunk = 0; chunk < shape.num_chunks; ++chunk) {
     for (int bit = 0; bit <= chunk_bits; ++bit) {
       const int plane = chunk * chunk_bits + bit;
-      // The next block, while this one is at work: pages end where hardware prefetching does.
-      __builtin_prefetch(planes + (num_bits + plane) * kHitWords);
       queue[bit] = bit < chunk_bits && plane < num_bits ? planes + plane * kHitWords : kZeros;
     }
     for (int node = 0; node < shape.nodes(); ++node) {
       uint64_t* parity = parities + node * kHitWords;
+      // The next block, while this one is at work: pages end where hardware prefetching does.
+      const uint64_t* ahead = planes + (num_bits + chunk * chunk_bits + 2 * node) * kHitWords;
+      __builtin_prefetch(ahead);
+      __builtin_prefetch(ahead + kHitWords);
       queue[chunk_bits + 1 + node] = parity;
       for (int part = 0; part < kParts<Lanes>; ++part) {
         const Vector a = load<Lanes>(queue[3 * node] + part * kWordsOf<Lanes>);
