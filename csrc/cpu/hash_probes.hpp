@@ -100,7 +100,7 @@ class Probes {
 
  private:
   static constexpr uint32_t kBurst = 128, kProbes = 2 * kBurst;
-  static constexpr int kCandidates = 256;
+  static constexpr int kCandidates = 512;
   struct Probe {
     uint32_t query, begin, end;  // begin: the bucket, until its place is read
     uint16_t tag, ring, rest;    // rest: how many bits outside of the chunk may differ
@@ -127,8 +127,10 @@ class Probes {
       const uint32_t last = at + std::min<uint32_t>(probe.end - at, kCandidates - num_candidates_);
       if (slots_ == nullptr) {
         list_rows(probe, at, last);
-      } else {
+      } else if (probe.rest < fields_.tag_size()) {
         list_slots(probe, at, last);
+      } else {
+        list_all_slots(probe, at, last);
       }
       at = last;
       if (num_candidates_ == kCandidates) compare(reach, visit);
@@ -139,6 +141,15 @@ class Probes {
     for (uint32_t row = first; row < last; ++row) candidates_[num_candidates_++] = {probe.query, row};
   }
 
+  void list_all_slots(const Probe& probe, uint32_t first, uint32_t last) {
+    for (uint32_t at = first; at < last; ++at) {
+      const uint32_t row = fields_.row_of(slots_[at]);
+      prefetch_row(row);
+      candidates_[num_candidates_++] = {probe.query, row};
+    }
+  }
+
+  // Those whose tags do not differ in too many bits already.
   void list_slots(const Probe& probe, uint32_t first, uint32_t last) {
     int count = num_candidates_;
     for (uint32_t at = first; at < last; ++at) {
@@ -146,11 +157,13 @@ class Probes {
       candidates_[count] = {probe.query, fields_.row_of(slot)};
       count += ones_of_tag(fields_.tag_of(slot) ^ probe.tag) <= probe.rest;
     }
-    for (int i = num_candidates_; i < count; ++i) {
-      const uint64_t* row = tables_.rows + int64_t{candidates_[i].row} * num_words_;
-      for (int word = 0; word < num_words_; word += 8) __builtin_prefetch(row + word);
-    }
+    for (int i = num_candidates_; i < count; ++i) prefetch_row(candidates_[i].row);
     num_candidates_ = count;
+  }
+
+  void prefetch_row(uint32_t number) const {
+    const uint64_t* row = tables_.rows + int64_t{number} * num_words_;
+    for (int word = 0; word < num_words_; word += 8) __builtin_prefetch(row + word);
   }
 
   template <class Reach, class Visit>
