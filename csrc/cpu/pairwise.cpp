@@ -1,5 +1,7 @@
 #include "hashkernels/pairwise.h"
 
+#include <algorithm>
+
 #include "kernels.hpp"
 #include "pairwise_engine.hpp"
 
@@ -86,6 +88,33 @@ Status pairwise_loss(const Embeddings<T>& u, const Embeddings<T>& v, int64_t bit
   return status;
 }
 
+// Squares of sign errors, in sums of their own that can be added side by side.
+template <class T>
+struct SignErrors {
+  static constexpr int kSums = 8;
+
+  template <bool kWithGrad>
+  void add_row(const T* row, int64_t bits, T* grad) {
+    double local[kSums];  // for registers
+    std::copy_n(sums, kSums, local);
+    const auto add = [&](int64_t bit, int sum) {
+      const T error = row[bit] + (row[bit] > 0 ? T{-1} : T{1});
+      local[sum] += static_cast<double>(error) * error;
+      if constexpr (kWithGrad) grad[bit] += slope * error;
+    };
+    int64_t bit = 0;
+    for (; bit + kSums <= bits; bit += kSums) {
+#pragma GCC unroll 8
+      for (int i = 0; i < kSums; ++i) add(bit + i, i);
+    }
+    for (int i = 0; bit + i < bits; ++i) add(bit + i, i);
+    std::copy_n(local, kSums, sums);
+  }
+
+  T slope;  // of the gradient
+  double sums[kSums] = {};
+};
+
 }  // namespace
 
 template <class T>
@@ -135,25 +164,16 @@ Status contrastive_loss(const Embeddings<T>& u, const Embeddings<T>& v, int64_t 
 template <class T>
 double sign_error(const Embeddings<T>& u, int64_t bits, double scale, T* grad) noexcept {
   if (scale == 0) return 0;
-  constexpr int kSums = 8;  // of their own, so that they can be added side by side
-  double sums[kSums] = {};
-  const T slope = static_cast<T>(2 * scale);
+  SignErrors<T> errors{static_cast<T>(2 * scale)};
   for (int64_t r = 0; r < u.num_rows; ++r) {
-    const T* row = u.data + r * u.stride;
-    T* out = grad == nullptr ? nullptr : grad + r * bits;
-    const auto add = [&](int64_t first, int count) {
-      T errors[kSums];
-      for (int i = 0; i < count; ++i) errors[i] = row[first + i] + (row[first + i] > 0 ? T{-1} : T{1});
-      for (int i = 0; i < count; ++i) sums[i] += static_cast<double>(errors[i]) * errors[i];
-      if (out == nullptr) return;
-      for (int i = 0; i < count; ++i) out[first + i] += slope * errors[i];
-    };
-    const int64_t whole = bits / kSums * kSums;
-    for (int64_t bit = 0; bit < whole; bit += kSums) add(bit, kSums);
-    add(whole, static_cast<int>(bits - whole));
+    if (grad == nullptr) {
+      errors.template add_row<false>(u.data + r * u.stride, bits, nullptr);
+    } else {
+      errors.template add_row<true>(u.data + r * u.stride, bits, grad + r * bits);
+    }
   }
   double total = 0;
-  for (const double sum : sums) total += sum;
+  for (const double sum : errors.sums) total += sum;
   return scale * total;
 }
 
