@@ -28,12 +28,12 @@ void register_hash_tables(pybind11::module_& module) {
   module.attr("max_chunk_bits") = kMaxChunkBits;
   module.attr("max_hashed_codes") = kMaxHashedCodes;
   module.def("tag_bits", &tag_bits);
-  module.def("choose_chunks",
-             [](uintptr_t planes, int64_t num_codes, int num_bytes, int bits, uintptr_t order, uintptr_t widths) {
-               const SlicedCodes codes{address<const uint64_t>(planes), num_codes, num_bytes};
-               pybind11::gil_scoped_release release;
-               return choose_chunks(codes, bits, address<uint16_t>(order), address<int32_t>(widths));
-             });
+  module.def("choose_chunks", [](uintptr_t planes, int64_t num_codes, int num_bytes, int bits, bool little,
+                                 uintptr_t order, uintptr_t widths) {
+    const SlicedCodes codes{address<const uint64_t>(planes), num_codes, num_bytes};
+    pybind11::gil_scoped_release release;
+    return choose_chunks(codes, bits, little, address<uint16_t>(order), address<int32_t>(widths));
+  });
   module.def("build_hash_tables", [](uintptr_t planes, const HashTables& tables, int threads) {
     const SlicedCodes codes{address<const uint64_t>(planes), tables.num_codes, tables.num_bytes};
     call([&] {

@@ -54,21 +54,22 @@ int num_chunks_for(int bits, int64_t num_codes) {
   // Buckets as many as codes: fewer leave much to compare, more are mostly empty.
   const double key_bits = std::max(4.0, std::log2(static_cast<double>(std::max<int64_t>(num_codes, 1))));
   if (bits <= kBucketBits || (bits <= kMaxChunkBits && bits <= key_bits + 1)) return 1;
-  return std::max(2, static_cast<int>(std::lround(bits / std::min<double>(key_bits, kMaxChunkBits))));
+  return std::clamp(static_cast<int>(std::lround(bits / std::min<double>(key_bits, kMaxChunkBits))), 2, kMaxChunks);
 }
 
-// `bit` of the planes that hold bit i of a code of `bits` bits in numpy's order ("big").
-int plane_of(int i) { return i / 8 * 8 + 7 - i % 8; }
+// The plane of bit i of a code, whose pad bits lie at one end of the last byte or at the other.
+int plane_of(int i, bool little) { return little ? i : i / 8 * 8 + 7 - i % 8; }
 
 }  // namespace
 
-int choose_chunks(const SlicedCodes& codes, int bits, uint16_t* order, int32_t* widths) noexcept {
+int choose_chunks(const SlicedCodes& codes, int bits, bool little, uint16_t* order, int32_t* widths) noexcept {
   const int num_bits = 8 * codes.num_bytes, num_chunks = num_chunks_for(bits, codes.num_codes);
   const BitSample sample(codes);
   std::vector<double> variance(num_bits, -1.0);  // pad bits last
   for (int i = 0; i < bits; ++i) {
-    const double share = sample.share(plane_of(i));
-    variance[plane_of(i)] = share * (1 - share);
+    const int plane = plane_of(i, little);
+    const double share = sample.share(plane);
+    variance[plane] = share * (1 - share);
   }
   std::vector<int> by_variance(num_bits);
   std::iota(by_variance.begin(), by_variance.end(), 0);

@@ -17,11 +17,11 @@ struct Built {
   std::vector<uint32_t> offsets, ids, slots;
   HashTables tables;
 
-  Built(const Codes& codes, int bits)
+  Built(const Codes& codes, int bits, bool little = false)
       : planes(sliced_size(codes.num_codes, codes.num_bytes) / 8), order(8 * codes.num_bytes), widths(kMaxChunks) {
     EXPECT_EQ(slice_codes(codes, 0, planes.data(), 1), Status::kOk);
     const SlicedCodes sliced{planes.data(), codes.num_codes, codes.num_bytes};
-    const int num_chunks = choose_chunks(sliced, bits, order.data(), widths.data());
+    const int num_chunks = choose_chunks(sliced, bits, little, order.data(), widths.data());
     int64_t num_offsets = 0;
     for (int c = 0; c < num_chunks; ++c) num_offsets += (int64_t{1} << widths[c]) + 1;
     const bool whole = num_chunks == 1 && widths[0] == bits;
@@ -52,6 +52,33 @@ TEST_P(HashTablesSearch, OrdersEveryBitOnce) {
     std::vector<uint16_t> order = Built(codes.view(), bits).order;
     std::sort(order.begin(), order.end());
     for (size_t i = 0; i < order.size(); ++i) ASSERT_EQ(order[i], i);
+  }
+}
+
+TEST_P(HashTablesSearch, FewLongCodesHaveRoomForTheirChunks) {
+  for (int bits : {2040, 2064, 4096}) {
+    for (int64_t num_codes : {1, 5, 100, 255}) {
+      const testing::RandomCodes codes(num_codes, bits, 1);
+      const Built built(codes.view(), bits);
+      ASSERT_LE(built.tables.num_chunks, kMaxChunks);
+      int sum = 0;
+      for (int c = 0; c < built.tables.num_chunks; ++c) sum += built.widths[c];
+      ASSERT_EQ(sum, bits);
+    }
+  }
+}
+
+TEST_P(HashTablesSearch, PadBitsAreInNoChunk) {
+  for (const bool little : {false, true}) {
+    for (int bits : {1, 9, 12, 15, 20, 44}) {
+      testing::RandomCodes codes(1700, bits, 1);
+      const int last_byte = (bits - 1) / 8, pad = 7 - (bits - 1) % 8;
+      const Built built(codes.view(), bits, little);
+      for (int i = 0; i < bits; ++i) {
+        const int bit = built.order[i];
+        ASSERT_FALSE(bit / 8 == last_byte && (little ? bit % 8 >= 8 - pad : bit % 8 < pad)) << bits << " bits";
+      }
+    }
   }
 }
 

@@ -84,13 +84,15 @@ def check_hash_tables(tables: HashTables) -> None:
                 raise ValueError(f"an entry must be in 0..{most}, got {low if low < 0 else high}")
 
 
-def build_hash_tables(planes: Tensor, count: int, bits: int, threads: int | None = None) -> HashTables:
-    """Tables over the codes at positions 0..count-1."""
+def build_hash_tables(
+    planes: Tensor, count: int, bits: int, threads: int | None = None, *, little: bool = False
+) -> HashTables:
+    """Tables over the codes at positions 0..count-1, whose bits are in the order "little" or "big"."""
     num_bytes = planes.shape[1] // 8
     order = torch.empty(8 * num_bytes, dtype=torch.int16)
     widths = torch.empty(_native("max_chunks"), dtype=torch.int32)
-    chunks = _native("choose_chunks")(planes.data_ptr(), count, num_bytes, bits, order.data_ptr(), widths.data_ptr())
-    widths = widths[:chunks].clone()
+    chosen = order.data_ptr(), widths.data_ptr()
+    widths = widths[: _native("choose_chunks")(planes.data_ptr(), count, num_bytes, bits, little, *chosen)].clone()
     shapes = hash_table_shapes(count, num_bytes, bits, widths.tolist())[2:]
     tables = HashTables(count, num_bytes, widths, order, *(empty_on_huge_pages(*shape) for shape in shapes))
     _native("build_hash_tables")(planes.data_ptr(), tables.native, thread_count(thread_argument(threads)))

@@ -191,7 +191,7 @@ def encode(
     labels: Any = None
     if data.endswith(".npy"):
         if labels_output is not None:
-            raise ValueError("labels-output goes with a data set or an .npz, an .npy of items holds no labels")
+            raise ValueError("--labels-output goes with a data set or an .npz, an .npy of items holds no labels")
         items = as_items(data, read_npy(data))
     else:
         split = load_source(data, root=root, num_queries=queries, seed=seed)

@@ -72,7 +72,7 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
         self._structure = check_choice("structure", structure, STRUCTURES)
         if structure == "hash" and device.type != "cpu":
             raise ValueError(f"structure must be auto or scan on {device}, got 'hash'")
-        super().__init__(bits, bitorder, device, Snapshot(_empty_storage(bits, device, structure), None))
+        super().__init__(bits, bitorder, device, Snapshot(_empty_storage(bits, bitorder, device, structure), None))
 
     @property
     def bits(self) -> int:
@@ -238,7 +238,8 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
             keep[places[places >= 0]] = False
             removed = storage.count - int(keep.sum())
             if removed:
-                kept = copied(storage, np.flatnonzero(keep), _empty_storage(self._bits, self._device, self._structure))
+                empty = _empty_storage(self._bits, self._bitorder, self._device, self._structure)
+                kept = copied(storage, np.flatnonzero(keep), empty)
                 self._state = Snapshot(kept, known.kept(keep))
                 self._forget_file_contents()
         return removed
@@ -301,6 +302,6 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
         return found.numpy() if isinstance(positions, np.ndarray) else found
 
 
-def _empty_storage(bits: int, device: torch.device, structure: str) -> Storage:
+def _empty_storage(bits: int, bitorder: str, device: torch.device, structure: str) -> Storage:
     empty = new_storage((bits + 7) // 8, device)
-    return empty if device.type != "cpu" else with_structure(empty, bits, structure)
+    return empty if device.type != "cpu" else with_structure(empty, bits, bitorder, structure)

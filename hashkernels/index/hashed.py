@@ -59,9 +59,15 @@ class HashedStorage:
     """
 
     def __init__(
-        self, codes: Storage, bits: int, *, build: Build, stored: Callable[[], _ops.HashTables] | None = None
+        self,
+        codes: Storage,
+        bits: int,
+        bitorder: str,
+        *,
+        build: Build,
+        stored: Callable[[], _ops.HashTables] | None = None,
     ) -> None:
-        self._codes, self._bits, self._build, self._stored = codes, bits, build, stored
+        self._codes, self._bits, self._bitorder, self._build, self._stored = codes, bits, bitorder, build, stored
         self.count, self.num_bytes = codes.count, codes.num_bytes
         self._asked = 0
         self.tables: _ops.HashTables | None = None
@@ -84,11 +90,13 @@ class HashedStorage:
             elif self._build != "never":
                 began = time.perf_counter()
                 with torch.inference_mode(False):
-                    self.tables = _ops.build_hash_tables(self._codes.planes(), self.count, self._bits, threads)
+                    self.tables = _ops.build_hash_tables(
+                        self._codes.planes(), self.count, self._bits, threads, little=self._bitorder == "little"
+                    )
                 self.build_seconds = time.perf_counter() - began
 
     def added(self, codes: Tensor) -> HashedStorage:
-        return HashedStorage(self._codes.added(codes), self._bits, build=self._build)
+        return HashedStorage(self._codes.added(codes), self._bits, self._bitorder, build=self._build)
 
     def topk(self, queries: Tensor, k: int, allowed: Tensor | None, threads: int | None) -> tuple[Tensor, Tensor]:
         tables = self._tables_for(queries, threads)
@@ -127,6 +135,8 @@ class HashedStorage:
         return self._codes.planes()
 
     def method(self, queries: Tensor, threads: int | None, k: int | None = None, radius: int | None = None) -> str:
+        if self._stored is not None:
+            self.prepare(threads)
         if self.tables is not None and _ops.can_hash(self.count) and len(queries):
             sample = queries[:: max(1, len(queries) // 8)]
             cheap = (

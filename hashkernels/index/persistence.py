@@ -129,7 +129,7 @@ class Persistence(Contents):
         storage = segmented(parts, file.settings.num_bytes)
         if not mmap:
             storage = storage_of_planes(storage.planes(), storage.count)
-        storage = with_structure(storage, bits, structure, stored_tables(file, mmap=mmap))
+        storage = with_structure(storage, bits, bitorder, structure, stored_tables(file, mmap=mmap))
         joined = ids[0] if len(ids) == 1 and mmap else np.concatenate(ids) if ids else None
         if joined is None and id_kind != "none":
             joined = np.empty(0, id_kind)

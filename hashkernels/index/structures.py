@@ -14,13 +14,17 @@ STRUCTURES: tuple[str, ...] = get_args(Structure)
 
 
 def with_structure(
-    storage: Storage, bits: int, structure: str, stored: Callable[[], _ops.HashTables] | None = None
+    storage: Storage,
+    bits: int,
+    bitorder: str,
+    structure: str,
+    stored: Callable[[], _ops.HashTables] | None = None,
 ) -> Storage:
     """A storage of the CPU with what ``structure`` allows searches to use besides; ``stored``: what a file has."""
     if not _ops.has_sliced_search() or structure == "scan":
         return storage
     if structure == "hash":
-        return HashedStorage(storage, bits, build="first", stored=stored)
+        return HashedStorage(storage, bits, bitorder, build="first", stored=stored)
     if bits <= BUCKET_BITS:
-        return HashedStorage(storage, bits, build="worth it", stored=stored)
-    return storage if stored is None else HashedStorage(storage, bits, build="never", stored=stored)
+        return HashedStorage(storage, bits, bitorder, build="worth it", stored=stored)
+    return storage if stored is None else HashedStorage(storage, bits, bitorder, build="never", stored=stored)

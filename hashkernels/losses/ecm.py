@@ -143,6 +143,8 @@ class ECMLoss(HashLoss):
     def _compute(self, batch: Batch) -> Terms:
         if self.centers is None:
             return self._pair_terms(batch, self.negative_scale, self.quantization_weight)
+        if batch.ref_emb is not None and self.positives == "center":
+            raise ValueError('ref_emb must be None with classwise=True and positives="center", which compares no items')
         positive, negative = self._center_terms(batch, self.centers)
         quantization = self.quantization_weight * sign_error(batch.u, "sum")
         return Terms.sum_of(positive=positive, negative=negative, quantization=quantization)

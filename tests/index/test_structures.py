@@ -4,6 +4,7 @@ sort."""
 from __future__ import annotations
 
 import time
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -110,6 +111,26 @@ def test_every_structure_gives_the_same_results(isa: str, bits: int, kind: str) 
             found = index.range_search(queries, radius, max_results=50)
             exact.check_within(tuple(found), radius, 50)
             np.testing.assert_array_equal(index.range_count(queries, radius), found.counts)
+
+
+@pytest.mark.parametrize(
+    ("bits", "count"), [*((bits, 1500) for bits in (1, 7, 9, 12, 15, 17, 44, 65)), (17, 70_000), (4096, 20)]
+)
+@pytest.mark.parametrize("bitorder", ["big", "little"])
+def test_structures_of_either_bit_order(isa: str, bits: int, count: int, bitorder: Literal["big", "little"]) -> None:
+    generator = np.random.default_rng(bits)
+    signs = generator.random((count + 70, bits)) < 0.5
+    codes = np.packbits(signs, axis=1, bitorder=bitorder)
+    queries, codes = codes[count:], codes[:count]
+    exact, every = Exact(queries, codes, None), np.ones(70, bool)
+    for structure in ("auto", "hash"):
+        index = hk.BinaryIndex(bits, bitorder=bitorder, structure=structure)
+        index.add(codes)
+        index.prepare()
+        exact.check_nearest(*index.search(queries, min(count, 4)), every)
+        found = index.range_search(queries, min(bits // 4, 3), max_results=50)
+        exact.check_within(tuple(found), min(bits // 4, 3), 50)
+        np.testing.assert_array_equal(index.range_count(queries, min(bits // 4, 3)), found.counts)
 
 
 def test_a_query_that_reads_too_much_is_given_up_and_scanned(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -213,3 +213,11 @@ def test_compiles_without_a_break(assert_same, example):
     compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
     expected = loss(example.u, example.labels)
     assert_same(compiled(example.u, example.labels), expected, example.u)
+
+
+def test_class_centers_take_no_references():
+    loss = ECMLoss(12, 5, classwise=True)
+    u, labels = torch.zeros(3, 12), torch.arange(3)
+    with pytest.raises(ValueError, match='ref_emb must be None with classwise=True and positives="center"'):
+        loss(u, labels, ref_emb=torch.zeros(4, 12), ref_labels=torch.arange(4))
+    assert not loss.centers.known.any()

@@ -50,9 +50,10 @@ struct HashTables {
   const uint32_t* slots;
 };
 
-// Chooses chunks for these codes of `bits` bits: writes order and widths (room for kMaxChunks), returns their number.
-// Bits that vary most come first, each goes where it says most that the others of the chunk do not.
-int choose_chunks(const SlicedCodes& codes, int bits, uint16_t* order, int32_t* widths) noexcept;
+// Chooses chunks for these codes of `bits` bits, in numpy's order "little" or "big": writes order and widths (room for
+// kMaxChunks), returns their number. Bits that vary most come first, each goes where it says most that the others of
+// the chunk do not.
+int choose_chunks(const SlicedCodes& codes, int bits, bool little, uint16_t* order, int32_t* widths) noexcept;
 
 // Fills offsets, rows (null where there are none), ids and slots.
 Status build_hash_tables(const SlicedCodes& codes, const HashTables& tables, uint32_t* offsets, uint64_t* rows,

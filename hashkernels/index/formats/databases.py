@@ -70,6 +70,8 @@ def read_hex(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
     with open(path, encoding="ascii") as file:
         try:
             return from_hex(line.rstrip("\r\n") for line in file)
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: not a .hex file, which holds hex digits alone") from error
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
 
