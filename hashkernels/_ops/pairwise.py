@@ -304,10 +304,12 @@ def _results(u: Tensor, with_grad: bool) -> _Results:
 
 def _with_sign_error(terms: Tensor, num_pairs: Tensor, grad: Tensor, u: Tensor, quantization: float) -> _Results:
     """Adds the third term to the two of the pairs, and its gradient."""
-    errors, slopes = reference.sign_error(u)
-    if quantization and grad.numel():
-        grad.add_(slopes, alpha=quantization)
-    errors = quantization * errors if quantization else torch.zeros_like(errors)
+    errors = terms.new_zeros(())
+    if quantization:
+        errors, slopes = reference.sign_error(u)
+        errors = quantization * errors
+        if grad.numel():
+            grad.add_(slopes, alpha=quantization)
     sums = torch.cat((terms, errors.reshape(1), num_pairs.to(terms.dtype)))
     return sums[:3].sum().to(grad.dtype), sums, grad
 
