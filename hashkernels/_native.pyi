@@ -235,10 +235,11 @@ def hash_topk(
     max_work: float,
     out_distances: int,
     out_indices: int,
-    out_done: int,
+    out_left: int,
     threads: int,
-) -> None: ...
+) -> int: ...
 def search_method(sliced: bool, num_bytes: int, num_queries: int, num_codes: int, threads: int) -> str: ...
+def scan_work(num_bytes: int, num_queries: int, num_codes: int, threads: int) -> float: ...
 def retrieval_counts(
     queries: int,
     num_queries: int,

@@ -1,6 +1,7 @@
 #include "hashkernels/hash_tables.h"
 
 #include <memory>
+#include <vector>
 
 #include "bindings.hpp"
 
@@ -70,12 +71,19 @@ void register_hash_tables(pybind11::module_& module) {
              });
   module.def("hash_topk", [](uintptr_t queries, int64_t num_queries, int64_t query_stride, const HashTables& tables,
                              int64_t k, uintptr_t allowed, double max_work, uintptr_t out_distances,
-                             uintptr_t out_indices, uintptr_t out_done, int threads) {
+                             uintptr_t out_indices, uintptr_t out_left, int threads) {
     const Codes q = codes(queries, num_queries, query_stride, tables.num_bytes);
+    std::vector<uint8_t> done(num_queries);
     call([&] {
       return topk(q, tables, k, address<const uint8_t>(allowed), max_work, address<int32_t>(out_distances),
-                  address<int64_t>(out_indices), address<uint8_t>(out_done), threads);
+                  address<int64_t>(out_indices), done.data(), threads);
     });
+    int64_t* const left = address<int64_t>(out_left);
+    int64_t num_left = 0;
+    for (int64_t query = 0; query < num_queries; ++query) {
+      if (done[query] == 0) left[num_left++] = query;
+    }
+    return num_left;
   });
 }
 

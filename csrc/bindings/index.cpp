@@ -56,6 +56,7 @@ void register_index(pybind11::module_& module) {
     });
   });
   module.def("search_method", search_method);
+  module.def("scan_work", scan_work);
 }
 
 }  // namespace hashkernels::bindings

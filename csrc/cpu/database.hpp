@@ -23,7 +23,7 @@ struct Database {
 
   // How a task of so many queries and codes searches it.
   ScanMethod scan_method(const ScanCosts& costs, int64_t num_queries, int64_t num_codes) const {
-    return method.value_or(plan_scan(costs, {planes != nullptr, codes.num_bytes, num_queries, num_codes}));
+    return method.value_or(plan_scan(costs, {planes != nullptr, codes.num_bytes, num_queries, num_codes}).method);
   }
 };
 

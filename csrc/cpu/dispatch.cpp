@@ -1,4 +1,5 @@
 // The only place that says which kernel serves which instruction set.
+#include "buckets_kernels.hpp"
 #include "checksum_kernels.hpp"
 #include "codes_kernels.hpp"
 #include "counting_kernels.hpp"
@@ -22,6 +23,7 @@ constexpr Kernels kScalar{
     .below = below_scalar,
     .gather_hits = gather_hits_scalar,
     .list_hits = list_hits_scalar,
+    .list_candidates = list_candidates_scalar,
     .measure_candidates = measure_candidates_scalar,
     .measure_rows = measure_rows_scalar,
     .nth_distance = nth_distance_scalar,
@@ -60,6 +62,7 @@ constexpr Kernels kAvx2{
     .below = below_avx2,
     .gather_hits = gather_hits_scalar,
     .list_hits = list_hits_avx2,
+    .list_candidates = list_candidates_avx2,
     .measure_candidates = measure_candidates_avx2,
     .measure_rows = measure_rows_avx2,
     .nth_distance = nth_distance_avx2,
@@ -96,6 +99,7 @@ constexpr Kernels kAvx512{
     .below = below_avx512,
     .gather_hits = gather_hits_avx512,
     .list_hits = list_hits_avx2,
+    .list_candidates = list_candidates_avx2,
     .measure_candidates = measure_candidates_avx2,
     .measure_rows = measure_rows_avx2,
     .nth_distance = nth_distance_avx2,
@@ -132,6 +136,7 @@ constexpr Kernels kAvx512Vpopcnt{
     .below = below_avx512,
     .gather_hits = gather_hits_avx512,
     .list_hits = list_hits_avx2,
+    .list_candidates = list_candidates_avx2,
     .measure_candidates = measure_candidates_avx2,
     .measure_rows = measure_rows_avx2,
     .nth_distance = nth_distance_avx2,
@@ -171,6 +176,7 @@ constexpr Kernels kNeon{
     .below = below_scalar,
     .gather_hits = gather_hits_scalar,
     .list_hits = list_hits_scalar,
+    .list_candidates = list_candidates_scalar,
     .measure_candidates = measure_candidates_scalar,
     .measure_rows = measure_rows_neon,
     .nth_distance = nth_distance_scalar,

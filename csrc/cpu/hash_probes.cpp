@@ -32,10 +32,4 @@ void Masks::extend_to(int most) {
   }
 }
 
-double ring_size(int width, int ones) {
-  double size = 1;
-  for (int i = 0; i < ones; ++i) size = size * (width - i) / (i + 1);
-  return size;
-}
-
 }  // namespace hashkernels

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "hash_tables.hpp"
+#include "hash_work.hpp"
 #include "hashkernels/threads.h"
 
 namespace hashkernels {
@@ -41,19 +42,19 @@ class Masks {
   std::vector<int64_t> starts_;
 };
 
-// How many keys of `width` bits have `ones` bits set.
-double ring_size(int width, int ones);
-
 class Probes {
  public:
   Probes(const Kernels& isa, const HashTables& tables, const QueryRows& queries)
       : isa_(isa),
         tables_(tables),
+        costs_(tables),
         queries_(queries),
         fields_(tables),
         num_words_(words_per_code(tables.num_bytes)),
+        entries_{tables.rows, queries.data(), num_words_, nullptr, tables.num_codes, fields_.tag_size()},
         probes_(kProbes),
-        candidates_(kCandidates),
+        numbers_(2 * kCandidates),
+        candidates_{numbers_.data(), numbers_.data() + kCandidates},
         distances_(kCandidates) {}
 
   // visit(query, row, distance) for every row in the buckets of `chunk` whose key differs from that of a query in
@@ -62,7 +63,7 @@ class Probes {
   void read(int chunk, const std::vector<uint32_t>& queries, const Masks& masks, int first_ring, int last_ring,
             Reach&& reach, Visit&& visit) {
     starts_ = tables_.offsets + fields_.first_offset(chunk);
-    slots_ = chunk == 0 ? nullptr : tables_.slots + (chunk - 1) * tables_.num_codes;
+    entries_.slots = chunk == 0 ? nullptr : tables_.slots + (chunk - 1) * tables_.num_codes;
     uint32_t made = 0, found = 0, listed = 0;  // probes by how far they are, each stage a burst behind the one before
     for (uint32_t query : queries) {
       const uint32_t key = fields_.key(queries_[query], chunk), tag = fields_.tag(queries_[query], chunk);
@@ -77,19 +78,25 @@ class Probes {
               query, bucket, 0, static_cast<uint16_t>(tag), static_cast<uint16_t>(ring), static_cast<uint16_t>(rest)};
           if (made % kBurst != 0) continue;
           if (stop_requested()) return;
-          for (; listed != found; ++listed) list(probes_[listed % kProbes], reach, visit);
+          list(listed, found, reach, visit);
+          listed = found;
           for (; found != made; ++found) find(probes_[found % kProbes]);
         }
       }
     }
+    list(listed, found, reach, visit);
+    const uint32_t rest = found;
     for (; found != made; ++found) find(probes_[found % kProbes]);
-    for (; listed != made; ++listed) list(probes_[listed % kProbes], reach, visit);
+    list(rest, found, reach, visit);
     compare(reach, visit);
   }
 
-  // So far, with what visitors add.
-  int64_t work() const { return work_; }
-  void add_work(int64_t work) { work_ += work; }
+  // So far, in nanoseconds as HashWork has it.
+  double work() const {
+    return costs_.bucket() * static_cast<double>(num_buckets_) + costs_.entry() * static_cast<double>(num_entries_) +
+           costs_.candidate() * static_cast<double>(num_measured_) + costs_.find() * static_cast<double>(num_near_);
+  }
+  int64_t num_entries() const { return num_entries_; }
 
   int distance(uint32_t query, uint32_t row, int chunk) const {
     static_assert(kMaxChunkBits <= 2 * kMaxTagBits);
@@ -99,86 +106,65 @@ class Probes {
   }
 
  private:
-  static constexpr uint32_t kBurst = 128, kProbes = 2 * kBurst;
+  static constexpr uint32_t kBurst = 32, kProbes = 2 * kBurst;
   static constexpr int kCandidates = 512;
-  struct Probe {
-    uint32_t query, begin, end;  // begin: the bucket, until its place is read
-    uint16_t tag, ring, rest;    // rest: how many bits outside of the chunk may differ
-  };
 
   void find(Probe& probe) {
     probe.end = starts_[probe.begin + 1];
     probe.begin = starts_[probe.begin];
-    work_ += kBucketWork + (probe.end - probe.begin);
-    if (slots_ != nullptr) {
-      __builtin_prefetch(slots_ + probe.begin);
+    ++num_buckets_;
+    num_entries_ += probe.end - probe.begin;
+    if (entries_.slots != nullptr) {
+      prefetch_ends(entries_.slots, probe, 1);
     } else if (tables_.rows != nullptr) {
-      __builtin_prefetch(tables_.rows + int64_t{probe.begin} * num_words_);
+      prefetch_ends(tables_.rows, probe, num_words_);
     }
+  }
+
+  // The first line of a bucket and the last one: few have more.
+  template <class T>
+  static void prefetch_ends(const T* entries, const Probe& probe, int64_t size) {
+    __builtin_prefetch(entries + probe.begin * size);
+    __builtin_prefetch(entries + probe.end * size - 1);
   }
 
   template <class Reach, class Visit>
-  void list(const Probe& probe, Reach& reach, Visit& visit) {
+  void list(uint32_t first, uint32_t last, Reach& reach, Visit& visit) {
+    Probe* const probes = probes_.data() + first % kProbes;
+    const int count = static_cast<int>(last - first);
     if (tables_.rows == nullptr) {  // a key that says all: nothing is left to compare
-      for (uint32_t row = probe.begin; row < probe.end; ++row) visit(probe.query, row, int{probe.ring});
+      for (int i = 0; i < count; ++i) {
+        for (uint32_t row = probes[i].begin; row < probes[i].end; ++row)
+          visit(probes[i].query, row, int{probes[i].ring});
+      }
       return;
     }
-    for (uint32_t at = probe.begin; at < probe.end;) {
-      const uint32_t last = at + std::min<uint32_t>(probe.end - at, kCandidates - num_candidates_);
-      if (slots_ == nullptr) {
-        list_rows(probe, at, last);
-      } else if (probe.rest < fields_.tag_size()) {
-        list_slots(probe, at, last);
-      } else {
-        list_all_slots(probe, at, last);
-      }
-      at = last;
-      if (num_candidates_ == kCandidates) compare(reach, visit);
+    for (int done = 0; done < count;) {
+      int listed;
+      const Candidates free{candidates_.queries + num_candidates_, candidates_.rows + num_candidates_};
+      done += isa_.list_candidates(entries_, probes + done, count - done, free, kCandidates - num_candidates_, &listed);
+      num_candidates_ += listed;
+      if (done < count) compare(reach, visit);
     }
-  }
-
-  void list_rows(const Probe& probe, uint32_t first, uint32_t last) {
-    for (uint32_t row = first; row < last; ++row) candidates_[num_candidates_++] = {probe.query, row};
-  }
-
-  void list_all_slots(const Probe& probe, uint32_t first, uint32_t last) {
-    for (uint32_t at = first; at < last; ++at) {
-      const uint32_t row = fields_.row_of(slots_[at]);
-      prefetch_row(row);
-      candidates_[num_candidates_++] = {probe.query, row};
-    }
-  }
-
-  // Those whose tags do not differ in too many bits already.
-  void list_slots(const Probe& probe, uint32_t first, uint32_t last) {
-    int count = num_candidates_;
-    for (uint32_t at = first; at < last; ++at) {
-      const uint32_t slot = slots_[at];
-      candidates_[count] = {probe.query, fields_.row_of(slot)};
-      count += ones_of_tag(fields_.tag_of(slot) ^ probe.tag) <= probe.rest;
-    }
-    for (int i = num_candidates_; i < count; ++i) prefetch_row(candidates_[i].row);
-    num_candidates_ = count;
-  }
-
-  void prefetch_row(uint32_t number) const {
-    const uint64_t* row = tables_.rows + int64_t{number} * num_words_;
-    for (int word = 0; word < num_words_; word += 8) __builtin_prefetch(row + word);
   }
 
   template <class Reach, class Visit>
   void compare(Reach& reach, Visit& visit) {
     const int count = std::exchange(num_candidates_, 0);
-    isa_.measure_candidates(candidates_.data(), count, queries_.data(), tables_.rows, num_words_, distances_.data());
+    num_measured_ += count;
+    uint32_t *const queries = candidates_.queries, *const rows = candidates_.rows;
+    isa_.measure_candidates(candidates_, count, queries_.data(), tables_.rows, num_words_, distances_.data());
     int near = 0;
     for (int i = 0; i < count; ++i) {
-      const Candidate candidate = candidates_[i];
-      if (distances_[i] > reach(candidate.query)) continue;
-      __builtin_prefetch(tables_.ids + candidate.row);
-      candidates_[near] = candidate;
-      distances_[near++] = distances_[i];
+      const bool is_near = distances_[i] <= reach(queries[i]);
+      queries[near] = queries[i];
+      rows[near] = rows[i];
+      distances_[near] = distances_[i];
+      near += is_near;
     }
-    for (int i = 0; i < near; ++i) visit(candidates_[i].query, candidates_[i].row, int{distances_[i]});
+    num_near_ += near;
+    for (int i = 0; i < near; ++i) __builtin_prefetch(tables_.ids + rows[i]);
+    for (int i = 0; i < near; ++i) visit(queries[i], rows[i], int{distances_[i]});
   }
 
   // How many bits are set; a table, since not every CPU that this file is for counts them in one instruction.
@@ -193,13 +179,16 @@ class Probes {
 
   const Kernels& isa_;
   const HashTables& tables_;
+  HashWork costs_;
   const QueryRows& queries_;
   ChunkFields fields_;
   int num_words_, num_candidates_ = 0;
-  const uint32_t *starts_ = nullptr, *slots_ = nullptr;
-  int64_t work_ = 0;
+  const uint32_t* starts_ = nullptr;
+  BucketEntries entries_;
+  int64_t num_buckets_ = 0, num_entries_ = 0, num_measured_ = 0, num_near_ = 0;
   std::vector<Probe> probes_;
-  std::vector<Candidate> candidates_;
+  std::vector<uint32_t> numbers_;
+  Candidates candidates_;  // in numbers_
   std::vector<uint16_t> distances_;
 };
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -7,6 +8,7 @@
 
 #include "finds.hpp"
 #include "hash_probes.hpp"
+#include "search_plan.hpp"
 
 namespace hashkernels {
 namespace {
@@ -20,53 +22,62 @@ struct ChunkRadii {
 // What a ring of buckets costs, from a few of the queries.
 class RingWork {
  public:
-  RingWork(const HashTables& tables, const QueryRows& rows, int64_t num_queries)
-      : tables_(tables), rows_(rows), fields_(tables), num_queries_(num_queries) {
+  RingWork(const HashTables& tables, const QueryRows& rows, int64_t num_queries, int radius)
+      : tables_(tables), rows_(rows), fields_(tables), costs_(tables), num_queries_(num_queries), radius_(radius) {
     for (int c = 0; c < tables.num_chunks; ++c) masks_.emplace_back(tables.widths[c]);
   }
 
   double operator()(int chunk, int ones) {
-    constexpr double kMostToLookAt = 4096;
     const int width = tables_.widths[chunk];
-    const double size = ring_size(width, ones);
-    if (size > kMostToLookAt) {
-      return size * (kBucketWork + static_cast<double>(tables_.num_codes) / static_cast<double>(int64_t{1} << width));
-    }
+    if (ring_size(width, ones) > kMaxRing) return costs_.ring(chunk, ones, radius_ - ones);
     Masks& masks = masks_[chunk];
     masks.extend_to(ones);
     const uint32_t* starts = tables_.offsets + fields_.first_offset(chunk);
+    const int64_t size = masks.ring_size(ones), step = divide_up(size, kBuckets);
     const int64_t num_samples = std::min(num_queries_, kSamples);
     const auto for_each_bucket = [&](auto&& visit) {
       for (int64_t i = 0; i < num_samples; ++i) {
         const uint32_t key = fields_.key(rows_[i * num_queries_ / num_samples], chunk);
-        for (int64_t j = 0; j < masks.ring_size(ones); ++j) visit(key ^ masks.ring(ones)[j]);
+        for (int64_t j = i % step; j < size; j += step) visit(key ^ masks.ring(ones)[j]);
       }
     };
-    int64_t work = 0;
+    int64_t buckets = 0, entries = 0;
     for_each_bucket([&](uint32_t bucket) { __builtin_prefetch(starts + bucket); });
-    for_each_bucket([&](uint32_t bucket) { work += kBucketWork + starts[bucket + 1] - starts[bucket]; });
-    return static_cast<double>(work) / static_cast<double>(num_samples);
+    for_each_bucket([&](uint32_t bucket) {
+      ++buckets;
+      entries += starts[bucket + 1] - starts[bucket];
+    });
+    return static_cast<double>(size) * (costs_.bucket() + static_cast<double>(entries) / static_cast<double>(buckets) *
+                                                              costs_.entry(chunk, radius_ - ones));
   }
 
+  // The least that a ring takes.
+  double bound(int chunk, int ones) const { return costs_.bucket() * ring_size(tables_.widths[chunk], ones); }
+
  private:
-  static constexpr int64_t kSamples = 8;
+  static constexpr int64_t kSamples = 8, kBuckets = 128;  // of a ring, which are looked at for one query
+  static constexpr double kMaxRing = 8192;                // of a larger one the masks alone would take too long
 
   const HashTables& tables_;
   const QueryRows& rows_;
   ChunkFields fields_;
+  HashWork costs_;
   int64_t num_queries_;
+  int radius_;
   std::vector<Masks> masks_;
 };
 
 // Each step looks one bit further where that is cheapest, until the pigeonhole holds: the rings of a chunk grow, so the
 // sum is the least there is. A ring costs at least its buckets; the rest is found out only of rings that may be next.
-ChunkRadii choose_radii(const HashTables& tables, const QueryRows& rows, int64_t num_queries, int radius) {
+// It ends where it exceeds max_work.
+ChunkRadii choose_radii(const HashTables& tables, const QueryRows& rows, int64_t num_queries, int radius,
+                        double max_work) {
   ChunkRadii chosen{std::vector<int>(tables.num_chunks, -1)};
   if (num_queries == 0) return chosen;
-  RingWork ring_work(tables, rows, num_queries);
-  std::vector<double> next(tables.num_chunks, kBucketWork);
+  RingWork ring_work(tables, rows, num_queries, radius);
+  std::vector<double> next(tables.num_chunks, ring_work.bound(0, 0));
   std::vector<bool> is_bound(tables.num_chunks, true);
-  for (int step = 0; step <= radius;) {
+  for (int step = 0; step <= radius && chosen.work <= max_work;) {
     const int c = static_cast<int>(std::min_element(next.begin(), next.end()) - next.begin());
     if (is_bound[c]) {
       next[c] = ring_work(c, chosen.radii[c] + 1);
@@ -75,7 +86,7 @@ ChunkRadii choose_radii(const HashTables& tables, const QueryRows& rows, int64_t
     }
     chosen.work += next[c];
     if (++chosen.radii[c] == tables.widths[c]) return chosen;  // every bucket of a chunk: all codes
-    next[c] = kBucketWork * ring_size(tables.widths[c], chosen.radii[c] + 1);
+    next[c] = ring_work.bound(c, chosen.radii[c] + 1);
     is_bound[c] = true;
     ++step;
   }
@@ -90,8 +101,9 @@ std::vector<uint32_t> numbers(int64_t first, int64_t last) {
 
 // How a search goes, once it is known what it reads.
 struct RangePlan {
-  RangePlan(const Codes& queries, const HashTables& tables, int radius)
-      : rows(queries, tables), chosen(choose_radii(tables, rows, queries.num_codes, radius)) {
+  RangePlan(const Codes& queries, const HashTables& tables, int radius, double max_work)
+      : rows(queries, tables), chosen(choose_radii(tables, rows, queries.num_codes, radius, max_work)) {
+    if (chosen.work > max_work) return;
     for (int c = 0; c < tables.num_chunks; ++c) masks.emplace_back(tables.widths[c]).extend_to(chosen.radii[c]);
   }
 
@@ -226,7 +238,7 @@ struct Counts {
 Status range_search(const Codes& queries, const HashTables& tables, int radius, int64_t max_results,
                     const uint8_t* allowed, double max_work, bool* done, RangeFinds* finds, int num_threads) noexcept {
   return or_out_of_memory([&] {
-    const RangePlan plan(queries, tables, radius);
+    const RangePlan plan(queries, tables, radius, max_work);
     *done = plan.chosen.work <= max_work;
     if (!*done) return Status::kOk;
     auto state = std::make_unique<SortedFinds>(queries.num_codes, max_results);
@@ -243,7 +255,7 @@ Status range_search(const Codes& queries, const HashTables& tables, int radius, 
 Status range_count(const Codes& queries, const HashTables& tables, int radius, const uint8_t* allowed, double max_work,
                    bool* done, int64_t* counts, int num_threads) noexcept {
   return or_out_of_memory([&] {
-    const RangePlan plan(queries, tables, radius);
+    const RangePlan plan(queries, tables, radius, max_work);
     *done = plan.chosen.work <= max_work;
     if (!*done) return Status::kOk;
     std::fill(counts, counts + queries.num_codes, 0);
@@ -254,7 +266,8 @@ Status range_count(const Codes& queries, const HashTables& tables, int radius, c
 
 double hash_range_work(const Codes& queries, const HashTables& tables, int radius) noexcept {
   try {
-    return choose_radii(tables, QueryRows(queries, tables), queries.num_codes, radius).work;
+    const double any = std::numeric_limits<double>::infinity();
+    return choose_radii(tables, QueryRows(queries, tables), queries.num_codes, radius, any).work;
   } catch (const std::bad_alloc&) {
     return static_cast<double>(tables.num_codes) * tables.num_chunks;
   }

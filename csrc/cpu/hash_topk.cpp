@@ -74,23 +74,32 @@ class Nearest {
 // evenly.
 class Outlook {
  public:
-  explicit Outlook(const HashTables& tables) : tables_(tables), num_bits_(8 * tables.num_bytes) {
+  explicit Outlook(const HashTables& tables) : tables_(tables), costs_(tables), num_bits_(8 * tables.num_bytes) {
     double bits_of_chunks = 0;
     for (int c = 0; c < tables.num_chunks; ++c) bits_of_chunks += tables.widths[c];
     share_ = std::min(bits_of_chunks / tables.num_chunks / num_bits_, 0.999);  // that of all bits would divide by zero
   }
 
-  // Of one ring of one chunk.
-  double work(int chunk, int ring) const {
-    const int width = tables_.widths[chunk];
-    return ring_size(width, ring) *
-           (kBucketWork + static_cast<double>(tables_.num_codes) / static_cast<double>(int64_t{1} << width));
-  }
+  // Of one ring of one chunk, looked at for codes up to `reach` away.
+  double work(int chunk, int ring, int reach) const { return costs_.ring(chunk, ring, reach - ring); }
 
   // Of all steps, in the order of Group::run, up to the one that is sure to have shown all codes at `distance`.
-  double work_up_to(int distance) const {
+  // A step has some entries more than that, which come of codes in clusters: most of them are near.
+  double work_up_to(int distance, double more_entries) const {
     double sum = 0;
-    for (int step = 0; step <= distance; ++step) sum += work(step % tables_.num_chunks, step / tables_.num_chunks);
+    for (int step = 0; step <= distance; ++step) {
+      sum += work(step % tables_.num_chunks, step / tables_.num_chunks, distance);
+    }
+    return sum + more_entries * (distance + 1) * (costs_.entry() + costs_.candidate());
+  }
+
+  // Of as many steps, how many entries there are where codes are spread evenly.
+  double entries(int num_steps) const {
+    double sum = 0;
+    for (int step = 0; step < num_steps; ++step) {
+      const int width = tables_.widths[step % tables_.num_chunks];
+      sum += std::ldexp(ring_size(width, step / tables_.num_chunks) * static_cast<double>(tables_.num_codes), -width);
+    }
     return sum;
   }
 
@@ -112,6 +121,7 @@ class Outlook {
 
  private:
   const HashTables& tables_;
+  HashWork costs_;
   int num_bits_;
   double share_;  // of the bits, in a chunk
 };
@@ -132,15 +142,15 @@ class Group {
   // Until every query is answered or given up.
   void run(double max_work) {
     // What may be spent in vain: most of the queries that are hopeless show it by then.
-    constexpr double kTrial = 1.0 / 32;
-    for (int ring = 0;; ++ring) {
-      if (ring > 0 && average_work() + outlook_.work(0, ring) * tables_.num_chunks > kTrial * max_work) {
+    constexpr double kTrial = 1.0 / 8;
+    for (int ring = 0; !open_.empty(); ++ring) {
+      if (ring > 0 && average_work() + outlook_.work(0, ring, usual_reach()) * tables_.num_chunks > kTrial * max_work) {
         give_up(ring, max_work);
       }
       for (int chunk = 0; chunk < tables_.num_chunks; ++chunk) {
         if (open_.empty()) return;
-        const double expected = outlook_.work(chunk, ring);
-        const double work = static_cast<double>(probes_.work()) + expected * static_cast<double>(open_.size());
+        const double expected = outlook_.work(chunk, ring, usual_reach());
+        const double work = probes_.work() + expected * static_cast<double>(open_.size());
         if (expected > max_work || work > max_work * static_cast<double>(nearest_.size())) return;
         look(chunk, ring);
         if (ring == tables_.widths[chunk]) return open_.clear();  // that was every bucket of a chunk: all codes
@@ -163,20 +173,28 @@ class Group {
 
  private:
   // Of a query.
-  double average_work() const { return static_cast<double>(probes_.work()) / static_cast<double>(nearest_.size()); }
+  double average_work() const { return probes_.work() / static_cast<double>(nearest_.size()); }
+
+  // How far the queries that are open look, on average.
+  int usual_reach() const {
+    int64_t sum = 0;
+    for (uint32_t query : open_) sum += nearest_[query - first_].reach();
+    return static_cast<int>(sum / static_cast<int64_t>(open_.size()));
+  }
 
   // Gives up the queries for which the codes found before the rings numbered `ring` foretell more than max_work.
   void give_up(int ring, double max_work) {
-    const double so_far = outlook_.work_up_to(tables_.num_chunks * ring - 1);
-    const double dearer = std::max(1.0, average_work() / so_far);  // buckets of these queries are fuller than others
+    const double entries = static_cast<double>(probes_.num_entries()) / static_cast<double>(nearest_.size());
+    const int num_steps = tables_.num_chunks * ring;
+    const double more_entries = std::max(0.0, entries - outlook_.entries(num_steps)) / num_steps;
     const std::vector<double> weights = outlook_.weights(ring);
     const auto goes_on = [&](uint32_t query) {
       Nearest& nearest = nearest_[query - first_];
       const double found = static_cast<double>(nearest.count());
       // Too few for a forecast: as many more as are missing must be read at least.
-      const double work = nearest.is_full() ? outlook_.work_up_to(nearest.likely_limit(weights))
-                                            : so_far * static_cast<double>(k_) / (found + 1);
-      return dearer * work <= max_work;
+      const double work = nearest.is_full() ? outlook_.work_up_to(nearest.likely_limit(weights), more_entries)
+                                            : average_work() * static_cast<double>(k_) / (found + 1);
+      return work <= max_work;
     };
     const auto given_up = std::stable_partition(open_.begin(), open_.end(), goes_on);
     given_up_.insert(given_up_.end(), given_up, open_.end());
@@ -184,7 +202,6 @@ class Group {
   }
 
   void look(int chunk, int ring) {
-    constexpr int kChunksPerRead = 16;  // whose comparison takes as long as reading a row
     masks_[chunk].extend_to(ring);
     const auto met_before = [&](uint32_t query, uint32_t row) {
       for (int other = 0; other < tables_.num_chunks; ++other) {
@@ -195,7 +212,6 @@ class Group {
     probes_.read(
         chunk, open_, masks_[chunk], ring, ring, [&](uint32_t query) { return nearest_[query - first_].reach(); },
         [&](uint32_t query, uint32_t row, int distance) {
-          probes_.add_work(1 + tables_.num_chunks / kChunksPerRead);
           if (met_before(query, row)) return;
           const uint32_t position = tables_.ids[row];
           if (allowed_ == nullptr || allowed_[position] != 0) nearest_[query - first_].add(distance, position);

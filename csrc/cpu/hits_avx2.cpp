@@ -1,5 +1,6 @@
 #include <immintrin.h>
 
+#include "count_bytes_avx2.hpp"
 #include "hits_impl.hpp"
 
 namespace hashkernels {
@@ -8,17 +9,6 @@ namespace {
 struct Avx2 {
   static int popcount(uint64_t x) { return __builtin_popcountll(x); }
 };
-
-__m256i load(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
-
-// How many bits each byte has, by two look-ups of nibbles.
-__m256i count_bytes(__m256i x) {
-  const __m256i counts = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,  //
-                                          0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
-  const __m256i low = _mm256_set1_epi8(15);
-  return _mm256_add_epi8(_mm256_shuffle_epi8(counts, _mm256_and_si256(x, low)),
-                         _mm256_shuffle_epi8(counts, _mm256_and_si256(_mm256_srli_epi16(x, 4), low)));
-}
 
 // Four rows of at least a register: twice as fast as popcounts of words. The sums of a byte stay below 256, as no code
 // is longer than 31 registers. What is left behind the last whole register is read as the end of a register of which
@@ -77,11 +67,6 @@ bool below_avx2(const uint16_t* distances, int threshold, uint64_t* hits) {
 int list_hits_avx2(const uint64_t* words, const uint32_t* places, int first, int last, const uint64_t* record_words,
                    const uint64_t* block, int num_words, Hit* out, int* num_hits) {
   return list_hits<Avx2>(words, places, first, last, record_words, block, num_words, out, num_hits);
-}
-
-void measure_candidates_avx2(const Candidate* candidates, int count, const uint64_t* queries, const uint64_t* rows,
-                             int num_words, uint16_t* distances) {
-  measure_candidates<Avx2>(candidates, count, queries, rows, num_words, distances);
 }
 
 void measure_rows_avx2(const uint64_t* query, const uint8_t* rows, int64_t stride, int num_bytes, int count,

@@ -40,18 +40,6 @@ int list_hits(const uint64_t* words, const uint32_t* places, int first, int last
              : list_hits_of<Isa, false>(words, places, first, last, record_words, block, num_words, out, num_hits);
 }
 
-template <class Isa>
-void measure_candidates(const Candidate* candidates, int count, const uint64_t* queries, const uint64_t* rows,
-                        int num_words, uint16_t* distances) {
-  for (int i = 0; i < count; ++i) {
-    const uint64_t* query = queries + int64_t{candidates[i].query} * num_words;
-    const uint64_t* row = rows + int64_t{candidates[i].row} * num_words;
-    int distance = 0;
-    for (int w = 0; w < num_words; ++w) distance += Isa::popcount(query[w] ^ row[w]);
-    distances[i] = static_cast<uint16_t>(distance);
-  }
-}
-
 // Appends a piece of a row to a value, `shift` bits up.
 template <class Piece>
 inline void append(const uint8_t*& row, int& shift, uint64_t& value) {

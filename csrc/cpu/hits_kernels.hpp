@@ -43,19 +43,6 @@ int list_hits_scalar(const uint64_t* words, const uint32_t* places, int first, i
 int list_hits_avx2(const uint64_t* words, const uint32_t* places, int first, int last, const uint64_t* record_words,
                    const uint64_t* block, int num_words, Hit* out, int* num_hits);
 
-// A query and a row that may be near it.
-struct Candidate {
-  uint32_t query, row;
-};
-
-// distances[i] = bits in which candidate i's query and row differ; both are num_words words long.
-using MeasureCandidates = void (*)(const Candidate* candidates, int count, const uint64_t* queries,
-                                   const uint64_t* rows, int num_words, uint16_t* distances);
-void measure_candidates_scalar(const Candidate* candidates, int count, const uint64_t* queries, const uint64_t* rows,
-                               int num_words, uint16_t* distances);
-void measure_candidates_avx2(const Candidate* candidates, int count, const uint64_t* queries, const uint64_t* rows,
-                             int num_words, uint16_t* distances);
-
 // distances[i] = bits in which the query and row i differ, for `count` rows of num_bytes bytes where they lie, `stride`
 // bytes apart. The query's words hold zeros past its bytes.
 using MeasureRows = void (*)(const uint64_t* query, const uint8_t* rows, int64_t stride, int num_bytes, int count,

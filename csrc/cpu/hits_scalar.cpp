@@ -53,11 +53,6 @@ int list_hits_scalar(const uint64_t* words, const uint32_t* places, int first, i
   return list_hits<Scalar>(words, places, first, last, record_words, block, num_words, out, num_hits);
 }
 
-void measure_candidates_scalar(const Candidate* candidates, int count, const uint64_t* queries, const uint64_t* rows,
-                               int num_words, uint16_t* distances) {
-  measure_candidates<Scalar>(candidates, count, queries, rows, num_words, distances);
-}
-
 void measure_rows_scalar(const uint64_t* query, const uint8_t* rows, int64_t stride, int num_bytes, int count,
                          uint16_t* distances) {
   measure_rows<Scalar>(query, rows, stride, num_bytes, count, distances);

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "buckets_kernels.hpp"
 #include "checksum_kernels.hpp"
 #include "codes_kernels.hpp"
 #include "counting_kernels.hpp"
@@ -32,6 +33,7 @@ struct Kernels {
   Below below;
   GatherHits gather_hits;
   ListHits list_hits;
+  ListCandidates list_candidates;
   MeasureCandidates measure_candidates;
   MeasureRows measure_rows;
   NthDistance nth_distance;

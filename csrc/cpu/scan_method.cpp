@@ -15,7 +15,7 @@ const char* scan_method_name(ScanMethod method) {
 // Rows are compared code by code; the bit-sliced ways pay for whole blocks and for every query's part in them. Tables
 // have to be made for every block before a sum saves anything, and the first block is summed once more. To measure hits
 // they need words of each block: where planes are there, of as many as are likely to hold some hits of every query.
-ScanMethod plan_scan(const ScanCosts& costs, const ScanSize& size) {
+ScanPlan plan_scan(const ScanCosts& costs, const ScanSize& size) {
   constexpr double kBeyondCache = 1.4;  // what planes and tables take that the innermost cache cannot hold
   const auto queries = static_cast<double>(std::max<int64_t>(size.num_queries, 1));
   const auto codes = static_cast<double>(size.num_codes);
@@ -28,8 +28,8 @@ ScanMethod plan_scan(const ScanCosts& costs, const ScanSize& size) {
   const double tables =
       queries * bytes * costs.query_byte + (made + queries * (blocks + 1) * bytes * costs.sum_byte) *
                                                (size.num_bytes > SlicedShape::kMaxChunkBytes ? kBeyondCache : 1);
-  if (tables < singly) return ScanMethod::kTables;
-  return size.sliced ? ScanMethod::kPlanes : ScanMethod::kRows;
+  if (tables < singly) return {ScanMethod::kTables, tables};
+  return {size.sliced ? ScanMethod::kPlanes : ScanMethod::kRows, singly};
 }
 
 }  // namespace hashkernels

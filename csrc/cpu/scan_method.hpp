@@ -31,6 +31,11 @@ struct ScanSize {
   int64_t num_queries, num_codes;
 };
 
-ScanMethod plan_scan(const ScanCosts& costs, const ScanSize& size);
+// The cheapest way, and what it takes.
+struct ScanPlan {
+  ScanMethod method;
+  double nanoseconds;
+};
+ScanPlan plan_scan(const ScanCosts& costs, const ScanSize& size);
 
 }  // namespace hashkernels

@@ -308,22 +308,22 @@ TEST(PlanScan, ComparesWhatEachMethodCosts) {
                         .table_byte = 640,
                         .sum_byte = 0};
   // A block of 4 bytes a code, in planes: 296 a query, or 2560 + 1000, and 40 a query.
-  EXPECT_EQ(plan_scan(costs, {true, 4, 13, 512}), ScanMethod::kPlanes);
-  EXPECT_EQ(plan_scan(costs, {true, 4, 14, 512}), ScanMethod::kTables);
-  EXPECT_EQ(plan_scan(costs, {true, 4, 14, 1}), ScanMethod::kTables);
+  EXPECT_EQ(plan_scan(costs, {true, 4, 13, 512}).method, ScanMethod::kPlanes);
+  EXPECT_EQ(plan_scan(costs, {true, 4, 14, 512}).method, ScanMethod::kTables);
+  EXPECT_EQ(plan_scan(costs, {true, 4, 14, 1}).method, ScanMethod::kTables);
   // Two blocks, and 8 bytes: 1104 a query, or 10240 + 2000, and 80 a query.
-  EXPECT_EQ(plan_scan(costs, {true, 8, 11, 513}), ScanMethod::kPlanes);
-  EXPECT_EQ(plan_scan(costs, {true, 8, 12, 513}), ScanMethod::kTables);
+  EXPECT_EQ(plan_scan(costs, {true, 8, 11, 513}).method, ScanMethod::kPlanes);
+  EXPECT_EQ(plan_scan(costs, {true, 8, 12, 513}).method, ScanMethod::kTables);
   // Rows are as many as there are: 300 codes at 3 a query, or 2560 + 1000, and 40 a query.
-  EXPECT_EQ(plan_scan(costs, {false, 4, 4, 300}), ScanMethod::kRows);
-  EXPECT_EQ(plan_scan(costs, {false, 4, 5, 300}), ScanMethod::kTables);
-  EXPECT_EQ(plan_scan(costs, {false, 4, 60, 30}), ScanMethod::kRows);
+  EXPECT_EQ(plan_scan(costs, {false, 4, 4, 300}).method, ScanMethod::kRows);
+  EXPECT_EQ(plan_scan(costs, {false, 4, 5, 300}).method, ScanMethod::kTables);
+  EXPECT_EQ(plan_scan(costs, {false, 4, 60, 30}).method, ScanMethod::kRows);
   // In place at 1: 512 a query, or 5120 + 1000, and 80 a query.
-  EXPECT_EQ(plan_scan(costs, {false, 8, 14, 512}), ScanMethod::kRows);
-  EXPECT_EQ(plan_scan(costs, {false, 8, 15, 512}), ScanMethod::kTables);
+  EXPECT_EQ(plan_scan(costs, {false, 8, 14, 512}).method, ScanMethod::kRows);
+  EXPECT_EQ(plan_scan(costs, {false, 8, 15, 512}).method, ScanMethod::kTables);
   // Eight words at 17: 8704 a query, or 1.4 * (40960 + 8000), and 640 a query.
-  EXPECT_EQ(plan_scan(costs, {false, 64, 8, 512}), ScanMethod::kRows);
-  EXPECT_EQ(plan_scan(costs, {false, 64, 9, 512}), ScanMethod::kTables);
+  EXPECT_EQ(plan_scan(costs, {false, 64, 8, 512}).method, ScanMethod::kRows);
+  EXPECT_EQ(plan_scan(costs, {false, 64, 9, 512}).method, ScanMethod::kTables);
 }
 
 HASHKERNELS_FOR_EACH_ISA(TopK);

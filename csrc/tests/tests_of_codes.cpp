@@ -1,4 +1,5 @@
 // One unit, for reading GoogleTest takes most of the time that one of these files takes alone.
+#include "buckets_test.cpp"
 #include "checksum_test.cpp"
 #include "codes_test.cpp"
 #include "counting_test.cpp"

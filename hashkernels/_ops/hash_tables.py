@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hashkernels import _loader
 from hashkernels._ops._library import empty_on_huge_pages, row_stride, rows, thread_argument, thread_count
-from hashkernels._ops.search import address, check_range, check_topk, empty_topk, range_count_fake, ranges_of
+from hashkernels._ops.search import address, check_range, check_topk, range_count_fake, ranges_of
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def hash_range_count(
 
 
 def hash_range_work(queries: Tensor, tables: HashTables, radius: int) -> float:
-    """The work of such a search, a query, in rows read, from a few of the queries."""
+    """What a query of such a search is expected to take, in nanoseconds of one core, from a few of the queries."""
     queries = rows("queries", queries, torch.uint8)
     return float(_native("hash_range_work")(*_query_arguments(queries), tables.native, radius))
 
@@ -143,16 +143,17 @@ def hash_range_work(queries: Tensor, tables: HashTables, radius: int) -> float:
 def hash_topk(
     queries: Tensor, tables: HashTables, k: int, allowed: Tensor | None, max_work: float, threads: int | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """``topk`` through the tables, and bool [Q]: whether a query was answered. One whose work would
-    exceed ``max_work`` is not, and its rows are unspecified."""
+    """``topk`` through the tables, and int64 [n]: the queries that were not answered, since their work would exceed
+    ``max_work``. Their rows are unspecified."""
     queries = rows("queries", queries, torch.uint8)
     allowed = check_topk(queries, tables.count, k, allowed)
-    distances, indices = empty_topk(queries, k)
-    done = queries.new_empty(queries.shape[0], dtype=torch.bool)
-    outputs = (distances.data_ptr(), indices.data_ptr(), done.data_ptr())
+    num_queries = queries.shape[0]
+    distances = empty_on_huge_pages((num_queries, k), torch.int32)
+    indices, left = (empty_on_huge_pages(shape, torch.int64) for shape in ((num_queries, k), (num_queries,)))
+    outputs = (distances.data_ptr(), indices.data_ptr(), left.data_ptr())
     arguments = (*_query_arguments(queries), tables.native, k, address(allowed), max_work, *outputs)
-    _native("hash_topk")(*arguments, thread_count(thread_argument(threads)))
-    return distances, indices, done
+    num_left = _native("hash_topk")(*arguments, thread_count(thread_argument(threads)))
+    return distances, indices, left[:num_left]
 
 
 def _query_arguments(queries: Tensor) -> tuple[int, int, int]:

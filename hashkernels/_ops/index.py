@@ -85,6 +85,13 @@ def search_method(sliced: bool, num_bytes: int, num_queries: int, num_codes: int
     return str(kernel(sliced, num_bytes, max(num_queries, 1), max(num_codes, 1), threads))
 
 
+def scan_work(num_bytes: int, num_queries: int, num_codes: int, threads: int) -> float:
+    """What a query of a native search through planes is expected to take, in nanoseconds of one core."""
+    kernel = _loader.cpu_kernel("scan_work")
+    assert kernel is not None
+    return float(kernel(num_bytes, max(num_queries, 1), max(num_codes, 1), threads))
+
+
 def _check_planes(planes: Tensor, count: int) -> int:
     """Refuses what kernels cannot read ``count`` codes from; returns the bytes a code."""
     if planes.dtype != torch.int64 or planes.ndim != 3 or planes.shape[1] % 8 or planes.shape[2] != 8:

@@ -16,15 +16,6 @@ from hashkernels.index.storage import Storage
 BUCKET_BITS = 16
 """Up to so many bits one table of buckets answers most searches, and takes four bytes a code."""
 
-# What decides, in nanoseconds of one core (Zen 3, AVX2; the ratios are much the same elsewhere). A row read through the
-# tables costs a part of a cache miss, since many are under way at a time, and its words; a bucket counts as three rows.
-# A scan costs what the code has bytes: few queries are compared one by one, and more share a carry table for each
-# block. What they share, that table or the reading of codes that no cache holds, comes once.
-_READ, _READ_WORD = 5.0, 1.3
-_FEW_QUERIES = 5
-_SCAN_BYTE_OF_FEW, _FETCH_BYTE = 0.03, 0.05
-_SCAN_BYTE_OF_MANY, _TABLE_BYTE = 0.0125, 0.07
-_CACHED_BYTES = 16 << 20
 # Scans for so many queries take about as long as building buckets does.
 _QUERIES_WORTH_BUCKETS = 64
 
@@ -101,14 +92,15 @@ class HashedStorage:
     def topk(self, queries: Tensor, k: int, allowed: Tensor | None, threads: int | None) -> tuple[Tensor, Tensor]:
         tables = self._tables_for(queries, threads)
         # Searches for as many answer alike, and the price of a scan changes with the number of queries.
-        pause = self._pauses.setdefault((k.bit_length(), len(queries).bit_length()), _Pause())
+        num_queries = queries.shape[0]
+        pause = self._pauses.setdefault((k.bit_length(), num_queries.bit_length()), _Pause())
         if tables is None or not pause.is_over():
             return self._codes.topk(queries, k, allowed, threads)
         most = self._most_work(queries, threads)
-        distances, indices, done = _ops.hash_topk(queries, tables, k, allowed, most, threads)
-        left = (~done).nonzero().squeeze(1)
-        pause.after(answered=2 * len(left) < len(queries))
-        if len(left):
+        distances, indices, left = _ops.hash_topk(queries, tables, k, allowed, most, threads)
+        num_left = left.shape[0]
+        pause.after(answered=2 * num_left < num_queries)
+        if num_left:
             distances[left], indices[left] = self._codes.topk(queries[left], k, allowed, threads)
         return distances, indices
 
@@ -156,16 +148,12 @@ class HashedStorage:
         return self.tables if queries.shape[0] and _ops.can_hash(self.count) else None
 
     def _most_work(self, queries: Tensor, threads: int | None) -> float:
-        """How much work, in rows, a query may be through the tables until a scan would have been faster."""
-        num_queries, num_bytes = queries.shape
-        if num_queries >= _FEW_QUERIES:
-            scan_byte = _SCAN_BYTE_OF_MANY + _TABLE_BYTE / num_queries
-        else:
-            scan_byte = _SCAN_BYTE_OF_FEW + (_FETCH_BYTE / num_queries if self.count * num_bytes > _CACHED_BYTES else 0)
-        read = _READ + _READ_WORD * -(-num_bytes // 8)
+        """What a query may take through the tables until a scan would be faster, in nanoseconds of one core."""
+        num_queries = queries.shape[0]
         # Threads share the codes of a scan, but only queries of a search through the tables.
         threads = threads or _ops.get_num_threads()
-        return scan_byte * self.count * num_bytes / read * min(num_queries, threads) / threads
+        work = _ops.scan_work(self.num_bytes, num_queries, self.count, threads)
+        return work * min(num_queries, threads) / threads
 
     def _within_is_cheap(self, queries: Tensor, radius: int, threads: int | None) -> bool:
         assert self.tables is not None
@@ -173,5 +161,5 @@ class HashedStorage:
 
     def _mostly_answered(self, queries: Tensor, k: int, most_work: float, threads: int | None) -> bool:
         assert self.tables is not None
-        done = _ops.hash_topk(queries, self.tables, k, None, most_work, threads)[2]
-        return 2 * int(done.sum()) > len(done)
+        left = _ops.hash_topk(queries, self.tables, k, None, most_work, threads)[2]
+        return 2 * len(left) < len(queries)

@@ -66,9 +66,8 @@ Status range_search(const Codes& queries, const HashTables& tables, int radius, 
 Status range_count(const Codes& queries, const HashTables& tables, int radius, const uint8_t* allowed, double max_work,
                    bool* done, int64_t* counts, int num_threads) noexcept;
 
-// The work of a search with this radius, a query, found from a few of the queries. A row is the unit; a bucket, whose
-// place and entries lie in lines of memory of their own, counts as three.
-inline constexpr int kBucketWork = 3;
+// What a query of a search with this radius is expected to take, in nanoseconds of one core, found from a few of the
+// queries. Comparable with scan_work() (index.h).
 double hash_range_work(const Codes& queries, const HashTables& tables, int radius) noexcept;
 
 // As in search.h, but a query whose work would exceed max_work is given up, as early as what it has
