@@ -206,17 +206,18 @@ def check_codes(
         hint = ", one a bit: pack_codes makes packed codes of signs or {0, 1}" if width == bits else ""
         expected = f"{counted((bits + 7) // 8, 'byte')} a code for {counted(bits, 'bit')}"
         raise ValueError(f"{name} must have {expected}, got {width}{hint}")
-    pad = width * 8 - bits
-    if pad and (synchronize or value_checks_enabled(tensor)) and _has_pad_bits(tensor, pad, bitorder):
+    pad = pad_mask(bits, bitorder)
+    if pad and (synchronize or value_checks_enabled(tensor)) and (tensor[:, -1] & pad).any():
         other = "little" if bitorder == "big" else "big"
-        hint = "" if _has_pad_bits(tensor, pad, other) else f", as they are by bitorder={other!r}"
+        hint = "" if (tensor[:, -1] & pad_mask(bits, other)).any() else f", as they are by bitorder={other!r}"
         raise ValueError(f"{name} must have zero pad bits beyond bit {bits} of each code{hint}")
     return tensor
 
 
-def _has_pad_bits(codes: torch.Tensor, pad: int, bitorder: str) -> bool:
-    mask = (1 << pad) - 1 if bitorder == "big" else 0xFF & ~(0xFF >> pad)
-    return bool((codes[:, -1] & mask).any())
+def pad_mask(bits: int, bitorder: str) -> int:
+    """The bits of the last byte of a code that are none of its own."""
+    pad = -bits % 8
+    return (1 << pad) - 1 if bitorder == "big" else 0xFF & ~(0xFF >> pad)
 
 
 def check_code_pair(queries: Any, database: Any, bits: int | None = None) -> int:

@@ -56,7 +56,7 @@ void register_index(pybind11::module_& module) {
     });
   });
   module.def("search_method", search_method);
-  module.def("scan_work", scan_work);
+  module.def("most_hash_work", most_hash_work);
 }
 
 }  // namespace hashkernels::bindings

@@ -111,14 +111,16 @@ const char* search_method(bool sliced, int num_bytes, int64_t num_queries, int64
   return scan_method_name(plan_scan(kernels().scan_costs, size).method);
 }
 
-double scan_work(int num_bytes, int64_t num_queries, int64_t num_codes, int num_threads) noexcept {
+// Threads share the codes of a scan, but only queries of a search through tables.
+double most_hash_work(int num_bytes, int64_t num_queries, int64_t num_codes, int num_threads) noexcept {
   constexpr double kCached = 16 << 20, kFetchByte = 0.05;  // codes that no cache holds are read from memory
   const SearchPlan plan(num_queries, num_codes, num_threads);
   const ScanSize size{true, num_bytes, plan.queries_per_tile, plan.codes_per_task()};
   const double task = plan_scan(kernels().scan_costs, size).nanoseconds;
   const double bytes = static_cast<double>(num_codes) * num_bytes;
-  const double work = std::max(task * static_cast<double>(plan.num_parts), bytes > kCached ? kFetchByte * bytes : 0);
-  return work / static_cast<double>(plan.queries_per_tile);
+  const double scan = std::max(task * static_cast<double>(plan.num_parts), bytes > kCached ? kFetchByte * bytes : 0);
+  const auto sharers = static_cast<double>(std::min<int64_t>(num_queries, num_threads));
+  return scan / static_cast<double>(plan.queries_per_tile) * sharers / num_threads;
 }
 
 }  // namespace hashkernels

@@ -28,7 +28,7 @@ from hashkernels._ops.index import (
     BLOCK_CODES,
     gather_codes,
     has_sliced_search,
-    scan_work,
+    most_hash_work,
     search_method,
     slice_codes,
     sliced_range_count,
@@ -54,6 +54,7 @@ from hashkernels._ops.search import (
     range_search,
     topk,
 )
+from hashkernels._ops.stored_codes import StoredCodes, StoredSearch
 from hashkernels._ops.surrogate import hidden_gradients, hidden_units, pattern_errors
 from hashkernels._ops.triplets import triplet_likelihood
 from hashkernels.reference import (  # differentiable by torch, or no kernel's work
@@ -71,6 +72,8 @@ __all__ = [
     "ElementTerm",
     "HashTables",
     "PairLoss",
+    "StoredCodes",
+    "StoredSearch",
     "block_checksums",
     "build_hash_tables",
     "can_hash",
@@ -97,6 +100,7 @@ __all__ = [
     "index_order_sums",
     "likelihood_loss",
     "margin_loss",
+    "most_hash_work",
     "pack_codes",
     "pack_labels",
     "pair_cauchy",
@@ -110,7 +114,6 @@ __all__ = [
     "rank_starts",
     "retrieval_counts",
     "reverse_mode_only",
-    "scan_work",
     "score_codes",
     "score_vectors",
     "search_method",

@@ -85,11 +85,12 @@ def search_method(sliced: bool, num_bytes: int, num_queries: int, num_codes: int
     return str(kernel(sliced, num_bytes, max(num_queries, 1), max(num_codes, 1), threads))
 
 
-def scan_work(num_bytes: int, num_queries: int, num_codes: int, threads: int) -> float:
-    """What a query of a native search through planes is expected to take, in nanoseconds of one core."""
-    kernel = _loader.cpu_kernel("scan_work")
+def most_hash_work(num_bytes: int, num_queries: int, num_codes: int, threads: int | None) -> float:
+    """What a query may take through hash tables until a native search through planes would be faster, in nanoseconds of
+    one core."""
+    kernel = _loader.cpu_kernel("most_hash_work")
     assert kernel is not None
-    return float(kernel(num_bytes, max(num_queries, 1), max(num_codes, 1), threads))
+    return float(kernel(num_bytes, max(num_queries, 1), max(num_codes, 1), thread_count(thread_argument(threads))))
 
 
 def _check_planes(planes: Tensor, count: int) -> int:

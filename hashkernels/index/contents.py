@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from hashkernels import _ops
 from hashkernels._arrays import ArrayT, to_tensors
-from hashkernels._validation import check_codes
+from hashkernels._validation import check_codes, pad_mask
 from hashkernels.index.snapshot import Snapshot
 
 
@@ -18,6 +21,7 @@ class Contents:
 
     def __init__(self, bits: int, bitorder: str, device: torch.device, state: Snapshot) -> None:
         self._bits, self._bitorder, self._device = bits, bitorder, device
+        self._pad = pad_mask(bits, bitorder)
         self._state = state
         self._writing = threading.Lock()
         # What is still to be done before the first answer; raises ValueError where the contents are damaged.
@@ -32,6 +36,26 @@ class Contents:
                     self._verification()
                     self._verification = None
         return self._state
+
+    def _at_once(
+        self, search: _ops.StoredSearch, queries: Any, number: int, threads: int | None
+    ) -> tuple[Snapshot, tuple[Any, ...]] | None:
+        """What one native call finds for a plain array, and in what. None: the search goes the way of tensors, which
+        also says what is wrong with its arguments."""
+        state = self._state
+        if (
+            type(queries) is not np.ndarray
+            or queries.ndim != 2
+            or type(number) is not int
+            or not (threads is None or (type(threads) is int and threads > 0))
+            or self._verification is not None
+            or not state.storage.count
+            or (search != "topk" and number > self._bits)
+            or torch.compiler.is_compiling()
+        ):
+            return None
+        found = state.storage.at_once(search, queries, number, self._pad, threads)
+        return None if found is None else (state, found)
 
     def _filtered(self, queries: ArrayT, filter: ArrayT | None) -> tuple[Tensor, Snapshot, Tensor | None]:
         """Queries, what they are looked for in, and what of that may be found."""

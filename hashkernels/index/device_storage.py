@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -46,6 +48,9 @@ class DeviceStorage:
     def range_count(self, queries: Tensor, radius: int, allowed: Tensor | None, threads: int | None) -> Tensor:
         counts = _ops.range_count(self._here(queries), self._codes, radius, self._mask(allowed), threads)
         return counts.to(queries.device)
+
+    def at_once(self, *_: Any) -> None:
+        return None
 
     def gather(self, positions: Tensor) -> Tensor:
         return self._codes[self._here(positions)].to(positions.device)

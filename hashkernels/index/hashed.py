@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -64,6 +65,7 @@ class HashedStorage:
         self.tables: _ops.HashTables | None = None
         self._building = threading.Lock()
         self._pauses: dict[tuple[int, int], _Pause] = {}
+        self._at_once = _ops.StoredCodes(codes.planes(), codes.count)
         self.build_seconds = 0.0
 
     @property
@@ -90,10 +92,8 @@ class HashedStorage:
         return HashedStorage(self._codes.added(codes), self._bits, self._bitorder, build=self._build)
 
     def topk(self, queries: Tensor, k: int, allowed: Tensor | None, threads: int | None) -> tuple[Tensor, Tensor]:
-        tables = self._tables_for(queries, threads)
-        # Searches for as many answer alike, and the price of a scan changes with the number of queries.
         num_queries = queries.shape[0]
-        pause = self._pauses.setdefault((k.bit_length(), num_queries.bit_length()), _Pause())
+        tables, pause = self._tables_for(num_queries, threads), self._pause(num_queries, k)
         if tables is None or not pause.is_over():
             return self._codes.topk(queries, k, allowed, threads)
         most = self._most_work(queries, threads)
@@ -108,17 +108,32 @@ class HashedStorage:
         self, queries: Tensor, radius: int, allowed: Tensor | None, max_results: int | None, threads: int | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         found = None
-        if (tables := self._tables_for(queries, threads)) is not None:
+        if (tables := self._tables_for(queries.shape[0], threads)) is not None:
             most = self._most_work(queries, threads)
             found = _ops.hash_range_search(queries, tables, radius, allowed, max_results, threads, most)
         return self._codes.range_search(queries, radius, allowed, max_results, threads) if found is None else found
 
     def range_count(self, queries: Tensor, radius: int, allowed: Tensor | None, threads: int | None) -> Tensor:
         counts = None
-        if (tables := self._tables_for(queries, threads)) is not None:
+        if (tables := self._tables_for(queries.shape[0], threads)) is not None:
             most = self._most_work(queries, threads)
             counts = _ops.hash_range_count(queries, tables, radius, allowed, threads, most)
         return self._codes.range_count(queries, radius, allowed, threads) if counts is None else counts
+
+    def at_once(
+        self, search: _ops.StoredSearch, queries: npt.NDArray[Any], number: int, pad: int, threads: int | None
+    ) -> tuple[Any, ...] | None:
+        tables = self._tables_for(len(queries), threads)
+        if tables is not self._at_once.tables:
+            self._at_once = _ops.StoredCodes(self._codes.planes(), self.count, tables)
+        if search != "topk":
+            return self._at_once.find(search, queries, number, pad, threads)
+        pause = self._pause(len(queries), number)
+        is_over = pause.is_over()
+        found = self._at_once.find(search, queries, number, pad, threads, use_tables=is_over)
+        if found is not None and tables is not None and is_over:
+            pause.after(answered=2 * found[2] < len(queries))
+        return found
 
     def gather(self, positions: Tensor) -> Tensor:
         return self._codes.gather(positions)
@@ -140,20 +155,20 @@ class HashedStorage:
                 return "buckets" if len(self.tables.widths) == 1 else "hash"
         return self._codes.method(queries, threads, k, radius)
 
-    def _tables_for(self, queries: Tensor, threads: int | None) -> _ops.HashTables | None:
+    def _pause(self, num_queries: int, k: int) -> _Pause:
+        # Searches for as many answer alike, and the price of a scan changes with the number of queries.
+        return self._pauses.setdefault((k.bit_length(), num_queries.bit_length()), _Pause())
+
+    def _tables_for(self, num_queries: int, threads: int | None) -> _ops.HashTables | None:
         """The tables, built now if it is time to; None where there are none or nothing can read them."""
-        self._asked += queries.shape[0]
+        self._asked += num_queries
         if self._stored or self._build == "first" or self._asked >= _QUERIES_WORTH_BUCKETS:
             self.prepare(threads)
-        return self.tables if queries.shape[0] and _ops.can_hash(self.count) else None
+        return self.tables if num_queries and _ops.can_hash(self.count) else None
 
     def _most_work(self, queries: Tensor, threads: int | None) -> float:
         """What a query may take through the tables until a scan would be faster, in nanoseconds of one core."""
-        num_queries = queries.shape[0]
-        # Threads share the codes of a scan, but only queries of a search through the tables.
-        threads = threads or _ops.get_num_threads()
-        work = _ops.scan_work(self.num_bytes, num_queries, self.count, threads)
-        return work * min(num_queries, threads) / threads
+        return _ops.most_hash_work(self.num_bytes, queries.shape[0], self.count, threads)
 
     def _within_is_cheap(self, queries: Tensor, radius: int, threads: int | None) -> bool:
         assert self.tables is not None

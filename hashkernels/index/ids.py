@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from hashkernels._arrays import to_tensor
 from hashkernels._validation import check_tensor
@@ -31,9 +30,8 @@ class Ids:
         """The ids by position."""
         return self._room[: self.count]
 
-    def of(self, positions: Tensor) -> IdArray:
-        """The ids at int64 positions of any shape; -1 stays -1, which of uint64 is the largest number."""
-        at = positions.numpy()
+    def of(self, at: npt.NDArray[np.int64]) -> IdArray:
+        """The ids at positions of any shape; -1 stays -1, which of uint64 is the largest number."""
         found: IdArray = self.values[np.maximum(at, 0)] if self.count else np.empty(at.shape, self._room.dtype)
         found[at < 0] = np.array(-1, np.int64).view(found.dtype)
         return found

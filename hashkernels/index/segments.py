@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -47,6 +49,11 @@ class SegmentedStorage:
         return torch.stack(
             [part.range_count(queries, radius, mask, threads) for part, mask, _ in self._each(allowed)]
         ).sum(0)
+
+    def at_once(
+        self, search: _ops.StoredSearch, queries: npt.NDArray[Any], number: int, pad: int, threads: int | None
+    ) -> tuple[Any, ...] | None:
+        return self._parts[0].at_once(search, queries, number, pad, threads) if len(self._parts) == 1 else None
 
     def gather(self, positions: Tensor) -> Tensor:
         codes = torch.empty((len(positions), self.num_bytes), dtype=torch.uint8)

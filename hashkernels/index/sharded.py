@@ -259,7 +259,7 @@ class _View:
         ids = self.states[i].ids
         if ids is None:
             return torch.where(positions < 0, positions, positions + self._starts[i])
-        return torch.from_numpy(ids.of(positions).view(np.int64))
+        return torch.from_numpy(ids.of(positions.numpy()).view(np.int64))
 
     def result(self, ids: Tensor) -> Tensor:
         """Ids in their own dtype."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -31,7 +33,15 @@ class Snapshot(NamedTuple):
 
     def ids_of(self, positions: Tensor) -> Tensor:
         """The ids of codes by position; a negative position stands for nothing found."""
-        return positions if self.ids is None else torch.from_numpy(self.ids.of(positions.cpu())).to(positions.device)
+        return (
+            positions
+            if self.ids is None
+            else torch.from_numpy(self.ids.of(positions.cpu().numpy())).to(positions.device)
+        )
+
+    def ids_of_array(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """The same of an array."""
+        return positions if self.ids is None else self.ids.of(positions)
 
     def positions(self, name: str, ids: Tensor) -> Tensor:
         """Where codes of the index are, int64 [n]; ``name`` is that of the argument."""

@@ -6,7 +6,7 @@ positions and reordered codes."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,11 @@ class Storage(Protocol):
     def range_count(self, queries: Tensor, radius: int, allowed: Tensor | None, threads: int | None) -> Tensor:
         """Counts int64 [Q]."""
 
+    def at_once(
+        self, search: _ops.StoredSearch, queries: npt.NDArray[Any], number: int, pad: int, threads: int | None
+    ) -> tuple[Any, ...] | None:
+        """What ``_ops.StoredCodes.find`` finds, of any array with two dimensions; None where it has to be a tensor."""
+
     def gather(self, positions: Tensor) -> Tensor:
         """A copy of the codes at positions int64 [n], uint8 [n, W]."""
 
@@ -83,6 +88,7 @@ class SlicedStorage:
     def __init__(self, planes: Tensor, count: int) -> None:
         self._planes, self.count = planes, count
         self.num_bytes = planes.shape[1] // 8
+        self._stored = _ops.StoredCodes(planes, count)
 
     def added(self, codes: Tensor) -> SlicedStorage:
         needed = self.count + codes.shape[0]
@@ -102,6 +108,11 @@ class SlicedStorage:
 
     def range_count(self, queries: Tensor, radius: int, allowed: Tensor | None, threads: int | None) -> Tensor:
         return _ops.sliced_range_count(queries, self._planes, self.count, radius, allowed, threads)
+
+    def at_once(
+        self, search: _ops.StoredSearch, queries: npt.NDArray[Any], number: int, pad: int, threads: int | None
+    ) -> tuple[Any, ...] | None:
+        return self._stored.find(search, queries, number, pad, threads)
 
     def gather(self, positions: Tensor) -> Tensor:
         return _ops.gather_codes(self._planes, positions)
@@ -136,6 +147,9 @@ class PackedStorage:
 
     def range_count(self, queries: Tensor, radius: int, allowed: Tensor | None, threads: int | None) -> Tensor:
         return _ops.range_count(queries, self._rows[: self.count], radius, allowed, threads)
+
+    def at_once(self, *_: Any) -> None:
+        return None
 
     def gather(self, positions: Tensor) -> Tensor:
         return self._rows[positions]

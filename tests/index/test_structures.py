@@ -148,8 +148,11 @@ def test_a_query_that_reads_too_much_is_given_up_and_scanned(monkeypatch: pytest
     original = _ops.hash_topk
     monkeypatch.setattr(_ops, "hash_topk", spy)
     exact = Exact(queries, codes, None)
-    exact.check_nearest(*index.search(queries[:1], 1), np.array([0]))
-    exact.check_nearest(*index.search(queries, 2), np.ones(40, bool))
+    tensors = torch.from_numpy(queries)
+    for asked, k, whose in ((tensors[:1], 1, np.array([0])), (tensors, 2, np.ones(40, bool))):
+        distances, indices = index.search(asked, k)
+        exact.check_nearest(distances.numpy(), indices.numpy(), whose)
+    exact.check_nearest(*index.search(queries, 2), np.ones(40, bool))  # in one native call
     assert calls[0].tolist() == []
     assert len(calls[1])
 
@@ -162,7 +165,7 @@ def test_hopeless_queries_cost_little_more_than_a_scan_and_are_tried_ever_more_r
     index = hk.BinaryIndex(1024, structure="hash")
     index.add(make_codes(60_000, 1024, "uniform", 1))
     index.prepare()
-    query = make_codes(1, 1024, "uniform", 2)
+    query = torch.from_numpy(make_codes(1, 1024, "uniform", 2))
     spent = {"hash_topk": [], "sliced_topk": []}
 
     def timed(name: str) -> None:
@@ -196,7 +199,7 @@ def test_plans_are_explained_and_prices_decide(monkeypatch: pytest.MonkeyPatch) 
     index.prepare()
     assert index.structure_bytes > 16 * len(codes)
     for price, method in ((1e9, "hash"), (1e-3, "sums")):
-        monkeypatch.setattr(_ops, "scan_work", lambda *_, price=price: price)
+        monkeypatch.setattr(_ops, "most_hash_work", lambda *_, price=price: price)
         assert index.range_search(queries, 1, explain=True) == method
         assert index.search(queries, 1, explain=True) == method
     index.add(codes[:1])

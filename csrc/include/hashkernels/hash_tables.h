@@ -67,7 +67,7 @@ Status range_count(const Codes& queries, const HashTables& tables, int radius, c
                    bool* done, int64_t* counts, int num_threads) noexcept;
 
 // What a query of a search with this radius is expected to take, in nanoseconds of one core, found from a few of the
-// queries. Comparable with scan_work() (index.h).
+// queries. Comparable with most_hash_work() (index.h).
 double hash_range_work(const Codes& queries, const HashTables& tables, int radius) noexcept;
 
 // As in search.h, but a query whose work would exceed max_work is given up, as early as what it has

@@ -48,7 +48,7 @@ Status range_count(const Codes& queries, const SlicedCodes& database, int radius
 // table a block). `sliced`: over SlicedCodes, else over Codes.
 const char* search_method(bool sliced, int num_bytes, int64_t num_queries, int64_t num_codes, int num_threads) noexcept;
 
-// What a query of a search through planes is expected to take, in nanoseconds of one core.
-double scan_work(int num_bytes, int64_t num_queries, int64_t num_codes, int num_threads) noexcept;
+// What a query may take through hash tables until a search through planes would be faster, in nanoseconds of one core.
+double most_hash_work(int num_bytes, int64_t num_queries, int64_t num_codes, int num_threads) noexcept;
 
 }  // namespace hashkernels

@@ -1,0 +1,169 @@
+"""Searches of plain arrays in one native call give what those of tensors give, and leave to these what is not plain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import hashkernels as hk
+from hashkernels import _loader, _ops
+
+
+def make_index(
+    bits: int, count: int, *, bitorder: Any = "big", structure: Any = "auto", seed: int = 1
+) -> hk.BinaryIndex:
+    index = hk.BinaryIndex(bits, bitorder=bitorder, structure=structure)
+    index.add(make_codes(count, bits, bitorder, seed))
+    return index
+
+
+def make_codes(count: int, bits: int, bitorder: Any, seed: int) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    centers = np.random.default_rng(bits).random((3, bits)) < 0.5
+    signs = centers[generator.integers(0, 3, count)] ^ (generator.random((count, bits)) < 0.1)
+    return np.packbits(signs, axis=1, bitorder=bitorder)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Of each search, whether one native call answered it."""
+    answered: list[bool] = []
+    find = _ops.StoredCodes.find
+
+    def spy(*arguments: Any, **options: Any) -> Any:
+        found = find(*arguments, **options)
+        answered.append(found is not None)
+        return found
+
+    monkeypatch.setattr(_ops.StoredCodes, "find", spy)
+    return answered
+
+
+def check_same(index: hk.BinaryIndex, queries: np.ndarray, k: int, radius: int, threads: int | None = None) -> None:
+    tensors = torch.from_numpy(queries.copy())
+    for name, number in (("search", k), ("range_search", radius)):
+        found = getattr(index, name)(queries, number, threads=threads)
+        expected = getattr(index, name)(tensors, number, threads=threads)
+        assert type(found) is type(expected)
+        for part, wanted in zip(found, expected, strict=True):
+            assert isinstance(part, np.ndarray)
+            assert part.dtype == wanted.numpy().dtype
+            np.testing.assert_array_equal(part, wanted.numpy())
+    np.testing.assert_array_equal(
+        index.range_count(queries, radius, threads=threads), index.range_count(tensors, radius, threads=threads).numpy()
+    )
+
+
+@given(
+    bits=st.sampled_from([1, 7, 8, 9, 16, 40, 64, 65, 200]),
+    count=st.sampled_from([1, 3, 511, 513, 1500]),
+    bitorder=st.sampled_from(["big", "little"]),
+    structure=st.sampled_from(["scan", "auto", "hash"]),
+    threads=st.sampled_from([None, 1, 3]),
+    data=st.data(),
+)
+def test_arrays_find_what_tensors_find(
+    isa: str, bits: int, count: int, bitorder: str, structure: str, threads: int | None, data: st.DataObject
+) -> None:
+    index = make_index(bits, count, bitorder=bitorder, structure=structure)
+    queries = make_codes(data.draw(st.sampled_from([1, 2, 70]), "queries"), bits, bitorder, 2)
+    k, radius = data.draw(st.integers(1, count), "k"), data.draw(st.integers(0, bits), "radius")
+    for _ in range(2):  # the second time with tables, where there are any
+        check_same(index, queries, k, radius, threads)
+
+
+def test_plain_arrays_are_answered_at_once(isa: str, calls: list[bool]) -> None:
+    index, queries = make_index(64, 700), make_codes(9, 64, "big", 2)
+    read_only = queries.copy()
+    read_only.flags.writeable = False
+    for plain in (queries, queries[:1], queries[::3], np.repeat(queries, 2, axis=1)[:, 3:11], read_only):
+        check_same(index, plain, 5, 20)
+    assert calls == [True] * 15 * (isa != _loader.REFERENCE)
+
+
+def test_what_is_not_plain_goes_the_way_of_tensors(calls: list[bool], tmp_path: Path) -> None:
+    index, queries = make_index(64, 700), make_codes(9, 64, "big", 2)
+    np.save(tmp_path / "queries.npy", queries)
+    mapped = np.load(tmp_path / "queries.npy", mmap_mode="r")
+    for other in (queries[::-1], np.asfortranarray(queries), queries[:, ::-1], mapped, queries[:0]):
+        check_same(index, other, 5, 20)
+    assert not any(calls)
+    index.search(queries, np.int64(5))
+    index.search(queries, 5, filter=np.arange(9))
+    index.range_search(queries, 5, max_results=2)
+    assert not any(calls)
+
+
+def test_many_results_are_made_on_huge_pages(calls: list[bool]) -> None:
+    index, queries = make_index(32, 1100), make_codes(240, 32, "big", 2)
+    check_same(index, queries, 1100, 2)
+    assert calls == ([] if _loader.isa() == _loader.REFERENCE else [False, True, True])
+
+
+def test_ids_are_those_of_the_codes(isa: str) -> None:
+    index = hk.BinaryIndex(32)
+    index.add_with_ids(make_codes(300, 32, "big", 1), np.arange(300, dtype=np.uint64) * 7 + 2**63)
+    check_same(index, make_codes(4, 32, "big", 2), 300, 9)
+
+
+def test_what_was_added_and_what_lies_in_a_file_is_found(tmp_path: Path, calls: list[bool]) -> None:
+    index = make_index(40, 600, structure="hash")
+    queries = make_codes(5, 40, "big", 3)
+    check_same(index, queries, 7, 6)
+    index.add(queries)
+    check_same(index, queries, 7, 6)
+    index.save(tmp_path / "codes.hki")
+    check_same(hk.BinaryIndex.load(tmp_path / "codes.hki"), queries, 7, 6)
+    assert all(calls)
+
+
+def test_queries_that_tables_leave_are_scanned(isa: str) -> None:
+    codes = np.random.default_rng(1).integers(0, 256, (5000, 8), np.uint8)
+    index = hk.BinaryIndex(64, structure="hash")
+    index.add(codes)
+    queries = np.random.default_rng(2).integers(0, 256, (40, 8), np.uint8)
+    queries[::2] = codes[:20]
+    for k in (1, 2, 30):
+        check_same(index, queries, k, 3)
+        check_same(index, queries[::2], k, 3)
+
+
+@pytest.mark.parametrize(
+    ("queries", "number", "threads", "error", "message"),
+    [
+        (np.zeros((2, 2), np.uint8), 0, None, ValueError, "must be in"),
+        (np.zeros((2, 2), np.uint8), 401, None, ValueError, "must be in"),
+        (np.zeros((2, 2), np.uint8), True, None, TypeError, "must be an int"),
+        (np.zeros((2, 2), np.uint8), 1.0, None, TypeError, "must be an int"),
+        (np.zeros((2, 2), np.uint8), 1, 0, ValueError, "threads must be at least 1"),
+        (np.zeros((2, 3), np.uint8), 1, None, ValueError, "queries must have 2 bytes"),
+        (np.zeros(2, np.uint8), 1, None, ValueError, "queries must have 2 dimensions"),
+        (np.zeros((2, 2), np.int8), 1, None, TypeError, "queries must be uint8"),
+        (np.full((2, 2), 1, np.uint8), 1, None, ValueError, "zero pad bits"),
+    ],
+)
+def test_errors_are_those_of_tensors(queries: Any, number: Any, threads: Any, error: Any, message: str) -> None:
+    index = make_index(13, 400)
+    with pytest.raises(error, match=message):
+        index.search(queries, number, threads=threads)
+
+
+def test_a_radius_beyond_the_code_is_an_error() -> None:
+    index, queries = make_index(13, 400), np.zeros((2, 2), np.uint8)
+    for search in (index.range_search, index.range_count):
+        for radius in (-1, 14, 16):
+            with pytest.raises(ValueError, match=r"radius must be in 0\.\.13"):
+                search(queries, radius)
+
+
+def test_an_empty_index_is_an_error() -> None:
+    index, queries = hk.BinaryIndex(13), np.zeros((2, 2), np.uint8)
+    for search in (index.search, index.range_search, index.range_count):
+        with pytest.raises(ValueError, match="at least one code"):
+            search(queries, 1)
