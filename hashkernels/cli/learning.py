@@ -163,8 +163,9 @@ def encode(
     data: Data,
     output: Annotated[Path, typer.Option(help="The .npy of packed codes to write.")] = Path("codes.npy"),
     part: Annotated[
-        Literal["train", "queries", "database"], typer.Option(help="Which part of a data set or .npz.")
-    ] = "database",
+        Literal["train", "queries", "database"] | None,
+        typer.Option(help="Which part of a data set or .npz [default: database].", show_default=False),
+    ] = None,
     labels_output: Annotated[
         Path | None, typer.Option(help="Also write the labels of that part, for evaluate.")
     ] = None,
@@ -190,12 +191,13 @@ def encode(
     trained = load_checkpoint(checkpoint)
     labels: Any = None
     if data.endswith(".npy"):
-        if labels_output is not None:
-            raise ValueError("--labels-output goes with a data set or an .npz, an .npy of items holds no labels")
+        for flag, value in {"part": part, "root": root, "queries": queries, "labels-output": labels_output}.items():
+            if value is not None:
+                raise ValueError(f"--{flag} goes with a data set or an .npz, not with an .npy of items without labels")
         items = as_items(data, read_npy(data))
     else:
         split = load_source(data, root=root, num_queries=queries, seed=seed)
-        prefix = {"train": "train", "queries": "query", "database": "database"}[part]
+        prefix = {"train": "train", "queries": "query", "database": "database"}[part or "database"]
         items, labels = getattr(split, f"{prefix}_items"), getattr(split, f"{prefix}_labels")
     codes = encode_items(trained.model, items.numpy())
     save_npy(output, codes)

@@ -38,6 +38,26 @@ def test_two_outputs_in_one_file(tmp_path: Path) -> None:
     assert not codes.exists()
 
 
+def test_an_npy_of_items_has_no_parts(tmp_path: Path) -> None:
+    items, labels = tmp_path / "x.npy", tmp_path / "y.npy"
+    np.save(items, np.random.default_rng(0).standard_normal((40, 6)).astype(np.float32))
+    np.save(labels, np.arange(40) % 2)
+    model, codes = tmp_path / "m.safetensors", tmp_path / "codes.npy"
+    given = ["--data", items, "--labels", labels, "--bits", 8, "--epochs", 1, "--output", model]
+    trained: Any = CliRunner().invoke(app, ["train", *map(str, given)])
+    assert trained.exit_code == 0, trained.stderr
+    for flag, value in (
+        ("--part", "database"),
+        ("--part", "queries"),
+        ("--queries", 5),
+        ("--root", tmp_path),
+        ("--labels-output", tmp_path / "l.npy"),
+    ):
+        message = refused("encode", model, "--data", items, "--output", codes, flag, value)
+        assert f"error: {flag} goes with a data set or an .npz, not with an .npy of items" in message
+    assert not codes.exists()
+
+
 def test_packed_codes_of_a_wide_dtype_are_not_taken_for_embeddings(tmp_path: Path) -> None:
     codes = tmp_path / "codes.npy"
     np.save(codes, np.arange(40).reshape(10, 4))
