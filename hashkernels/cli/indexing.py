@@ -22,6 +22,7 @@ from hashkernels.index import BinaryIndex
 from hashkernels.index.formats import READABLE, WRITABLE, PackedCodes, read_codes, write_codes
 from hashkernels.index.formats.by_name import format_of
 from hashkernels.index.native_file import VERSION, NativeFile
+from hashkernels.index.table_file import codes_in_tables
 
 _ADDED_AT_ONCE = 1 << 20
 
@@ -66,13 +67,16 @@ def build(
 ) -> None:
     """Build an index file from codes, or append them to one.
 
-    Until it is done, the file at OUTPUT stays what it was.
+    Until it is done, the file at OUTPUT stays what it was. Tables are of the codes that they came with: after --append
+    searches do without, until the index is built anew with --tables, from itself if you like.
 
     Examples:
 
       hashkernels index build codes.npy codes.hki --bits 48
 
       hashkernels index build more.u8bin codes.hki --append
+
+      hashkernels index build codes.hki codes.hki --tables --force
     """
     if not append:
         check_output_files([output], force=force)
@@ -104,6 +108,14 @@ def build(
         if tables:
             index.prepare()
         index.flush() if append else index.save(output)
+    hashed = codes_in_tables(NativeFile(output))
+    if 0 < hashed < index.ntotal:
+        warnings.warn(
+            f"{output}: its tables are of the first {counted(hashed, 'code')} of {index.ntotal}, so searches do "
+            f"without until it is built anew: hashkernels index build {output} {output} --tables --force",
+            HashkernelsWarning,
+            stacklevel=1,
+        )
     numbers = {"output": str(output), "bits": index.bits, "codes": index.ntotal, "added": len(found.codes)}
     emit(as_json, numbers, f"{codes_of(len(found.codes), index.bits)} added, {index.ntotal} in {output}")
 
@@ -111,6 +123,8 @@ def build(
 @app.command()
 def info(index: IndexFile, as_json: Json = False) -> None:
     """Say what an index file holds; its contents are not read.
+
+    "tables" are bytes, "hashed" is of how many codes they are: searches use them where that is all.
 
     Example:
 
@@ -127,6 +141,7 @@ def info(index: IndexFile, as_json: Json = False) -> None:
         "ids": id_kind,
         "segments": len(file.segments),
         "tables": sum(extra.end - extra.start for extra in file.extras),
+        "hashed": codes_in_tables(file),
         "bytes": file.end,
     }
     emit(as_json, numbers, "\n".join(f"{name:<9} {value}" for name, value in numbers.items()))

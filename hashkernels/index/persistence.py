@@ -69,7 +69,8 @@ class Persistence(Contents):
 
         Costs what was added, not what is there. When this returns it is on the disk; until then the file holds what it
         held. After ``remove_ids`` the whole file is written anew. Every flush that appends leaves one more segment,
-        which a search of the mapped file visits one after another; ``save`` makes one of them all.
+        which a search of the mapped file visits one after another; ``save`` makes one of them all. Hash tables in the
+        file stay those of the codes before, and searches of more do without them until ``save`` has written new ones.
 
         Raises:
             ValueError: the index has no file yet, or another process has changed it since.

@@ -36,6 +36,11 @@ def stored_tables(file: NativeFile, *, mmap: bool) -> Callable[[], _ops.HashTabl
     return None
 
 
+def codes_in_tables(file: NativeFile) -> int:
+    """Of how many codes the newest tables in a file are, 0 without any; searches use them where these are all codes."""
+    return max((segment.first for segment in file.extras if segment.kind == _KIND), default=0)
+
+
 def _read(file: NativeFile, content: Bytes) -> _ops.HashTables:
     settings, count = file.settings, file.count
     try:

@@ -103,6 +103,32 @@ def test_tables_are_stored(run, tmp_path, codes):
 
 
 @pytest.mark.filterwarnings("always::hashkernels.HashkernelsWarning")
+def test_tables_that_appended_codes_leave_behind_are_told_of(run, tmp_path, codes):
+    index = tmp_path / "a.hki"
+    np.save(tmp_path / "a.npy", codes[:30])
+    np.save(tmp_path / "b.npy", codes[30:])
+
+    def hashed() -> int:
+        return json.loads(run("index", "info", index, "--json")[1])["hashed"]
+
+    assert run("index", "build", tmp_path / "a.npy", index, "--tables")[2] == ""
+    assert hashed() == 30
+    status, out, warned = run("index", "build", tmp_path / "b.npy", index, "--append", "--json")
+    assert (status, json.loads(out)["codes"]) == (0, 50)
+    rebuild = ("index", "build", index, index, "--tables", "--force")
+    assert warned == (
+        f"hashkernels: warning: {index}: its tables are of the first 30 codes of 50, so searches do without until it "
+        f"is built anew: hashkernels {' '.join(map(str, rebuild))}\n"
+    )
+    assert hashed() == 30
+    found = json.loads(run("index", "search", index, tmp_path / "b.npy", "--k", 1, "--json")[1])["results"]
+    assert [row["distances"] for row in found] == [[0]] * 20
+    assert run(*rebuild)[::2] == (0, "")
+    assert hashed() == 50
+    np.testing.assert_array_equal(hk.BinaryIndex.load(index).reconstruct(np.arange(50)), codes)
+
+
+@pytest.mark.filterwarnings("always::hashkernels.HashkernelsWarning")
 def test_an_index_of_nothing_is_built_with_a_warning_and_can_be_added_to(run, tmp_path, codes):
     np.save(tmp_path / "none.npy", codes[:0])
     np.save(tmp_path / "a.npy", codes)
