@@ -15,7 +15,7 @@ from hashkernels.cli.console import codes_of, emit, progress, use_threads
 from hashkernels.cli.errors import Commands
 from hashkernels.cli.options import CodeBits, Force, Json, Threads
 from hashkernels.cli.retrieval import show_found
-from hashkernels.data.codes import check_found_format, load_codes, save_found
+from hashkernels.data.codes import FoundBy, check_found_format, load_codes, save_found
 from hashkernels.data.files import check_output_files
 from hashkernels.data.formats import read_npy
 from hashkernels.index import BinaryIndex
@@ -186,6 +186,9 @@ def search(
 ) -> None:
     """Search an index file where it lies: the k nearest (10 where neither is given), or all within a radius.
 
+    Where the file has ids, what is found is named by them: in a column "id" instead of "index", in the "indices" of an
+    .npz and of --json, whose "named_by" is then "id".
+
     Example:
 
       hashkernels index search codes.hki q.npy --k 100 --output nearest.npz
@@ -203,9 +206,10 @@ def search(
         found = loaded.range_search(codes, radius)
     else:
         found = loaded.search(codes, min(10, loaded.ntotal) if k is None else k)
+    name: FoundBy = "index" if NativeFile(index).settings.id_kind == "none" else "id"
     if output is not None:
-        save_found(output, found)
-    show_found(found, len(codes), loaded.ntotal, output, as_json)
+        save_found(output, found, name)
+    show_found(found, len(codes), loaded.ntotal, output, as_json, name)
 
 
 @app.command()

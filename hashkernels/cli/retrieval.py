@@ -11,7 +11,7 @@ from hashkernels import range_search, topk
 from hashkernels._validation import counted
 from hashkernels.cli.console import emit, use_threads
 from hashkernels.cli.options import CodeBits, CodesFile, Force, Json, Threads
-from hashkernels.data.codes import check_found_format, found_rows, load_codes, save_found
+from hashkernels.data.codes import FoundBy, check_found_format, found_rows, load_codes, save_found
 from hashkernels.data.files import check_output_files
 from hashkernels.report import text_table
 
@@ -60,17 +60,30 @@ def search(
     show_found(found, len(query_codes), len(database_codes), output, as_json)
 
 
-def show_found(found: Any, num_queries: int, num_database: int, output: Path | None, as_json: bool) -> None:
+def show_found(
+    found: Any,
+    num_queries: int,
+    num_database: int,
+    output: Path | None,
+    as_json: bool,
+    named_by: FoundBy = "index",
+) -> None:
     """Print what a search found, or where it was written to."""
     if output is not None:
         total = int(found.indices.size)
-        numbers = {"output": str(output), "queries": num_queries, "database": num_database, "found": total}
+        numbers = {
+            "output": str(output),
+            "queries": num_queries,
+            "database": num_database,
+            "named_by": named_by,
+            "found": total,
+        }
         emit(as_json, numbers, f"{counted(total, 'result')} of {counted(num_queries, 'query', 'queries')}: {output}")
         return
     rows = found_rows(found)
     if as_json:
         results = [{"distances": [pair[0] for pair in row], "indices": [pair[1] for pair in row]} for row in rows]
-        emit(True, {"queries": len(rows), "database": num_database, "results": results}, "")
+        emit(True, {"queries": len(rows), "database": num_database, "named_by": named_by, "results": results}, "")
         return
     # a query without a hit is a row, too
     table = [
@@ -80,7 +93,7 @@ def show_found(found: Any, num_queries: int, num_database: int, output: Path | N
     ]
     left = len(rows) - _QUERIES_SHOWN
     more = f"\n{counted(left, 'more query', 'more queries')}: --output keeps all" if left > 0 else ""
-    emit(False, {}, text_table(["query", "rank", "distance", "index"], table) + more)
+    emit(False, {}, text_table(["query", "rank", "distance", named_by], table) + more)
 
 
 COMMANDS = (search,)

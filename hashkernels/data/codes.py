@@ -7,7 +7,7 @@ import io
 import itertools
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from hashkernels.index import RangeResult, SearchResult
 from hashkernels.index.formats import from_integers
 
 FOUND_FORMATS = (".npz", ".csv")
+FoundBy = Literal["index", "id"]  # what codes are named by: their position in the database, or ids of the user's
 
 
 class LoadedCodes(NamedTuple):
@@ -65,8 +66,10 @@ def _check_length(path: str | os.PathLike[str], what: str, length: int, bits: in
         raise ValueError(f"{path} must hold codes of {counted(bits, 'bit')}, got {what}")
 
 
-def save_found(path: str | os.PathLike[str], found: SearchResult[Any] | RangeResult[Any]) -> None:
-    """Write search results as .npz (the arrays by name) or .csv (query, rank, distance, index), atomically.
+def save_found(
+    path: str | os.PathLike[str], found: SearchResult[Any] | RangeResult[Any], named_by: FoundBy = "index"
+) -> None:
+    """Write search results as .npz (the arrays by name) or .csv (query, rank, distance, ``named_by``), atomically.
 
     Raises:
         ValueError: another ending.
@@ -77,7 +80,7 @@ def save_found(path: str | os.PathLike[str], found: SearchResult[Any] | RangeRes
         return
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["query", "rank", "distance", "index"])
+    writer.writerow(["query", "rank", "distance", named_by])
     for query, row in enumerate(found_rows(found)):
         writer.writerows((query, rank, distance, index) for rank, (distance, index) in enumerate(row, 1))
     save_text(path, text.getvalue())

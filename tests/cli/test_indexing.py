@@ -52,6 +52,27 @@ def test_an_index_is_built_told_of_verified_and_searched(run, tmp_path, codes):
         np.testing.assert_array_equal(near["indices"], within.indices * 7)
 
 
+@pytest.mark.parametrize(("ids", "name"), [(None, "index"), (np.int64, "id"), (np.uint64, "id")])
+def test_what_is_found_stands_under_a_heading_that_says_what_names_it(run, tmp_path, codes, ids, name):
+    np.save(tmp_path / "a.npy", codes)
+    keys = np.arange(50) if ids is None else np.arange(50, dtype=ids) * ids(7)
+    np.save(tmp_path / "ids.npy", keys)
+    index, table = tmp_path / "a.hki", tmp_path / "near.csv"
+    given = () if ids is None else ("--ids", tmp_path / "ids.npy")
+    assert run("index", "build", tmp_path / "a.npy", index, *given)[0] == 0
+    lines = run("index", "search", index, tmp_path / "a.npy", "--k", 1)[1].splitlines()
+    assert [line.split() for line in lines[:3]] == [
+        ["query", "rank", "distance", name],
+        ["0", "1", "0", "0"],
+        ["1", "1", "0", str(keys[1])],
+    ]
+    assert run("index", "search", index, tmp_path / "a.npy", "--k", 1, "--output", table)[0] == 0
+    assert table.read_text().splitlines()[:3] == [f"query,rank,distance,{name}", "0,1,0,0", f"1,1,0,{keys[1]}"]
+    for more in ((), ("--output", table, "--force")):
+        told = run("index", "search", index, tmp_path / "a.npy", "--radius", 0, "--json", *more)[1]
+        assert json.loads(told)["named_by"] == name
+
+
 def test_errors_name_the_flags_of_the_command_that_runs(run, tmp_path, codes):
     narrow, index = tmp_path / "narrow.npy", tmp_path / "a.hki"
     np.save(tmp_path / "a.npy", codes)
