@@ -12,7 +12,8 @@ from hashkernels.losses._labels import packed_classes
 
 
 class Bank(nn.Module):
-    """Embeddings, packed classes and a mask of the filled rows, as buffers: they are saved with the loss.
+    """Embeddings, packed classes and a mask of the filled rows, as buffers: they are saved with the loss, and written
+    by every call in training mode, with gradients or without.
 
     The embeddings have torch's default dtype when made, and follow ``loss.double()`` and ``loss.half()``.
     """

@@ -68,6 +68,10 @@ class HashLoss(nn.Module):
     values and slopes of most terms come from one pass, and second derivatives of it, derivatives in forward mode and
     the transforms of ``torch.func`` raise ``RuntimeError``.
 
+    What a loss keeps from batch to batch (a bank, codes, centers, votes, a count of steps) is in buffers. In training
+    mode every call renews it, also under ``torch.no_grad()``, like the running statistics of ``nn.BatchNorm1d``; after
+    ``eval()`` it is only read. So call ``eval()`` before a validation loss, and ``train()`` after it.
+
     Args:
         bits: code length, 1..4096.
         num_classes: number of classes.

@@ -28,7 +28,8 @@ class PairwiseLoss(HashLoss):
     Args:
         num_train: number of training items; given, the loss keeps a bank of their latest embeddings, needs
             ``indices=`` in training, and compares the batch with the bank. The gradient runs through the batch
-            alone. In evaluation mode the bank is only read, and indices are ignored.
+            alone. In training mode every call writes the batch into the bank, also under ``torch.no_grad()``; in
+            evaluation mode the bank is only read, and indices are ignored.
         self_pairs: whether an item makes a pair with itself.
         skip_unfilled: whether bank rows that no batch has written yet are left out; else they count as zeros,
             without a class, as in common implementations.

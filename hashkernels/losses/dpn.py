@@ -23,7 +23,8 @@ class DPNLoss(HashLoss):
         mean_i sum_k max(0, margin - t_ik u_ik)
 
     With ``update_every`` the centers follow the codes: they become the majority of the codes of their classes, which
-    the paper offers beside fixed centers. A class without items keeps its center, an undecided bit its value.
+    the paper offers beside fixed centers. A class without items keeps its center, an undecided bit its value. Every
+    call in training mode counts, also under ``torch.no_grad()``, and none in evaluation mode.
 
     Args:
         bits: code length.

@@ -29,7 +29,8 @@ class DSDHLoss(PairLikelihoodLoss):
     against their own codes (in evaluation mode their signs). The second is lowered by `update_codes`, once for
     every ``num_train`` items seen in training (an epoch) unless ``update_every`` says otherwise: ``W`` in closed
     form, then ``B`` bit by bit, each bit of all items at once (discrete cyclic coordinate descent). A code begins
-    as the sign of the first embedding of its item, and a bit whose update is undecided stays.
+    as the sign of the first embedding of its item, and a bit whose update is undecided stays. Items are seen by every
+    call in training mode, also under ``torch.no_grad()``; in evaluation mode bank and codes are only read.
 
     Args:
         bits: code length.
@@ -136,5 +137,8 @@ class DSDHLoss(PairLikelihoodLoss):
         w = torch.cholesky_solve(b.T @ y, factor)  # [bits, C]
         pull = y @ w.T + (self.eta / self.mu) * u  # [n, bits]
         self.classifier.copy_(w)
-        # Not in place: a backward pass that is still to come, of a compiled graph, has read the codes before.
-        self.codes = self.codes.index_copy(0, filled, _ops.discrete_descent(codes, pull, w @ w.T, self.sweeps))
+        moved = _ops.discrete_descent(codes, pull, w @ w.T, self.sweeps)
+        # Not in place: a backward pass that is still to come, of a compiled graph, has read the codes before. A tensor
+        # made under inference_mode could never be written to outside of it.
+        with torch.inference_mode(False):
+            self.codes = self.codes.index_copy(0, filled, moved)

@@ -27,7 +27,8 @@ class DTSHLoss(HashLoss):
     With a bank (``num_train``) the relevant and irrelevant items come from the training set instead, ``drawn`` of each
     class at every step and none of the batch itself, and the gradient runs through the queries alone, as in the
     authors' code. They are drawn by torch's random generator, the same ones for all queries of a step, where the
-    authors draw anew for each. In evaluation mode the bank is only read, and indices are ignored.
+    authors draw anew for each. In training mode every call writes the batch into the bank, also under
+    ``torch.no_grad()``; in evaluation mode the bank is only read, and indices are ignored.
 
     Args:
         bits: code length.

@@ -55,7 +55,7 @@ class ECMLoss(HashLoss):
     The class-wise strategy (``classwise=True``) compares items with one center code a class instead of with each
     other: an item with the centers of the classes that it does not have, in ``num_items * num_classes`` products.
     The paper leaves open how the centers are kept; every choice is an option here. Classes not seen yet are left
-    out, and in evaluation mode no center moves.
+    out. In training mode every call moves the centers, also under ``torch.no_grad()``; in evaluation mode none moves.
 
     Args:
         bits: code length.

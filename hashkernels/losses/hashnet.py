@@ -30,7 +30,8 @@ class HashNetLoss(PairLikelihoodLoss):
     y_j|``; for all pairs it would take out every irrelevant one, so it weighs the relevant ones alone.
 
     ``beta = sqrt(1 + gamma * t)`` grows with the number ``t`` of training steps, renewed every ``interval`` steps. The
-    count is a buffer, so that a resumed training goes on where it stopped.
+    count is a buffer, so that a resumed training goes on where it stopped. Every call in training mode counts, also
+    under ``torch.no_grad()``, and none in evaluation mode.
 
     Args:
         bits: code length.
@@ -137,6 +138,8 @@ class HashNetLoss(PairLikelihoodLoss):
         weighing = {"balanced": BALANCED, "none": MEAN, "positive": Weighing(self.positive_weight, 1.0)}[self.weighting]
         value = self._pair_mean(batch, weighing).value
         if self.training:
-            # Not in place: the backward pass of a compiled graph finds beta anew from the tensor that was read.
-            self.steps = self.steps + 1
+            # Not in place: the backward pass of a compiled graph finds beta anew from the tensor that was read. A
+            # tensor made under inference_mode could never be loaded into outside of it.
+            with torch.inference_mode(False):
+                self.steps = self.steps + 1
         return Terms.sum_of(likelihood=value)

@@ -259,6 +259,38 @@ def test_bank_is_only_read_in_evaluation(name):
     assert all(torch.equal(value, before[key]) for key, value in loss.state_dict().items())
 
 
+STATEFUL = [
+    *((name, {"num_train": 30}) for name in BANKS),
+    ("DSDHLoss", {"num_train": 30, "update_every": 8}),
+    ("DPNLoss", {"update_every": 8}),
+    ("DPNLoss", {"update_every": 0}),
+    ("HashNetLoss", {}),
+    *(("ECMLoss", {"classwise": True, "center_update": rule}) for rule in ("center_loss", "ema", "majority")),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), STATEFUL)
+@pytest.mark.parametrize("without_gradient", [torch.no_grad, torch.inference_mode])
+def test_training_mode_alone_decides_whether_state_is_renewed(name, options, without_gradient):
+    """Like BatchNorm: a call without gradients renews what a call with them does, in evaluation mode none does."""
+    u, labels = batch()
+    start = getattr(losses, name)(BITS, NUM_CLASSES, **options)
+    learning, looking = copy.deepcopy(start), copy.deepcopy(start)
+    torch.manual_seed(1)  # of what DTSH draws
+    expected = call(learning, u, labels)
+    with without_gradient():
+        torch.manual_seed(1)
+        assert call(looking, u, labels).item() == expected.item()
+    renewed = learning.state_dict()
+    assert any(not torch.equal(value, renewed[key]) for key, value in start.state_dict().items())
+    for turn in ("training", "evaluation"):
+        assert all(torch.equal(value, renewed[key]) for key, value in looking.state_dict().items()), turn
+        with without_gradient():
+            call(looking.eval(), u.flip(0), labels)
+    looking.train().load_state_dict(start.state_dict())
+    assert call(looking, u, labels).requires_grad
+
+
 @pytest.mark.parametrize("name", BANKS)
 def test_two_steps_before_one_backward(name):
     loss = getattr(losses, name)(BITS, NUM_CLASSES, num_train=30)
