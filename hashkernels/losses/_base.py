@@ -68,6 +68,10 @@ class HashLoss(nn.Module):
     values and slopes of most terms come from one pass, and second derivatives of it, derivatives in forward mode and
     the transforms of ``torch.func`` raise ``RuntimeError``.
 
+    Inner products, and squares of them, are formed in that precision: embeddings up to 1e7 in absolute value stay
+    within float32 at any length. Of far larger ones a loss can be infinite or NaN, or, where directions alone count,
+    wrong. Nothing looks for that, which small batches would feel: ``loss.isfinite()`` tells of most, float64 has room.
+
     What a loss keeps from batch to batch (a bank, codes, centers, votes, a count of steps) is in buffers. In training
     mode every call renews it, also under ``torch.no_grad()``, like the running statistics of ``nn.BatchNorm1d``; after
     ``eval()`` it is only read. So call ``eval()`` before a validation loss, and ``train()`` after it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 import re
 
 import pytest
@@ -25,12 +26,12 @@ CASES = [*ALL, *VARIANTS]
 PAIR_TERMS = {"likelihood", "cauchy", "contrastive", "information", "precision", "ndcg"}
 
 
-def make(case):
+def make(case, bits=BITS):
     name, options = VARIANTS.get(case, (case, {}))
     if name == "DSDHLoss":
         options = {"num_train": 30}
     torch.manual_seed(0)
-    return getattr(losses, name)(BITS, NUM_CLASSES, **options)
+    return getattr(losses, name)(bits, NUM_CLASSES, **options)
 
 
 def call(loss, u, labels):
@@ -210,6 +211,23 @@ def test_a_sum_that_overflows_is_no_reason_to_refuse_finite_embeddings(case):
     u = torch.full((4, BITS), 6e4, dtype=torch.float16)
     assert u.sum().isinf()
     assert call(make(case), u, torch.arange(4)).isfinite()
+
+
+@pytest.mark.parametrize("bits", [BITS, 4096])
+@pytest.mark.parametrize("case", CASES)
+def test_products_of_large_embeddings_stay_within_the_precision(case, bits):
+    """The most that is promised of float32, in rows whose products are the greatest, and far beyond it in float64."""
+    labels = batch()[1]
+    u = torch.tensor([1.0, -1.0]).repeat(8, bits // 2) * torch.where(torch.arange(8) % 4 == 3, -1, 1)[:, None]
+    values = []
+    for scale, dtype in ((1e7, torch.float32), (1e7, torch.float64), (1e20, torch.float64)):
+        x = (u.to(dtype) * scale).requires_grad_()
+        torch.manual_seed(1)  # of what DTSH draws
+        value = call(make(case, bits).to(dtype), x, labels)
+        assert torch.isfinite(torch.autograd.grad(value, x)[0]).all()
+        values.append(value.item())
+    assert values[0] == pytest.approx(values[1], rel=1e-3)
+    assert math.isfinite(values[2])
 
 
 @pytest.mark.parametrize("name", ALL)
