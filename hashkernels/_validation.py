@@ -60,6 +60,11 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
+def dtype_name(dtype: torch.dtype) -> str:
+    """``uint8``: what it is called by users of torch and of NumPy alike."""
+    return str(dtype).removeprefix("torch.")
+
+
 def require(module: str, *, extra: str) -> ModuleType:
     """Import an optional package, or raise an ``ImportError`` that names the extra which brings it."""
     try:
@@ -115,7 +120,7 @@ def check_embeddings(name: str, value: Any, bits: int | None = None) -> torch.Te
     """Floating-point embeddings [N, bits], finite."""
     tensor = check_tensor(name, value, 2)
     if not tensor.is_floating_point():
-        raise TypeError(f"{name} must be floating point, got {tensor.dtype}")
+        raise TypeError(f"{name} must be floating point, got {dtype_name(tensor.dtype)}")
     if bits is not None and tensor.shape[1] != bits:
         raise ValueError(f"{name} must have shape [N, {bits}], got {tuple(tensor.shape)}")
     if value_checks_enabled(tensor) and not all_finite(tensor):
@@ -138,7 +143,7 @@ def check_labels(
         raise ValueError(f"{name} must have one row for each of {num_items} items, got {value.shape[0]}")
     if value.ndim == 1:
         if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
-            raise TypeError(f"{name} given as class ids must be integers, got {value.dtype}")
+            raise TypeError(f"{name} given as class ids must be integers, got {dtype_name(value.dtype)}")
         if num_classes is not None and value.numel() and (synchronize or value_checks_enabled(value)):
             low, high = least_and_greatest(value)
             if low < 0 or high >= num_classes:
@@ -179,7 +184,7 @@ def check_packable(name: str, value: Any) -> torch.Tensor:
     """Real numbers [N, L], L in 1..4096, of a dtype whose signs can be packed."""
     tensor = check_tensor(name, value, 2)
     if tensor.dtype not in PACKABLE_DTYPES:
-        raise TypeError(f"{name} must be a float, signed integer, uint8 or bool tensor, got {tensor.dtype}")
+        raise TypeError(f"{name} must be floats, signed integers, uint8 or bool, got {dtype_name(tensor.dtype)}")
     if not 1 <= tensor.shape[1] <= MAX_BITS:
         raise ValueError(f"{name} must have 1..{MAX_BITS} columns, got {tensor.shape[1]}")
     return tensor
@@ -195,7 +200,7 @@ def check_codes(
     tensor = check_tensor(name, value, 2)
     if tensor.dtype != torch.uint8:
         hint = ": pack_codes makes them of signs" if tensor.dtype in PACKABLE_DTYPES else ""
-        raise TypeError(f"{name} must be uint8 packed codes, got {tensor.dtype}{hint}")
+        raise TypeError(f"{name} must be uint8 packed codes, got {dtype_name(tensor.dtype)}{hint}")
     width = tensor.shape[1]
     if bits is None:
         if not 1 <= width <= MAX_BITS // 8:
@@ -250,7 +255,7 @@ def check_positions(name: str, value: Any, count: int) -> torch.Tensor:
     """Integers [n] in 0..count-1."""
     tensor = check_tensor(name, value, 1)
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
-        raise TypeError(f"{name} must be integers, got {tensor.dtype}")
+        raise TypeError(f"{name} must be integers, got {dtype_name(tensor.dtype)}")
     if tensor.numel() and value_checks_enabled(tensor):
         low, high = (int(x) for x in torch.aminmax(tensor))
         if low < 0 or high >= count:

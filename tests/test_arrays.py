@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+import hashkernels as hk
 from hashkernels._arrays import like, to_tensor, to_tensors
 
 
@@ -80,3 +81,38 @@ def test_kinds_are_not_mixed() -> None:
         to_tensors(a=np.zeros(1), b=torch.zeros(1))
     with pytest.raises(TypeError, match=r"a must be a torch.Tensor or a numpy.ndarray, got float"):
         to_tensors(a=1.0, b=torch.zeros(1))
+
+
+CODES, SIGNS, IDS = np.zeros((3, 2), np.uint8), np.zeros((3, 2)), np.arange(3)
+
+
+def index() -> hk.BinaryIndex:
+    made = hk.BinaryIndex(16)
+    made.add(CODES)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: hk.topk(SIGNS, CODES, 1), "queries must be uint8 packed codes, got float64"),
+        (lambda: hk.topk(CODES, CODES.astype(np.uint16), 1), "database must be uint8 packed codes, got uint16"),
+        (lambda: hk.topk(CODES, CODES, 1, filter=np.zeros(3)), "filter must be integers, got float64"),
+        (lambda: hk.range_search(CODES.astype(np.int32), CODES, 1), "queries must be uint8 packed codes, got int32"),
+        (lambda: hk.unpack_codes(SIGNS, 16), "codes must be uint8 packed codes, got float64"),
+        (lambda: hk.pack_codes(SIGNS + 0j), "x must be floats, signed integers, uint8 or bool, got complex128"),
+        (lambda: index().search(SIGNS, 1), "queries must be uint8 packed codes, got float64"),
+        (lambda: index().reconstruct(np.zeros(1)), "positions must be integers, got float64"),
+        (lambda: index().add_with_ids(CODES, np.zeros(3)), "ids must be integers, got float64"),
+        (lambda: index().search(CODES, 1, rescore=IDS[:, None]), "rescore must be floating point, got int64"),
+        (
+            lambda: index().search(CODES, 1, rescore=SIGNS, vectors=SIGNS),
+            "vectors must be float32 or int8, got float64",
+        ),
+        (lambda: hk.evaluate(SIGNS + 0j, CODES, IDS, IDS), "real -1/\\+1, got complex128"),
+        (lambda: hk.evaluate(CODES, CODES, IDS, IDS * 1.0), "database_labels given as class ids .*, got float64"),
+    ],
+)
+def test_dtypes_of_arrays_have_the_names_that_numpy_has_for_them(call, message) -> None:
+    with pytest.raises(TypeError, match=message):
+        call()

@@ -89,9 +89,9 @@ def test_no_address_leaves_python_with_the_wrong_shape(isa: str) -> None:
         (ValueError, r"pull must have shape \(4, 9\), got \(3, 9\)", (codes, pull[:3], gram)),
         (ValueError, r"gram must have shape \(9, 9\), got \(9, 8\)", (codes, pull, gram[:, :8])),
         (ValueError, "codes must have 2 dimensions", (codes[0], pull, gram)),
-        (TypeError, "codes must be torch.int8, got torch.float32", (pull, pull, gram)),
-        (TypeError, "gram must be torch.float32, got torch.float64", (codes, pull, gram.double())),
-        (TypeError, "pull must be torch.float32 or torch.float64, got torch.float16", (codes, pull.half(), gram)),
+        (TypeError, "codes must be int8, got float32", (pull, pull, gram)),
+        (TypeError, "gram must be float32, got float64", (codes, pull, gram.double())),
+        (TypeError, "pull must be float32 or float64, got float16", (codes, pull.half(), gram)),
         (
             ValueError,
             r"bits must be in 1\.\.4096, got 4097",

@@ -185,14 +185,14 @@ def test_bad_arguments(isa: str) -> None:
     p = problem(2, 5, 70, 3)
     with pytest.raises(ValueError, match=r"weight must have shape \(2, 70, 3\), got \(2, 70, 4\)"):
         _ops.hidden_units(p.x, torch.ones(2, 70, 4, dtype=torch.float64), p.bias, None, 1.0)
-    with pytest.raises(TypeError, match=r"weight must be torch.float64, got torch.float32"):
+    with pytest.raises(TypeError, match=r"weight must be float64, got float32"):
         _ops.hidden_units(p.x, p.weight.float(), p.bias, None, 1.0)
     with pytest.raises(ValueError, match=r"kept must have shape \(2, 5, 2\), got \(2, 5, 1\)"):
         _ops.hidden_units(p.x, p.weight, p.bias, p.kept[..., :1], 1.0)
-    with pytest.raises(TypeError, match=r"x must be floating point, got torch.int64"):
+    with pytest.raises(TypeError, match=r"x must be floating point, got int64"):
         _ops.hidden_units(p.kept, p.weight, p.bias, None, 1.0)
     logits = torch.randn(2, 5, 8)
-    with pytest.raises(TypeError, match=r"patterns must be torch.int64, got torch.int32"):
+    with pytest.raises(TypeError, match=r"patterns must be int64, got int32"):
         _ops.pattern_errors(logits, p.patterns.int(), None)
     with pytest.raises(ValueError, match=r"weights must have shape \(5,\), got \(4,\)"):
         _ops.pattern_errors(logits, p.patterns, torch.ones(4))

@@ -100,7 +100,8 @@ def rows(name: str, tensor: Tensor, *dtypes: torch.dtype) -> Tensor:
     """The tensor, copied only where the elements of a row do not lie side by side. The pointer contract depends on it,
     and on the dtype, so both are looked at here whatever the caller has checked."""
     if tensor.dtype not in dtypes:
-        raise TypeError(f"{name} must be {' or '.join(str(dtype) for dtype in dtypes)}, got {tensor.dtype}")
+        wanted = " or ".join(map(_validation.dtype_name, dtypes))
+        raise TypeError(f"{name} must be {wanted}, got {_validation.dtype_name(tensor.dtype)}")
     if tensor.ndim != 2:
         raise ValueError(f"{name} must have 2 dimensions, got shape {tuple(tensor.shape)}")
     if tensor.is_contiguous() or (tensor.stride(1) == 1 and tensor.stride(0) >= tensor.shape[1]):

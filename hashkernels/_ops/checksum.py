@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hashkernels import _loader, reference
+from hashkernels import _loader, _validation, reference
 from hashkernels._ops._library import define, thread_argument, thread_count
 
 
@@ -18,7 +18,8 @@ def block_checksums(data: Tensor, block_size: int, threads: int | None = None) -
 
 def _block_checksums_cpu(data: Tensor, block_size: int, threads: int) -> Tensor:
     if data.dtype != torch.uint8 or data.ndim != 1 or not data.is_contiguous():
-        raise ValueError(f"data must be contiguous uint8 [n], got {data.dtype} {tuple(data.shape)}")
+        got = f"{_validation.dtype_name(data.dtype)} {tuple(data.shape)}"
+        raise ValueError(f"data must be contiguous uint8 [n], got {got}")
     if data.device.type != "cpu":
         raise ValueError(f"data must be on cpu, got {data.device}")
     if block_size < 1:

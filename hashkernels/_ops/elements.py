@@ -78,11 +78,11 @@ class _ElementLoss(torch.autograd.Function):
 
 def _checked(u: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor | None]:
     if u.dtype not in _FLOATS:
-        raise TypeError(f"u must be float32 or float64, got {u.dtype}")
+        raise TypeError(f"u must be float32 or float64, got {_validation.dtype_name(u.dtype)}")
     if targets is None:
         return u.contiguous(), None
     if targets.dtype != torch.int8:
-        raise TypeError(f"targets must be torch.int8, got {targets.dtype}")
+        raise TypeError(f"targets must be int8, got {_validation.dtype_name(targets.dtype)}")
     if targets.shape != u.shape:
         raise ValueError(f"targets must have shape {tuple(u.shape)} like u, got {tuple(targets.shape)}")
     _validation.check_same_device("u", u, "targets", targets)

@@ -96,7 +96,8 @@ def most_hash_work(num_bytes: int, num_queries: int, num_codes: int, threads: in
 def _check_planes(planes: Tensor, count: int) -> int:
     """Refuses what kernels cannot read ``count`` codes from; returns the bytes a code."""
     if planes.dtype != torch.int64 or planes.ndim != 3 or planes.shape[1] % 8 or planes.shape[2] != 8:
-        raise ValueError(f"planes must be int64 [blocks, 8 W, 8], got {planes.dtype} {tuple(planes.shape)}")
+        got = f"{_validation.dtype_name(planes.dtype)} {tuple(planes.shape)}"
+        raise ValueError(f"planes must be int64 [blocks, 8 W, 8], got {got}")
     if not (planes.is_cpu and planes.is_contiguous()):
         raise ValueError(f"planes must be contiguous on cpu, got strides {planes.stride()} on {planes.device}")
     if not 0 <= count <= planes.shape[0] * BLOCK_CODES:
@@ -137,7 +138,7 @@ def _slice_codes_fake(codes: Tensor, first: int, planes: Tensor, threads: int) -
 def _gather_codes_cpu(planes: Tensor, positions: Tensor) -> Tensor:
     num_bytes = _check_planes(planes, 0)
     if positions.dtype != torch.int64:
-        raise TypeError(f"positions must be torch.int64, got {positions.dtype}")
+        raise TypeError(f"positions must be int64, got {_validation.dtype_name(positions.dtype)}")
     # Looked at here again: the caller's check leaves out tensors whose values it may not see.
     positions = _validation.check_positions("positions", positions, planes.shape[0] * BLOCK_CODES).contiguous()
     _validation.check_same_device("planes", planes, "positions", positions)

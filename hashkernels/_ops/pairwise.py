@@ -281,7 +281,7 @@ def _pairs(
         if bank is None:
             raise ValueError("left_out must be None without a bank")
         if left_out.dtype != torch.int64:
-            raise TypeError(f"left_out must be torch.int64, got {left_out.dtype}")
+            raise TypeError(f"left_out must be int64, got {_validation.dtype_name(left_out.dtype)}")
         if tuple(left_out.shape) != (u.shape[0],):
             raise ValueError(f"left_out must have shape ({u.shape[0]},), got {tuple(left_out.shape)}")
         _validation.check_same_device("u", u, "left_out", left_out)

@@ -26,7 +26,8 @@ def _score_codes_cpu(queries: Tensor, codes: Tensor, little: bool, threads: int)
     queries = rows("queries", queries, torch.float32)
     num_queries, bits = queries.shape
     if codes.dtype != torch.uint8 or codes.ndim != 3 or not codes.is_contiguous() or codes.device.type != "cpu":
-        raise ValueError(f"codes must be contiguous uint8 [Q, C, W] on cpu, got {codes.dtype} {tuple(codes.shape)}")
+        got = f"{_validation.dtype_name(codes.dtype)} {tuple(codes.shape)}"
+        raise ValueError(f"codes must be contiguous uint8 [Q, C, W] on cpu, got {got}")
     _validation.check_bits(bits)
     if codes.shape[0] != num_queries or codes.shape[2] != (bits + 7) // 8:
         raise ValueError(f"codes must be [{num_queries}, C, {(bits + 7) // 8}], got {tuple(codes.shape)}")

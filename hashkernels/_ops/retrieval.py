@@ -121,7 +121,7 @@ def label_arguments(
     sides = ((row_name, row_labels, num_rows), (column_name, column_labels, num_columns))
     for name, labels, items in sides[: 1 if row_labels is column_labels and num_rows == num_columns else 2]:
         if labels.dtype != torch.int64:
-            raise TypeError(f"{name} must be int64, got {labels.dtype}")
+            raise TypeError(f"{name} must be int64, got {_validation.dtype_name(labels.dtype)}")
         if labels.shape[0] != items or labels.shape[1:] != row_labels.shape[1:]:
             raise ValueError(f"{name} must have shape {(items, *row_labels.shape[1:])}, got {tuple(labels.shape)}")
     _validation.check_same_device(row_name, row_labels, column_name, column_labels)
@@ -190,7 +190,7 @@ def _starts(start_ranks: Tensor | None, start_hits: Tensor | None, queries: Tens
     shape = (queries.shape[0], queries.shape[1] * 8 + 1)
     for name, starts in (("start_ranks", start_ranks), ("start_hits", start_hits)):
         if starts.dtype != torch.int64:
-            raise TypeError(f"{name} must be int64, got {starts.dtype}")
+            raise TypeError(f"{name} must be int64, got {_validation.dtype_name(starts.dtype)}")
         if tuple(starts.shape) != shape:
             raise ValueError(f"{name} must have shape {shape}, got {tuple(starts.shape)}")
         _validation.check_same_device("queries", queries, name, starts)

@@ -132,7 +132,7 @@ def _hamming_distance_cuda(queries: Tensor, database: Tensor, dtype: torch.dtype
 
 def _distance_output(queries: Tensor, database: Tensor, dtype: torch.dtype) -> Tensor:
     if dtype not in DISTANCE_DTYPES:
-        raise TypeError(f"dtype must be uint8, int16 or int32, got {dtype}")
+        raise TypeError(f"dtype must be uint8, int16 or int32, got {_validation.dtype_name(dtype)}")
     return queries.new_empty((queries.shape[0], database.shape[0]), dtype=dtype)
 
 
@@ -152,7 +152,8 @@ def check_allowed(queries: Tensor, num_database: int, allowed: Tensor | None) ->
     if allowed is None:
         return None
     if allowed.dtype != torch.bool or allowed.shape != (num_database,):
-        raise ValueError(f"allowed must be bool [{num_database}], got {allowed.dtype} {tuple(allowed.shape)}")
+        got = f"{_validation.dtype_name(allowed.dtype)} {tuple(allowed.shape)}"
+        raise ValueError(f"allowed must be bool [{num_database}], got {got}")
     _validation.check_same_device("queries", queries, "allowed", allowed)
     return allowed.contiguous()
 

@@ -67,7 +67,7 @@ def hidden_gradients(
 def _check(name: str, tensor: Tensor, like: Tensor, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> None:
     wanted = like.dtype if dtype is None else dtype
     if tensor.dtype != wanted:
-        raise TypeError(f"{name} must be {wanted}, got {tensor.dtype}")
+        raise TypeError(f"{name} must be {_validation.dtype_name(wanted)}, got {_validation.dtype_name(tensor.dtype)}")
     if tuple(tensor.shape) != shape:
         raise ValueError(f"{name} must have shape {shape}, got {tuple(tensor.shape)}")
     _validation.check_same_device("x", like, name, tensor)
@@ -75,7 +75,7 @@ def _check(name: str, tensor: Tensor, like: Tensor, shape: tuple[int, ...], dtyp
 
 def _check_first(name: str, tensor: Tensor) -> None:
     if not tensor.is_floating_point():
-        raise TypeError(f"{name} must be floating point, got {tensor.dtype}")
+        raise TypeError(f"{name} must be floating point, got {_validation.dtype_name(tensor.dtype)}")
     if tensor.ndim != 3:
         raise ValueError(f"{name} must have 3 dimensions, got shape {tuple(tensor.shape)}")
 

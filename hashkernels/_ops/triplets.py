@@ -76,7 +76,9 @@ def _checked(
         ("weights", weights, torch.float64, shape[:1]),
     ):
         if tensor.dtype != dtype:
-            raise TypeError(f"{name} must be {dtype}, got {tensor.dtype}")
+            raise TypeError(
+                f"{name} must be {_validation.dtype_name(dtype)}, got {_validation.dtype_name(tensor.dtype)}"
+            )
         if tuple(tensor.shape) != wanted:
             raise ValueError(f"{name} must have shape {wanted}, got {tuple(tensor.shape)}")
         _validation.check_same_device("similarities", similarities, name, tensor)

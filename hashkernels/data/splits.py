@@ -67,9 +67,11 @@ def as_items(name: str, array: NDArray[Any] | torch.Tensor) -> torch.Tensor:
     if 0 in items.shape:
         raise ValueError(f"{name} must not be empty, got shape {tuple(items.shape)}")
     if items.ndim == 2 and not items.is_floating_point():
-        raise TypeError(f"{name} given as embeddings [N, D] must be floating point, got {items.dtype}")
+        raise TypeError(
+            f"{name} given as embeddings [N, D] must be floating point, got {check.dtype_name(items.dtype)}"
+        )
     if items.dtype != torch.uint8 and not items.is_floating_point():
-        raise TypeError(f"{name} must be uint8 or floating point, got {items.dtype}")
+        raise TypeError(f"{name} must be uint8 or floating point, got {check.dtype_name(items.dtype)}")
     if items.is_floating_point():
         items = items.float()
         if not bool(torch.isfinite(items).all()):
@@ -158,8 +160,8 @@ def first_test_queries(
     (train_items, train_labels), (test_items, test_labels) = train, test
     if train_items.shape[1:] != test_items.shape[1:] or train_items.dtype != test_items.dtype:
         raise ValueError(
-            f"the test items must be like the training items, {train_items.dtype} {list(train_items.shape[1:])}, "
-            f"got {test_items.dtype} {list(test_items.shape[1:])}"
+            f"the test items must be like the training items, {check.dtype_name(train_items.dtype)} "
+            f"{list(train_items.shape[1:])}, got {check.dtype_name(test_items.dtype)} {list(test_items.shape[1:])}"
         )
     if train_labels.shape[1:] != test_labels.shape[1:]:
         raise ValueError(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hashkernels import _ops
 from hashkernels._arrays import ArrayT, to_tensor
-from hashkernels._validation import check_embeddings, check_int, check_tensor
+from hashkernels._validation import check_embeddings, check_int, check_tensor, dtype_name
 
 _LAST = torch.iinfo(torch.int64).max
 
@@ -43,7 +43,7 @@ class Rescoring:
         if vectors is not None:
             self._vectors = check_tensor("vectors", to_tensor("vectors", vectors), 2)
             if self._vectors.dtype not in (torch.float32, torch.int8):
-                raise TypeError(f"vectors must be float32 or int8, got {self._vectors.dtype}")
+                raise TypeError(f"vectors must be float32 or int8, got {dtype_name(self._vectors.dtype)}")
             if self._vectors.device.type != "cpu":
                 raise ValueError(f"vectors must be on cpu like the index, got {self._vectors.device}")
             width = self._vectors.shape[1]

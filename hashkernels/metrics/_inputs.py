@@ -21,6 +21,7 @@ from hashkernels._validation import (
     check_same_device,
     check_tensor,
     counted,
+    dtype_name,
 )
 from hashkernels._warnings import HashkernelsWarning
 
@@ -144,7 +145,7 @@ def packed_codes(name: str, value: Any, bits: int | None, *, allow_empty: bool =
         return codes, bits
     check_tensor(name, tensor, 2)
     if tensor.dtype not in _SIGN_DTYPES:
-        raise TypeError(f"{name} must be uint8 packed codes, bool, or real -1/+1, got {tensor.dtype}")
+        raise TypeError(f"{name} must be uint8 packed codes, bool, or real -1/+1, got {dtype_name(tensor.dtype)}")
     if bits is not None and tensor.shape[1] != bits:
         raise ValueError(f"{name} given as -1/+1 must have {bits} columns for {bits} bits, got {tensor.shape[1]}")
     check_bits(tensor.shape[1], f"columns of {name}")
@@ -187,7 +188,8 @@ def checked_labels(name: str, value: Any, codes: Tensor) -> Tensor:
 def _check_signs(name: str, tensor: Tensor) -> None:
     zeros = tensor == 0
     if not bool((zeros | (tensor == 1) | (tensor == -1)).all()):
-        raise ValueError(f"{name} of {tensor.dtype} must hold only -1 and +1: pack embeddings with pack_codes")
+        kind = dtype_name(tensor.dtype)
+        raise ValueError(f"{name} of {kind} must hold only -1 and +1: pack embeddings with pack_codes")
     if bool(zeros.any()):
         _warn(f"{name} hold {int(zeros.sum())} zeros, packed as -1: give -1/+1, or packed codes")
 

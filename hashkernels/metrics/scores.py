@@ -13,7 +13,7 @@ from torch import Tensor
 from hashkernels import _ops
 from hashkernels._arrays import to_tensor
 from hashkernels._ops.sums import Ints
-from hashkernels._validation import check_tensor
+from hashkernels._validation import check_tensor, dtype_name
 from hashkernels.metrics._assemble import Counts, summarize
 from hashkernels.metrics._index_order import IndexOrder, ordered_sums, sum_of_halves
 from hashkernels.metrics._inputs import label_pair
@@ -112,7 +112,7 @@ class _Truth(NamedTuple):
 def _checked_scores(scores: Any) -> Tensor:
     table = check_tensor("scores", to_tensor("scores", scores), 2)
     if table.is_complex() or table.dtype == torch.bool:
-        raise TypeError(f"scores must be of a float or integer dtype, got {table.dtype}")
+        raise TypeError(f"scores must be of a float or integer dtype, got {dtype_name(table.dtype)}")
     if 0 in table.shape:
         raise ValueError(f"scores must have at least one query and one item, got shape {tuple(table.shape)}")
     if table.is_floating_point() and bool(torch.isnan(table).any()):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from hashkernels._validation import check_bits, check_embeddings, check_int, check_real, check_tensor
+from hashkernels._validation import check_bits, check_embeddings, check_int, check_real, check_tensor, dtype_name
 from hashkernels.losses._precision import full_precision
 from hashkernels.surrogate.blocks import BlockStack
 
@@ -216,7 +216,7 @@ class SurrogatePosterior(torch.nn.Module):
     def _check_targets(self, name: str, value: Any, num_items: int | None = None) -> torch.Tensor:
         tensor = check_tensor(name, value, 2)
         if tensor.is_complex():
-            raise TypeError(f"{name} must be of a real dtype, got {tensor.dtype}")
+            raise TypeError(f"{name} must be of a real dtype, got {dtype_name(tensor.dtype)}")
         if tensor.shape[1] != self.bits or (num_items is not None and tensor.shape[0] != num_items):
             rows = "N" if num_items is None else num_items
             raise ValueError(f"{name} must have shape [{rows}, {self.bits}], got {tuple(tensor.shape)}")

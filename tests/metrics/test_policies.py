@@ -125,7 +125,7 @@ BAD_CALLS = [
     (
         {"query_codes": CODES.astype(np.complex64)},
         TypeError,
-        "query_codes must be uint8 packed codes, bool, or real -1/+1, got torch.complex64",
+        "query_codes must be uint8 packed codes, bool, or real -1/+1, got complex64",
     ),
     (
         {"query_codes": CODES.astype(np.int8)},
@@ -135,7 +135,7 @@ BAD_CALLS = [
     (
         {"query_codes": np.full((4, 4), 0.5)},
         ValueError,
-        "query_codes of torch.float64 must hold only -1 and +1: pack embeddings with pack_codes",
+        "query_codes of float64 must hold only -1 and +1: pack embeddings with pack_codes",
     ),
     ({"query_codes": np.ones(4)}, ValueError, "query_codes must have 2 dimensions, got shape (4,)"),
     ({"query_labels": None}, TypeError, "evaluate needs query_labels and database_labels, or relevance"),

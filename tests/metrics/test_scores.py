@@ -102,7 +102,7 @@ def test_classes_are_known_where_labels_are():
         ({"scores": np.array([[np.nan]])}, ValueError, "scores must not contain NaN"),
         ({"scores": np.ones(3)}, ValueError, "scores must have 2 dimensions"),
         ({"scores": np.ones((0, 3))}, ValueError, "scores must have at least one query and one item"),
-        ({"scores": np.ones((1, 1), bool)}, TypeError, "scores must be of a float or integer dtype, got torch.bool"),
+        ({"scores": np.ones((1, 1), bool)}, TypeError, "scores must be of a float or integer dtype, got bool"),
         ({"relevance": None}, TypeError, "evaluate_scores needs relevance, or query_labels and database_labels"),
         ({"query_labels": np.zeros(1, int)}, TypeError, "evaluate_scores needs relevance, or"),
         ({"relevance": np.ones((2, 2))}, ValueError, r"relevance must have shape \(1, 1\), got \(2, 2\)"),

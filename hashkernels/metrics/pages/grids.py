@@ -12,7 +12,7 @@ from torch import Tensor
 from hashkernels import _ops
 from hashkernels._arrays import to_tensor
 from hashkernels._page.pictures import NeighbourGrid, NeighbourRow, Tile, png_uri
-from hashkernels._validation import check_int, check_tensor
+from hashkernels._validation import check_int, check_tensor, dtype_name
 from hashkernels.metrics._inputs import label_pair, packed_codes
 from hashkernels.metrics.report import RetrievalReport
 
@@ -102,7 +102,7 @@ def _images(name: str, value: Any, count: int) -> Tensor:
             raise ValueError(f"{name} must have 1, 3 or 4 channels, got shape {tuple(images.shape)}")
         images = images.permute(0, 3, 1, 2)
     if images.dtype != torch.uint8 and not images.is_floating_point():
-        raise TypeError(f"{name} must be uint8 or floating point in 0..1, got {images.dtype}")
+        raise TypeError(f"{name} must be uint8 or floating point in 0..1, got {dtype_name(images.dtype)}")
     if images.shape[0] != count:
         raise ValueError(f"{name} must have one image for each of {count} codes, got {images.shape[0]}")
     return images.cpu()
