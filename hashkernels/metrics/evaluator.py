@@ -158,23 +158,24 @@ class RetrievalEvaluator:
             RuntimeError: a database before any query, or queries after a part of the database.
         """
         check_choice("role", role, ("query", "database"))
-        tensor = to_tensor("codes", opened("codes", codes))
+        codes_name, labels_name = f"{role} codes", f"{role} labels"
+        tensor = to_tensor(codes_name, opened(codes_name, codes))
         if self._relevance is not None and labels is not None:
-            raise TypeError(f"labels must be None beside relevance, got {type(labels).__name__}")
-        given = None if self._relevance is not None else to_tensor("labels", opened("labels", labels))
+            raise TypeError(f"{labels_name} must be None beside relevance, got {type(labels).__name__}")
+        given = None if self._relevance is not None else to_tensor(labels_name, opened(labels_name, labels))
         if role == "query" and given is not None:
-            warn_of_no_class("labels", given)
+            warn_of_no_class(labels_name, given)
         if role == "query" and self._counts is not None:
             raise RuntimeError("all queries must come before the database, of which a part came already: see reset")
         if role == "database" and self.num_queries == 0:
             raise RuntimeError('queries must come before the database: update with role="query" first')
-        rows = int(check_tensor("codes", tensor, 2).shape[0])
+        rows = int(check_tensor(codes_name, tensor, 2).shape[0])
         if given is not None and given.ndim and given.shape[0] != rows:
-            raise ValueError(f"labels must have one row for each of {rows} items, got {given.shape[0]}")
+            raise ValueError(f"{labels_name} must have one row for each of {rows} items, got {given.shape[0]}")
         taken = _Taken(self._counts, None if self._nearest is None else self._nearest.copy())
         for start in range(0, rows, _CHUNK):
             chunk = slice(start, start + _CHUNK)
-            packed, _ = packed_codes("codes", tensor[chunk], self.bits)
+            packed, _ = packed_codes(codes_name, tensor[chunk], self.bits)
             self._take(taken, role, packed, given[chunk] if given is not None and given.ndim else given)
         # only now: an error in any part leaves the evaluator as it was
         if taken.queries:
@@ -240,9 +241,9 @@ class RetrievalEvaluator:
         return RetrievalCounts(nothing, nothing.copy())
 
     def _take(self, taken: _Taken, role: Role, codes: Tensor, given: Tensor | None) -> None:
-        labels, form = self._packed_labels(given, codes)
+        labels, form = self._packed_labels(f"{role} labels", given, codes)
         if self._label_form not in (None, form):
-            raise ValueError(f"labels must be {self._label_form} like those before, got {form}")
+            raise ValueError(f"{role} labels must be {self._label_form} like those before, got {form}")
         taken.label_form = form
         if role == "query":
             # copied: a loader may write its next batch into the same memory
@@ -266,12 +267,12 @@ class RetrievalEvaluator:
                 taken.nearest = Nearest(self.num_queries, self._nearest_k)
             taken.nearest.add(task, self._threads)
 
-    def _packed_labels(self, given: Tensor | None, codes: Tensor) -> tuple[Tensor, str]:
+    def _packed_labels(self, name: str, given: Tensor | None, codes: Tensor) -> tuple[Tensor, str]:
         """Labels as kernels take them, all the same where relevance stands for them, and the name of their form."""
         if given is None:
             return torch.zeros(codes.shape[0], dtype=torch.int64, device=codes.device), "relevance"
-        check_labels("labels", given, int(codes.shape[0]), self.num_classes, synchronize=True)
-        return _ops.pack_labels(checked_labels("labels", given, codes)), label_form(given)
+        check_labels(name, given, int(codes.shape[0]), self.num_classes, synchronize=True)
+        return _ops.pack_labels(checked_labels(name, given, codes)), label_form(given)
 
 
 class _Listed(NamedTuple):

@@ -74,10 +74,10 @@ class _HashRetrieval:
         or multi-hot labels [N, C]; and "query" or "database"."""
         check_choice("role", role, ("query", "database"))
         if codes.dtype != torch.uint8:
-            if check_packable("codes", codes).shape[1] != self.bits:
-                raise ValueError(f"codes must have {self.bits} columns, got {codes.shape[1]}")
+            if check_packable(f"{role} codes", codes).shape[1] != self.bits:
+                raise ValueError(f"{role} codes must have {self.bits} columns, got {codes.shape[1]}")
             codes = _ops.pack_codes(codes, False)
-        check_labels("labels", labels, int(codes.shape[0]))
+        check_labels(f"{role} labels", labels, int(codes.shape[0]))
         getattr(self, f"{role}_codes").append(codes)
         getattr(self, f"{role}_labels").append(labels)
 

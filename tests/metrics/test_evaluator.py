@@ -70,7 +70,7 @@ def test_relevance_of_a_stream(problem, ties, exclude):
     assert as_json(evaluator.compute()) == as_json(whole)
     if ties != "index":
         np.testing.assert_allclose(evaluator.compute().ndcg(9).per_query, whole.ndcg(9).per_query, atol=1e-15)
-    with pytest.raises(TypeError, match="labels must be None beside relevance, got ndarray"):
+    with pytest.raises(TypeError, match="database labels must be None beside relevance, got ndarray"):
         evaluator.update(case.query_codes, case.query_labels, "database")
     late = hk.RetrievalEvaluator(13, relevance={0: [5]})
     late.update(case.query_codes, None, "query")
@@ -197,15 +197,19 @@ def test_order_of_roles_is_told():
         (np.zeros((2, 6), complex), np.zeros(2, int), TypeError, "codes must be uint8 packed codes, bool, or"),
     ],
 )
-def test_bad_parts_are_named_and_leave_all_as_it_was(monkeypatch, codes, labels, error, message):
+@pytest.mark.parametrize("role", ["query", "database"])
+def test_bad_parts_are_named_and_leave_all_as_it_was(monkeypatch, codes, labels, error, message, role):
     monkeypatch.setattr(evaluator_module, "_CHUNK", 1)
     good = np.zeros((2, 1), np.uint8), np.zeros(2, int)
+    before = as_json(hk.evaluate(good[0], good[0], good[1], good[1], bits=6, k=2, index_order=True))
     evaluator = hk.RetrievalEvaluator(6, 5, k=2, index_order=True)
     evaluator.update(*good, "query")
-    evaluator.update(*good, "database")
-    before = as_json(evaluator.compute())
-    with pytest.raises(error, match=message):
-        evaluator.update(codes, labels, "database")
+    if role == "database":
+        evaluator.update(*good, "database")
+    with pytest.raises(error, match=f"^{role} {message}"):
+        evaluator.update(codes, labels, role)
+    if role == "query":
+        evaluator.update(*good, "database")
     assert as_json(evaluator.compute()) == before
 
 
@@ -234,6 +238,6 @@ def test_files_are_read_by_name(problem, tmp_path):
     evaluator.update(str(names[1]), names[3], "database")
     assert evaluator.compute().to_dict() == expected
     names[1].write_bytes(names[1].read_bytes()[:-9])
-    with pytest.raises(ValueError, match=r"codes must name a whole \.npy file: .*db\.npy"):
+    with pytest.raises(ValueError, match=r"database codes must name a whole \.npy file: .*db\.npy"):
         evaluator.update(names[1], names[3], "database")
     assert evaluator.compute().to_dict() == expected

@@ -149,8 +149,12 @@ def test_torchmetrics_class_in_a_collection(model, data):
         (lambda: HashRetrievalMetric(12, ties="none"), ValueError, "ties must be one of"),
         (lambda: HashRetrievalMetric(12, exclude=3), TypeError, "unexpected keyword argument 'exclude'"),
         (lambda: HashRetrievalMetric(0), ValueError, r"bits must be in 1\.\.4096, got 0"),
-        (lambda: batch(torch.ones(2, 5), torch.zeros(2).long()), ValueError, "codes must have 12 columns, got 5"),
-        (lambda: batch(torch.ones(2, 12), torch.zeros(3).long()), ValueError, "labels must have one row for each of 2"),
+        (lambda: batch(torch.ones(2, 5), torch.zeros(2).long()), ValueError, "query codes must have 12 columns, got 5"),
+        (
+            lambda: batch(torch.ones(2, 12), torch.zeros(3).long()),
+            ValueError,
+            "query labels must have one row for each of 2",
+        ),
         (lambda: batch(torch.ones(2, 12), torch.zeros(2).long(), "x"), ValueError, "role must be one of query, data"),
     ],
 )

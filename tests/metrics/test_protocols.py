@@ -115,7 +115,7 @@ def test_queries_without_a_class_are_warned_of():
     codes, labels = np.arange(8, dtype=np.uint8)[:, None], np.array([0, 0, 1, 1, 2, 2, -1, -1])
     with pytest.warns(hk.HashkernelsWarning, match="query_labels hold -1, a class id like any other"):
         hk.evaluate(codes, codes, labels, labels)
-    with pytest.warns(hk.HashkernelsWarning, match="^labels hold -1, a class id"):
+    with pytest.warns(hk.HashkernelsWarning, match="^query labels hold -1, a class id"):
         hk.RetrievalEvaluator(8).update(codes, labels, "query")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
