@@ -37,7 +37,7 @@ __all__ = [
     "validate",
 ]
 
-_SUBMODULES = ("centers", "data", "losses", "metrics", "report", "surrogate", "train")
+_SUBMODULES = ("centers", "data", "index", "losses", "metrics", "report", "surrogate", "train")
 _FROM_METRICS = ("RetrievalEvaluator", "RetrievalReport", "evaluate")
 
 
@@ -50,4 +50,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_SUBMODULES})
+    return sorted((*__all__, *_SUBMODULES, "__version__"))

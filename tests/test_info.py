@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import inspect
 import json
+import re
 from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 import torch
@@ -62,9 +65,22 @@ def test_validate_switches_the_checks_of_device_values() -> None:
         hk.validate(1)
 
 
-def test_every_public_name_is_there() -> None:
-    for name in hk.__all__:
+def test_every_public_name_is_there_and_no_other_is_shown() -> None:
+    for name in dir(hk):
         assert getattr(hk, name) is not None
-        assert name in dir(hk)
+    modules = {name for name in dir(hk) if inspect.ismodule(getattr(hk, name))}
+    assert modules == {"centers", "data", "index", "losses", "metrics", "report", "surrogate", "train"}
+    assert {*dir(hk)} - modules == {*hk.__all__, "__version__"}
+
+
+def test_what_the_documents_name_is_shown() -> None:
+    root = Path(__file__).parents[1]
+    text = "".join(path.read_text() for path in (root / "README.md", *(root / "docs").glob("*.md")))
+    named = set(re.findall(r"\b(?:hk|hashkernels)\.([A-Za-z]\w*)", text))
+    assert named >= {"evaluate", "BinaryIndex", "losses"}
+    assert named <= {*dir(hk)}
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'hashkernels' has no attribute 'nothing'"):
         hk.nothing  # noqa: B018
