@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -86,21 +86,54 @@ class ShardedIndex:
         """How many codes the shards hold together; distributed, a call that every rank makes."""
         return sum(self._ranks.gather(sum(shard.ntotal for shard in self._shards)))
 
+    @overload
     def search(
-        self, queries: ArrayT, k: int, *, filter: ArrayT | None = None, threads: int | None = None
-    ) -> SearchResult[ArrayT]:
+        self,
+        queries: ArrayT,
+        k: int,
+        *,
+        filter: ArrayT | None = None,
+        threads: int | None = None,
+        explain: Literal[False] = False,
+    ) -> SearchResult[ArrayT]: ...
+    @overload
+    def search(
+        self,
+        queries: ArrayT,
+        k: int,
+        *,
+        filter: ArrayT | None = None,
+        threads: int | None = None,
+        explain: Literal[True],
+    ) -> str: ...
+    def search(
+        self,
+        queries: ArrayT,
+        k: int,
+        *,
+        filter: ArrayT | None = None,
+        threads: int | None = None,
+        explain: bool = False,
+    ) -> SearchResult[ArrayT] | str:
         """The k nearest codes of each query, as ``BinaryIndex.search`` of the whole would give them.
 
         Args:
             queries, k, threads: as there.
             filter: bool [ntotal] by position in the whole, or ids; ids that no shard has are ignored.
+            explain: check the arguments and say how the search would run, without running it: as there, in one word
+                where it runs alike in all shards that hold codes; else in one for each of them, of all ranks in their
+                order, as in "hash, planes, planes".
 
         Raises:
             ValueError, TypeError: as there; on every rank, where one finds a reason.
             RuntimeError: a rank is lost.
         """
-        view = self._view(queries, filter, k=k)
+        view = self._view(queries, filter, k=k, explain=explain)
         k = check_int("k", k, 1, view.total)
+        if explain:
+            return self._explained(
+                view, threads, lambda part, threads: part.method(view.codes, threads, k=min(k, part.count))
+            )
 
         def of_shard(part: Storage, mask: Tensor | None, threads: int) -> Nearest:
             return part.topk(view.codes, min(k, part.count), mask, threads)
@@ -119,6 +152,7 @@ class ShardedIndex:
         distances, ids = merge_nearest([(part[0].int(), part[1]) for part in parts], k)
         return SearchResult(like(queries, distances), like(queries, view.result(ids)))
 
+    @overload
     def range_search(
         self,
         queries: ArrayT,
@@ -127,12 +161,35 @@ class ShardedIndex:
         filter: ArrayT | None = None,
         max_results: int | None = None,
         threads: int | None = None,
-    ) -> RangeResult[ArrayT] | LimitedRangeResult[ArrayT]:
+        explain: Literal[False] = False,
+    ) -> RangeResult[ArrayT] | LimitedRangeResult[ArrayT]: ...
+    @overload
+    def range_search(
+        self,
+        queries: ArrayT,
+        radius: int,
+        *,
+        filter: ArrayT | None = None,
+        max_results: int | None = None,
+        threads: int | None = None,
+        explain: Literal[True],
+    ) -> str: ...
+    def range_search(
+        self,
+        queries: ArrayT,
+        radius: int,
+        *,
+        filter: ArrayT | None = None,
+        max_results: int | None = None,
+        threads: int | None = None,
+        explain: bool = False,
+    ) -> RangeResult[ArrayT] | LimitedRangeResult[ArrayT] | str:
         """All codes within ``radius``, as ``BinaryIndex.range_search`` of the whole would give them; see ``search``."""
-        view = self._view(queries, filter, radius=radius, max_results=max_results)
+        view = self._view(queries, filter, radius=radius, max_results=max_results, explain=explain)
         radius = check_int("radius", radius, 0, self._bits)
         limit = None if max_results is None else check_int("max_results", max_results, 1)
-
+        if explain:
+            return self._explained(view, threads, lambda part, threads: part.method(view.codes, threads, radius=radius))
         return range_result(queries, self._within(view, view.codes, radius, limit, threads), limit)
 
     def range_count(
@@ -208,6 +265,16 @@ class ShardedIndex:
         view = _View(codes, states, before, total, filled[0][1])
         view.masks = self._ranks.together(lambda: view.masks_of(queries, filter))
         return view
+
+    def _explained(self, view: _View, threads: int | None, method: Callable[[Storage, int], str]) -> str:
+        """How the shards of all ranks that hold codes are searched: in one word, or each in its own."""
+
+        def of_shard(part: Storage, mask: Tensor | None, threads: int) -> str:
+            return method(part, threads)
+
+        here = self._ranks.together(lambda: [found for _, found in self._each(view, threads, of_shard)])
+        methods = [found for rank in self._ranks.gather(here) for found in rank]
+        return methods[0] if len(set(methods)) == 1 else ", ".join(methods)
 
     def _within(self, view: _View, codes: Tensor, radius: int, limit: int | None, threads: int | None) -> Within:
         """What all shards of all ranks find, by id."""

@@ -12,6 +12,7 @@ import torch
 from torch import distributed
 
 import hashkernels as hk
+from hashkernels import _loader
 from hashkernels.index import ShardedIndex
 
 NUM_RANKS = 3
@@ -81,6 +82,40 @@ def test_shards_in_files(tmp_path):
         np.testing.assert_array_equal(got, expected)
 
 
+def in_one_word_or_each(said: list[str]) -> str:
+    return said[0] if len({*said}) == 1 else ", ".join(said)
+
+
+def built(count: int, structure: str) -> hk.BinaryIndex:
+    index = hk.BinaryIndex(64, structure=structure)
+    index.add(np.random.default_rng(count).integers(0, 256, (count, 8), dtype=np.uint8))
+    index.prepare()
+    return index
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_how_a_search_would_run_is_told_of_each_shard(threads):
+    shards = [built(100_000, "hash"), hk.BinaryIndex(64), built(90_000, "scan"), built(10, "hash")]
+    few, many = (np.zeros((count, 8), np.uint8) for count in (1, 300))
+    whole, alike = ShardedIndex(shards), ShardedIndex(shards[1:3])
+    options = {"threads": threads, "explain": True}
+    for queries in (few, many):
+        filled = [shards[0], shards[2], shards[3]]
+        said = [shard.range_search(queries, 2, explain=True, threads=1) for shard in filled]
+        assert whole.range_search(queries, 2, **options) == in_one_word_or_each(said)
+        assert alike.range_search(queries, 2, **options) == said[1]
+        nearest = [shard.search(queries, min(20, shard.ntotal), explain=True, threads=1) for shard in filled]
+        assert whole.search(queries, 20, **options) == in_one_word_or_each(nearest)
+        assert alike.search(queries, 20, **options) == nearest[1]
+    if _loader.isa() != _loader.REFERENCE:
+        assert whole.range_search(few, 2, **options) == "hash, planes, planes"
+        assert alike.search(many, 20, **options) == "sums"
+    with pytest.raises(ValueError, match=r"k must be in 1\.\.190010, got 190011"):
+        whole.search(few, 190_011, explain=True)
+    with pytest.raises(ValueError, match=r"radius must be in 0\.\.64, got 65"):
+        whole.range_search(few, 65, explain=True)
+
+
 def test_tensors_come_back_as_tensors():
     index = ShardedIndex(parts(3))
     queries = torch.from_numpy(codes(4, seed=3))
@@ -135,9 +170,14 @@ def work(rank, folder):
         index = ShardedIndex(held, bits=16, distributed=True)
         said[kind] = as_json(answers(index, dtype))
         said["total"] = index.ntotal
+    said["explained"] = [
+        index.search(codes(5, seed=2), 3, explain=True),
+        index.range_search(codes(300, seed=2), 3, explain=True),
+    ]
     queries = codes(5, seed=2)
     said["error"] = hears(lambda: index.search(queries[:, : 1 + (rank != 1)], 3))
     said["disagree"] = hears(lambda: index.search(queries, 3 + (rank == 2)))
+    said["explain"] = hears(lambda: index.search(queries, 3, explain=rank == 1))
     said["k"] = hears(lambda: index.search(queries, 2001))
     missing = folder / "missing.hki"
     said["file"] = hears(lambda: ShardedIndex.load([missing] if rank == 1 else [], distributed=True))
@@ -166,12 +206,24 @@ def test_ranks_find_what_one_index_finds(heard, kind):
     assert [said["total"] for said in heard] == [2000] * NUM_RANKS
 
 
+def test_ranks_say_how_all_of_them_would_search(heard):
+    filled = [shard for shard in parts(7) if shard.ntotal]
+    nearest = [shard.search(codes(5, seed=2), min(3, shard.ntotal), explain=True, threads=1) for shard in filled]
+    within = [shard.range_search(codes(300, seed=2), 3, explain=True, threads=1) for shard in filled]
+    assert [said["explained"] for said in heard] == [
+        [in_one_word_or_each(nearest), in_one_word_or_each(within)]
+    ] * NUM_RANKS
+
+
 def test_an_error_on_one_rank_is_raised_on_all(heard):
     message = "queries must have 2 bytes a code for 16 bits, got 1"
     assert heard[1]["error"] == ["ValueError", message]
     assert heard[0]["error"] == heard[2]["error"] == ["ValueError", f"rank 1 failed: {message}"]
     assert {tuple(said["disagree"]) for said in heard} == {
         ("ValueError", "k must be the same on every rank, got 3 on rank 0 and 4 on rank 2")
+    }
+    assert {tuple(said["explain"]) for said in heard} == {
+        ("ValueError", "explain must be the same on every rank, got False on rank 0 and True on rank 1")
     }
     assert {tuple(said["k"]) for said in heard} == {("ValueError", "k must be in 1..2000, got 2001")}
     assert heard[1]["file"][0] == "FileNotFoundError"
