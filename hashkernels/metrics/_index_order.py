@@ -1,8 +1,9 @@
 """Precision in (distance, index) order: what a stable sort of the distances gives.
 
 A database may lie in contiguous parts in several processes. The rank of an item is then its rank within its part, plus
-a shift that depends only on its distance and follows from the counts of all parts. A kernel ranks items by labels;
-where items are left out of a ranking, or relevance is given pair by pair, distances are sorted.
+a shift that depends only on its distance and follows from the counts of all parts. Counts are the largest arrays of an
+evaluation, so they are looked at in blocks of queries. A kernel ranks items by labels; where items are left out of a
+ranking, or relevance is given pair by pair, distances are sorted.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn import functional as F
 
 from hashkernels import _ops
 from hashkernels._ops.sums import Floats, Ints
+from hashkernels._ranks import Ranks
 from hashkernels.metrics._inputs import Retrieval
-from hashkernels.metrics._task import Task
+from hashkernels.metrics._task import Task, query_blocks
 from hashkernels.metrics.counts import RetrievalCounts
 
 _PAIRS = 1 << 22
@@ -38,43 +41,44 @@ class IndexOrder(NamedTuple):
         return IndexOrder(self.hits[block], self.precision_sum[block])
 
 
-class Starts(NamedTuple):
-    """Items and relevant items before the first of a part at each distance, of all that is ranked: int64
-    [Q, bits + 1] each."""
+def ranked_by_index(
+    task: Task, ks: Sequence[int], own: RetrievalCounts, overall: RetrievalCounts, ranks: Ranks, threads: int | None
+) -> IndexOrder:
+    """Index order at each cutoff of the parts of all ranks together; ``own`` are the counts of this part, ``overall``
+    those of all."""
+    by_kernel = bool(task.num_items) and task.relevance is None and task.left_out is None
+    if by_kernel and ranks.alone and task.retrieval.queries.is_cuda:  # counts each chunk of the database anyway
+        return sum_of_halves(_sums_by_kernel(task.retrieval, ks, None, threads))
 
-    rank: Ints
-    hit: Ints
+    def of_block(block: slice) -> Ints:
+        mine, whole = (np.stack((counts.total[block], counts.relevant[block])) for counts in (own, overall))
+        begin = starts(whole)
+        for earlier in ranks.gather_arrays(mine)[: ranks.rank]:
+            begin += earlier
+        part = task.of_queries(block)
+        if by_kernel:
+            return ranks.together(lambda: _sums_by_kernel(part.retrieval, ks, begin, threads))
+        return ranks.together(lambda: _sums_by_sorting(part, ks, begin - starts(mine), threads))
 
-    @classmethod
-    def of_part(cls, overall: RetrievalCounts, earlier: Sequence[tuple[Ints, Ints]]) -> Starts:
-        """From the counts of all parts together, and those (total, relevant) of each part before this one."""
-        ranks, hits = (counts.cumsum(axis=1) - counts for counts in (overall.total, overall.relevant))
-        for total, relevant in earlier:
-            ranks, hits = ranks + total, hits + relevant
-        return cls(ranks, hits)
-
-
-def index_order_sums(
-    task: Task, ks: Sequence[int], starts: Starts, own: RetrievalCounts, threads: int | None, *, alone: bool
-) -> Ints:
-    """Hits, and the high and the low half of the summed precision in units of 2^-40: int64 [3, Q, K].
-
-    They add up over the parts of a database, of which this one has the counts ``own``; ``alone``: it is the only one.
-    """
-    if task.num_items and task.relevance is None and task.left_out is None:
-        return _sums_by_kernel(task.retrieval, ks, starts, threads, alone=alone)
-    own_starts = Starts.of_part(own, [])
-    return _sums_by_sorting(task, ks, starts.rank - own_starts.rank, starts.hit - own_starts.hit, threads)
+    # A query takes its counts of every rank, twice while they come, and six arrays of their size besides.
+    blocks = query_blocks(task.num_queries, 2 * own.total[0].nbytes * (2 * ranks.size + 6))
+    return sum_of_halves(ranks.sum(np.concatenate([of_block(block) for block in blocks], axis=1)))
 
 
-def _sums_by_kernel(
-    retrieval: Retrieval, ks: Sequence[int], starts: Starts, threads: int | None, *, alone: bool
-) -> Ints:
+def starts(counts: Ints) -> Ints:
+    """Items, and relevant items, before the first one at each distance, from counts int64 [2, Q, bits + 1]."""
+    before: Ints = counts.cumsum(axis=2)
+    before -= counts
+    return before
+
+
+def _sums_by_kernel(retrieval: Retrieval, ks: Sequence[int], begin: Ints | None, threads: int | None) -> Ints:
+    """Hits, and the high and the low half of the summed precision in units of 2^-40, int64 [3, Q, K], which add up over
+    the parts of a database. ``begin`` [2, Q, bits + 1]: what is ranked before this part at each distance."""
     queries, given = retrieval.queries, None
-    if not (alone and queries.is_cuda):  # whose kernel counts each chunk of the database anyway
-        given = torch.zeros((2, len(queries), 8 * queries.shape[1] + 1), dtype=torch.int64)
-        given[:, :, : starts.rank.shape[1]] = torch.from_numpy(np.stack(starts))
-        given = given.to(queries.device)
+    if begin is not None:
+        pad_bits = 8 * queries.shape[1] + 1 - begin.shape[2]
+        given = F.pad(torch.from_numpy(begin), (0, pad_bits)).to(queries.device)
     sums = _ops.index_order_sums(
         queries,
         retrieval.database,
@@ -87,9 +91,9 @@ def _sums_by_kernel(
     return sums.cpu().numpy()
 
 
-def _sums_by_sorting(task: Task, ks: Sequence[int], rank_shift: Ints, hit_shift: Ints, threads: int | None) -> Ints:
-    """Each precision is rounded to the unit, half to even, as in the kernel; the shifts [Q, bits + 1] are added to the
-    rank and to the hit number that an item has within its part."""
+def _sums_by_sorting(task: Task, ks: Sequence[int], shifts: Ints, threads: int | None) -> Ints:
+    """The same, each precision rounded to the unit, half to even, as in the kernel; the shifts [2, Q, bits + 1] are
+    added to the rank and to the hit number that an item has within its part."""
     sums = np.zeros((3, task.num_queries, len(ks)), dtype=np.int64)
     if task.num_items == 0:
         return sums
@@ -97,8 +101,8 @@ def _sums_by_sorting(task: Task, ks: Sequence[int], rank_shift: Ints, hit_shift:
     for start in range(0, task.num_queries, step):
         block = slice(start, min(start + step, task.num_queries))
         rows, distances, ranks, hits = _relevant_places(task, block, threads)
-        ranks += rank_shift[block][rows, distances]
-        hits += hit_shift[block][rows, distances]
+        ranks += shifts[0, block][rows, distances]
+        hits += shifts[1, block][rows, distances]
         halves = precision_halves(hits, ranks)
         for column, k in enumerate(ks):
             inside = ranks <= k

@@ -14,6 +14,8 @@ from hashkernels._ops.sums import Ints
 from hashkernels.metrics._inputs import Retrieval
 from hashkernels.metrics._pairs import Pairs
 
+_BLOCK_BYTES = 64 << 20
+
 
 class Task(NamedTuple):
     """Queries against one part of a database; items of pairs are numbered within the part.
@@ -76,6 +78,12 @@ class Task(NamedTuple):
             absent = self.left_out.of_queries(block)
             dense[absent.queries, absent.items] = False
         return dense
+
+
+def query_blocks(num_queries: int, bytes_a_query: int) -> list[slice]:
+    """Blocks of queries that take 64 MB at most, or are of one query."""
+    step = max(1, _BLOCK_BYTES // bytes_a_query)
+    return [slice(start, min(start + step, num_queries)) for start in range(0, num_queries, step)]
 
 
 def share_a_label(first: Tensor, second: Tensor) -> Tensor:

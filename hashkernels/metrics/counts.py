@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hashkernels._ranks import Ranks
 from hashkernels.metrics._inputs import check_retrieval
-from hashkernels.metrics._task import Task, count_levels
+from hashkernels.metrics._task import Task, count_levels, query_blocks
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
@@ -110,11 +110,12 @@ class RetrievalCounts:
 
     def across(self, ranks: Ranks) -> RetrievalCounts:
         """The sum over all ranks of an evaluation."""
-        levels = self.total.shape[1]
-        left_out = np.zeros(self.num_queries, dtype=np.int64) if self.left_out is None else self.left_out
-        table = ranks.sum(np.concatenate([self.total, self.relevant, left_out[:, None]], axis=1))
-        total, relevant = (np.ascontiguousarray(part) for part in (table[:, :levels], table[:, levels:-1]))
-        return RetrievalCounts(total, relevant, table[:, -1].copy() if table[:, -1].any() else None)
+        total, relevant = np.empty_like(self.total), np.empty_like(self.relevant)
+        # Four arrays of the size of both on the way to their sums.
+        for block in query_blocks(self.num_queries, 8 * self.total[0].nbytes):
+            total[block], relevant[block] = ranks.sum(np.stack((self.total[block], self.relevant[block])))
+        left_out = ranks.sum(np.zeros(self.num_queries, dtype=np.int64) if self.left_out is None else self.left_out)
+        return RetrievalCounts(total, relevant, left_out if left_out.any() else None)
 
 
 def retrieval_counts(

@@ -9,7 +9,7 @@ import torch
 
 from hashkernels._ranks import Ranks
 from hashkernels.metrics._assemble import assemble
-from hashkernels.metrics._index_order import IndexOrder, Starts, index_order_sums, sum_of_halves
+from hashkernels.metrics._index_order import ranked_by_index
 from hashkernels.metrics._inputs import Retrieval, check_retrieval
 from hashkernels.metrics._nearest import nearest_index_order, search_pays
 from hashkernels.metrics._pairs import Pairs, excluded_pairs, relevance_pairs
@@ -152,7 +152,7 @@ def evaluate(
         if search_pays(whole, sum(sizes), ks[-1]):
             orders = nearest_index_order(task, ks, ranks, threads).by_cutoff(ks)
         else:
-            orders = _index_order(task, own, overall, ks, ranks, threads).by_cutoff(ks)
+            orders = ranked_by_index(task, ks, own, overall, ranks, threads).by_cutoff(ks)
     described = ranks.together(lambda: _statistics(retrieval)) if statistics else (None, None)
     return assemble(
         overall,
@@ -250,16 +250,6 @@ def _longest(whole: Task, num_database: int) -> int:
     if longest == 0:
         raise ValueError("exclude must leave at least one item to rank, got none")
     return longest
-
-
-def _index_order(
-    task: Task, own: RetrievalCounts, overall: RetrievalCounts, ks: list[int], ranks: Ranks, threads: int | None
-) -> IndexOrder:
-    """Index order at each cutoff, from the rank of every relevant item."""
-    counts = zip(ranks.gather_arrays(own.total), ranks.gather_arrays(own.relevant), strict=True)
-    starts = Starts.of_part(overall, list(counts)[: ranks.rank])
-    sums = ranks.together(lambda: index_order_sums(task, ks, starts, own, threads, alone=ranks.alone))
-    return sum_of_halves(ranks.sum(sums))
 
 
 def _statistics(retrieval: Retrieval) -> tuple[CodeStatistics, CodeStatistics | None]:

@@ -16,6 +16,7 @@ from torch import distributed
 
 import hashkernels as hk
 from hashkernels._ranks import Ranks
+from hashkernels.metrics import _task
 
 NUM_RANKS = 4
 RULES = ("expected", "index", "optimistic", "pessimistic")
@@ -144,6 +145,8 @@ def work(rank, folder):
     groups = {size: distributed.new_group(list(range(size))) for size in range(1, NUM_RANKS)}
     results = {"parts": evaluate_parts(rank, {**groups, NUM_RANKS: True}), "stream": stream_parts(rank)}
     results["gathered"] = gather_parts(rank)
+    _task._BLOCK_BYTES = 8000  # a few queries
+    results["blocks"] = evaluate_parts(rank, {NUM_RANKS: True})
     results["failures"] = failures(rank, folder)
     (folder / f"{rank}.json").write_text(json.dumps(results))
     distributed.destroy_process_group()
@@ -162,6 +165,11 @@ def test_any_number_of_ranks_finds_the_bits_of_one_process(heard, size):
     alone = [found(codes, labels, slice(None), options) for labels, options in cases()]
     for rank in range(size):
         assert heard[rank]["parts"][str(size)] == json.loads(json.dumps(alone))
+
+
+def test_ranks_that_look_at_few_queries_at_a_time_find_the_same_bits(heard):
+    for said in heard:
+        assert said["blocks"][str(NUM_RANKS)] == said["parts"][str(NUM_RANKS)]
 
 
 def test_ranks_that_stream_find_the_bits_of_one_process(heard):

@@ -36,7 +36,7 @@ def ways(monkeypatch):
     """Which way each evaluation took."""
     taken = []
 
-    for name in ("nearest_index_order", "_index_order"):
+    for name in ("nearest_index_order", "ranked_by_index"):
         way = getattr(evaluation, name)
         monkeypatch.setattr(
             evaluation, name, lambda *arguments, way=way, name=name: (taken.append(name), way(*arguments))[1]
@@ -52,7 +52,7 @@ def test_both_ways_find_the_same_bits(problem, ways, monkeypatch, form, bits, k)
     for items in (0, 1 << 40):
         monkeypatch.setattr(_nearest, "_ITEMS_PER_NEAREST", items)
         reports.append(evaluated(problem, form, bits, k=k).to_dict(per_query=True))
-    assert ways == ["nearest_index_order", "_index_order"]
+    assert ways == ["nearest_index_order", "ranked_by_index"]
     assert reports[0] == reports[1]
 
 
@@ -66,10 +66,10 @@ def test_queries_come_in_blocks(problem, monkeypatch):
     ("form", "k", "way"),
     [
         ("class ids", 50, "nearest_index_order"),
-        ("class ids", 51, "_index_order"),
+        ("class ids", 51, "ranked_by_index"),
         ("excluded", 30, "nearest_index_order"),  # 20 of the nearest may be left out
-        ("excluded", 31, "_index_order"),
-        ("class ids", None, "_index_order"),
+        ("excluded", 31, "ranked_by_index"),
+        ("class ids", None, "ranked_by_index"),
     ],
 )
 def test_a_search_is_for_cutoffs_up_to_a_share_of_the_database(problem, ways, monkeypatch, form, k, way):
