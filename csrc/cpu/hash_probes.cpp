@@ -26,7 +26,7 @@ void Masks::extend_to(int most) {
       masks_.push_back(mask);
       // The next larger number with as many bits set (Gosper).
       const uint32_t lowest = mask & -mask, carried = mask + lowest;
-      mask = (((carried ^ mask) >> 2) / lowest) | carried;
+      mask = (((carried ^ mask) >> 2) >> __builtin_ctz(lowest)) | carried;
     }
     starts_.push_back(static_cast<int64_t>(masks_.size()));
   }
