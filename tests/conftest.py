@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 from collections.abc import Callable, Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,13 @@ def start_ranks() -> Callable[..., None]:
 
     def start(work: Callable[..., None], folder: Path, num_ranks: int) -> None:
         multiprocessing.get_context("forkserver").set_forkserver_preload(["hashkernels.metrics", "torchmetrics"])
+        # The server imports what lies in the folder it starts in first: a clone has sources without the extension.
+        before = Path.cwd()
+        os.chdir(Path(__file__).parent)
+        try:
+            forkserver.ensure_running()
+        finally:
+            os.chdir(before)
         torch.multiprocessing.start_processes(work, (folder,), nprocs=num_ranks, start_method="forkserver")
 
     return start
