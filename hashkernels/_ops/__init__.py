@@ -8,7 +8,7 @@ Typed functions over tensors, one family a file. They trust their callers for th
 from __future__ import annotations
 
 from hashkernels._ops._first_order import first_order, reverse_mode_only
-from hashkernels._ops._library import empty_on_huge_pages, get_num_threads, set_num_threads
+from hashkernels._ops._library import empty_on_huge_pages, get_num_threads, nobody_watches, set_num_threads
 from hashkernels._ops.checksum import block_checksums
 from hashkernels._ops.codes import pack_codes, pack_labels, unpack_codes
 from hashkernels._ops.descent import discrete_descent
@@ -101,6 +101,7 @@ __all__ = [
     "likelihood_loss",
     "margin_loss",
     "most_hash_work",
+    "nobody_watches",
     "pack_codes",
     "pack_labels",
     "pair_cauchy",

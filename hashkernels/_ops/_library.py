@@ -62,7 +62,7 @@ def define(
     op = getattr(torch.ops.hashkernels, name).default
 
     def call(*arguments: Any) -> Any:
-        if torch.compiler.is_compiling() or not _nobody_watches():
+        if not nobody_watches():
             return op(*arguments)
         kind = _common_kind(arguments)
         if kind == "cpu":
@@ -72,10 +72,11 @@ def define(
     return call
 
 
-def _nobody_watches() -> bool:
-    """Whether nobody is to see the call of an op."""
+def nobody_watches() -> bool:
+    """Whether nobody is to see the call of an op: no compiler, no mode, no transform."""
     return (
-        not torch._C._len_torch_dispatch_stack()
+        not torch.compiler.is_compiling()
+        and not torch._C._len_torch_dispatch_stack()
         and torch._C._functorch.peek_interpreter_stack() is None
         and torch._C._get_tracing_state() is None
     )

@@ -38,24 +38,31 @@ class Contents:
         return self._state
 
     def _at_once(
-        self, search: _ops.StoredSearch, queries: Any, number: int, threads: int | None
-    ) -> tuple[Snapshot, tuple[Any, ...]] | None:
-        """What one native call finds for a plain array, and in what. None: the search goes the way of tensors, which
-        also says what is wrong with its arguments."""
+        self, search: _ops.StoredSearch, queries: ArrayT, number: int, threads: int | None
+    ) -> list[ArrayT] | None:
+        """What one native call finds: distances and ids; offsets, distances and ids; or counts. None where the search
+        goes the way of ops, which also says what is wrong with its arguments."""
         state = self._state
         if (
-            type(queries) is not np.ndarray
-            or queries.ndim != 2
+            not _ops.nobody_watches()
             or type(number) is not int
             or not (threads is None or (type(threads) is int and threads > 0))
             or self._verification is not None
             or not state.storage.count
             or (search != "topk" and number > self._bits)
-            or torch.compiler.is_compiling()
         ):
             return None
-        found = state.storage.at_once(search, queries, number, self._pad, threads)
-        return None if found is None else (state, found)
+        is_tensor = type(queries) is Tensor and queries.is_cpu and queries.layout == torch.strided
+        rows: Any = queries.numpy() if is_tensor else queries
+        if type(rows) is not np.ndarray or rows.ndim != 2:
+            return None
+        found = state.storage.at_once(search, rows, number, self._pad, threads)
+        if found is None:
+            return None
+        parts: list[Any] = [part for part in found if isinstance(part, np.ndarray)]
+        if state.ids is not None and search != "range_count":
+            parts[-1] = state.ids.of(parts[-1])
+        return [torch.from_numpy(part) for part in parts] if is_tensor else parts
 
     def _filtered(self, queries: ArrayT, filter: ArrayT | None) -> tuple[Tensor, Snapshot, Tensor | None]:
         """Queries, what they are looked for in, and what of that may be found."""

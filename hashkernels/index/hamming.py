@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, cast, overload
+from typing import Any, Literal, overload
 
 from torch import Tensor
 
@@ -99,10 +99,9 @@ class HammingSearch(Contents):
         SearchResult(distances=array([[1]], dtype=int32), indices=array([[2]]))
         """
         if filter is None and rescore is None and oversample is None and vectors is None and not explain:
-            at_once = self._at_once("topk", queries, k, threads)
-            if at_once is not None:
-                state, (distances, positions, _) = at_once
-                return SearchResult(distances, state.ids_of_array(positions))
+            found = self._at_once("topk", queries, k, threads)
+            if found is not None:
+                return SearchResult(*found)
         codes, state, allowed = self._filtered(queries, filter)
         k = check_int("k", k, 1, state.storage.count)
         if rescore is None and (oversample is not None or vectors is not None):
@@ -189,10 +188,9 @@ class HammingSearch(Contents):
             TypeError: ``queries`` is not uint8, or tensors and NumPy arrays are mixed.
         """
         if filter is None and max_results is None and not explain:
-            at_once = self._at_once("range_search", queries, radius, threads)
-            if at_once is not None:
-                state, (offsets, distances, positions) = at_once
-                return RangeResult(offsets, distances, state.ids_of_array(positions))
+            found = self._at_once("range_search", queries, radius, threads)
+            if found is not None:
+                return RangeResult(*found)
         codes, state, allowed = self._filtered(queries, filter)
         radius = check_int("radius", radius, 0, self._bits)
         if max_results is not None:
@@ -217,10 +215,9 @@ class HammingSearch(Contents):
             ValueError, TypeError: as ``range_search``.
         """
         if filter is None:
-            at_once = self._at_once("range_count", queries, radius, threads)
-            if at_once is not None:
-                (counts,) = at_once[1]
-                return cast(ArrayT, counts)
+            found = self._at_once("range_count", queries, radius, threads)
+            if found is not None:
+                return found[0]
         codes, state, allowed = self._filtered(queries, filter)
         radius = check_int("radius", radius, 0, self._bits)
         return like(queries, state.storage.range_count(codes, radius, allowed, threads))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -38,10 +36,6 @@ class Snapshot(NamedTuple):
             if self.ids is None
             else torch.from_numpy(self.ids.of(positions.cpu().numpy())).to(positions.device)
         )
-
-    def ids_of_array(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """The same of an array."""
-        return positions if self.ids is None else self.ids.of(positions)
 
     def positions(self, name: str, ids: Tensor) -> Tensor:
         """Where codes of the index are, int64 [n]; ``name`` is that of the argument."""
