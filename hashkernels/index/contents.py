@@ -52,8 +52,10 @@ class Contents:
             or (search != "topk" and number > self._bits)
         ):
             return None
-        is_tensor = type(queries) is Tensor and queries.is_cpu and queries.layout == torch.strided
-        rows: Any = queries.numpy() if is_tensor else queries
+        rows: Any = queries
+        is_tensor = type(rows) is Tensor and rows.dtype == torch.uint8 and rows.is_cpu and rows.layout == torch.strided
+        if is_tensor:
+            rows = rows.numpy()
         if type(rows) is not np.ndarray or rows.ndim != 2:
             return None
         found = state.storage.at_once(search, rows, number, self._pad, threads)
@@ -62,7 +64,9 @@ class Contents:
         parts: list[Any] = [part for part in found if isinstance(part, np.ndarray)]
         if state.ids is not None and search != "range_count":
             parts[-1] = state.ids.of(parts[-1])
-        return [torch.from_numpy(part) for part in parts] if is_tensor else parts
+        if is_tensor:
+            parts = [torch.from_numpy(part) for part in parts]
+        return parts
 
     def _filtered(self, queries: ArrayT, filter: ArrayT | None) -> tuple[Tensor, Snapshot, Tensor | None]:
         """Queries, what they are looked for in, and what of that may be found."""

@@ -150,6 +150,10 @@ def test_queries_that_tables_leave_are_scanned(isa: str) -> None:
         (np.zeros(2, np.uint8), 1, None, ValueError, "queries must have 2 dimensions"),
         (np.zeros((2, 2), np.int8), 1, None, TypeError, "queries must be uint8"),
         (np.full((2, 2), 1, np.uint8), 1, None, ValueError, "zero pad bits"),
+        (torch.zeros((2, 2), dtype=torch.bfloat16), 1, None, TypeError, "queries must be uint8"),
+        (torch.zeros((2, 2), requires_grad=True), 1, None, TypeError, "queries must be uint8"),
+        (torch.zeros((2, 2), dtype=torch.uint8, device="meta"), 1, None, ValueError, "queries must be on cpu"),
+        ([[1, 2]], 1, None, TypeError, "queries must be"),
     ],
 )
 def test_errors_are_those_of_tensors(queries: Any, number: Any, threads: Any, error: Any, message: str) -> None:
