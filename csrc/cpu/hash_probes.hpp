@@ -85,9 +85,9 @@ class Probes {
       }
     }
     list(listed, found, reach, visit);
-    const uint32_t rest = found;
+    listed = found;
     for (; found != made; ++found) find(probes_[found % kProbes]);
-    list(rest, found, reach, visit);
+    list(listed, found, reach, visit);
     compare(reach, visit);
   }
 
@@ -125,7 +125,7 @@ class Probes {
   template <class T>
   static void prefetch_ends(const T* entries, const Probe& probe, int64_t size) {
     __builtin_prefetch(entries + probe.begin * size);
-    __builtin_prefetch(entries + probe.end * size - 1);
+    __builtin_prefetch(entries + std::max<int64_t>(probe.end * size, 1) - 1);
   }
 
   template <class Reach, class Visit>
@@ -134,8 +134,8 @@ class Probes {
     const int count = static_cast<int>(last - first);
     if (tables_.rows == nullptr) {  // a key that says all: nothing is left to compare
       for (int i = 0; i < count; ++i) {
-        for (uint32_t row = probes[i].begin; row < probes[i].end; ++row)
-          visit(probes[i].query, row, int{probes[i].ring});
+        const Probe& probe = probes[i];
+        for (uint32_t row = probe.begin; row < probe.end; ++row) visit(probe.query, row, int{probe.ring});
       }
       return;
     }
