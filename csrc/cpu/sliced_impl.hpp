@@ -265,20 +265,21 @@ void build_table(const uint64_t* planes, const SlicedShape& shape, uint8_t* tabl
 
 // ---- one query
 
-// Where it lies ahead, the next block is prefetched throughout: pages end where hardware prefetching does.
+// Where blocks lie ahead, planes are prefetched throughout: pages end where hardware prefetching does.
 //
 // Eight planes at a time; what exceeds the weights 1, 2 and 4 ripples up a counter of kHigh planes.
 template <class Lanes, int kHigh>
 void sum_one_of(const uint64_t* __restrict planes, const uint64_t* __restrict flips, int num_bytes, bool ahead,
                 uint64_t* __restrict sums) {
   using Vector = typename Lanes::Vector;
+  constexpr int kPlanesAhead = 96;  // 6 KB, which memory takes as long to bring as they take to be summed
   for (int part = 0; part < kParts<Lanes>; ++part) {
     const uint64_t* plane = planes + part * kWordsOf<Lanes>;
     Vector low[3] = {}, high[kHigh] = {};
     for (int byte = 0; byte < num_bytes; ++byte) {
       Vector x[8];
       for (int i = 0; i < 8; ++i) {
-        if (part == 0 && ahead) __builtin_prefetch(plane + (8 * (num_bytes + byte) + i) * kHitWords);
+        if (part == 0 && ahead) __builtin_prefetch(plane + (8 * byte + i + kPlanesAhead) * kHitWords);
         x[i] = load<Lanes>(plane + (8 * byte + i) * kHitWords) ^ broadcast<Lanes>(flips[8 * byte + i]);
       }
       Vector twos[4], fours[2];
