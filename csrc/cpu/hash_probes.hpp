@@ -44,10 +44,14 @@ class Masks {
 
 class Probes {
  public:
-  Probes(const Kernels& isa, const HashTables& tables, const QueryRows& queries)
+  // max_work: of all that is read, as HashWork has it; max_bucket: entries.
+  Probes(const Kernels& isa, const HashTables& tables, const HashWork& costs, const QueryRows& queries, double max_work,
+         double max_bucket)
       : isa_(isa),
         tables_(tables),
-        costs_(tables),
+        costs_(costs),
+        max_work_(max_work),
+        max_bucket_(max_bucket),
         queries_(queries),
         fields_(tables),
         num_words_(words_per_code(tables.num_bytes)),
@@ -59,6 +63,9 @@ class Probes {
 
   // visit(query, row, distance) for every row in the buckets of `chunk` whose key differs from that of a query in
   // first_ring..last_ring bits, if its distance is at most reach(query), which may shrink but not grow meanwhile.
+  //
+  // Ends where the work exceeds its limit, as is_spent() says. A bucket beyond its own limit is left out, and its query
+  // is in too_full().
   template <class Reach, class Visit>
   void read(int chunk, const std::vector<uint32_t>& queries, const Masks& masks, int first_ring, int last_ring,
             Reach&& reach, Visit&& visit) {
@@ -81,6 +88,7 @@ class Probes {
           list(listed, found, reach, visit);
           listed = found;
           for (; found != made; ++found) find(probes_[found % kProbes]);
+          if (is_spent()) return;
         }
       }
     }
@@ -97,6 +105,8 @@ class Probes {
            costs_.candidate() * static_cast<double>(num_measured_) + costs_.find() * static_cast<double>(num_near_);
   }
   int64_t num_entries() const { return num_entries_; }
+  bool is_spent() const { return work() > max_work_; }
+  std::vector<uint32_t>& too_full() { return too_full_; }
 
   int distance(uint32_t query, uint32_t row, int chunk) const {
     static_assert(kMaxChunkBits <= 2 * kMaxTagBits);
@@ -113,6 +123,10 @@ class Probes {
     probe.end = starts_[probe.begin + 1];
     probe.begin = starts_[probe.begin];
     ++num_buckets_;
+    if (probe.end - probe.begin > max_bucket_) {
+      too_full_.push_back(probe.query);
+      probe.end = probe.begin;
+    }
     num_entries_ += probe.end - probe.begin;
     if (entries_.slots != nullptr) {
       prefetch_ends(entries_.slots, probe, 1);
@@ -135,6 +149,7 @@ class Probes {
     if (tables_.rows == nullptr) {  // a key that says all: nothing is left to compare
       for (int i = 0; i < count; ++i) {
         const Probe& probe = probes[i];
+        num_near_ += probe.end - probe.begin;
         for (uint32_t row = probe.begin; row < probe.end; ++row) visit(probe.query, row, int{probe.ring});
       }
       return;
@@ -144,7 +159,9 @@ class Probes {
       const Candidates free{candidates_.queries + num_candidates_, candidates_.rows + num_candidates_};
       done += isa_.list_candidates(entries_, probes + done, count - done, free, kCandidates - num_candidates_, &listed);
       num_candidates_ += listed;
-      if (done < count) compare(reach, visit);
+      if (done == count) return;
+      compare(reach, visit);
+      if (is_spent()) return;
     }
   }
 
@@ -179,12 +196,14 @@ class Probes {
 
   const Kernels& isa_;
   const HashTables& tables_;
-  HashWork costs_;
+  const HashWork& costs_;
+  double max_work_, max_bucket_;
   const QueryRows& queries_;
   ChunkFields fields_;
   int num_words_, num_candidates_ = 0;
   const uint32_t* starts_ = nullptr;
   BucketEntries entries_;
+  std::vector<uint32_t> too_full_;
   int64_t num_buckets_ = 0, num_entries_ = 0, num_measured_ = 0, num_near_ = 0;
   std::vector<Probe> probes_;
   std::vector<uint32_t> numbers_;

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <atomic>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <memory>
@@ -22,8 +24,8 @@ struct ChunkRadii {
 // What a ring of buckets costs, from a few of the queries.
 class RingWork {
  public:
-  RingWork(const HashTables& tables, const QueryRows& rows, int64_t num_queries, int radius)
-      : tables_(tables), rows_(rows), fields_(tables), costs_(tables), num_queries_(num_queries), radius_(radius) {
+  RingWork(const HashTables& tables, const HashWork& costs, const QueryRows& rows, int64_t num_queries, int radius)
+      : tables_(tables), costs_(costs), rows_(rows), fields_(tables), num_queries_(num_queries), radius_(radius) {
     for (int c = 0; c < tables.num_chunks; ++c) masks_.emplace_back(tables.widths[c]);
   }
 
@@ -47,8 +49,12 @@ class RingWork {
       ++buckets;
       entries += starts[bucket + 1] - starts[bucket];
     });
-    return static_cast<double>(size) * (costs_.bucket() + static_cast<double>(entries) / static_cast<double>(buckets) *
-                                                              costs_.entry(chunk, radius_ - ones));
+    // What chance would not put there comes of codes in clusters, of which most are near.
+    const double by_chance = std::ldexp(static_cast<double>(buckets * tables_.num_codes), -width);
+    const double clustered = std::max(0.0, static_cast<double>(entries) - by_chance);
+    const double work = (static_cast<double>(entries) - clustered) * costs_.entry(chunk, radius_ - ones) +
+                        clustered * (costs_.entry() + costs_.candidate());
+    return static_cast<double>(size) * (costs_.bucket() + work / static_cast<double>(buckets));
   }
 
   // The least that a ring takes.
@@ -59,9 +65,9 @@ class RingWork {
   static constexpr double kMaxRing = 8192;                // of a larger one the masks alone would take too long
 
   const HashTables& tables_;
+  const HashWork& costs_;
   const QueryRows& rows_;
   ChunkFields fields_;
-  HashWork costs_;
   int64_t num_queries_;
   int radius_;
   std::vector<Masks> masks_;
@@ -70,11 +76,11 @@ class RingWork {
 // Each step looks one bit further where that is cheapest, until the pigeonhole holds: the rings of a chunk grow, so the
 // sum is the least there is. A ring costs at least its buckets; the rest is found out only of rings that may be next.
 // It ends where it exceeds max_work.
-ChunkRadii choose_radii(const HashTables& tables, const QueryRows& rows, int64_t num_queries, int radius,
-                        double max_work) {
+ChunkRadii choose_radii(const HashTables& tables, const HashWork& costs, const QueryRows& rows, int64_t num_queries,
+                        int radius, double max_work) {
   ChunkRadii chosen{std::vector<int>(tables.num_chunks, -1)};
   if (num_queries == 0) return chosen;
-  RingWork ring_work(tables, rows, num_queries, radius);
+  RingWork ring_work(tables, costs, rows, num_queries, radius);
   std::vector<double> next(tables.num_chunks, ring_work.bound(0, 0));
   std::vector<bool> is_bound(tables.num_chunks, true);
   for (int step = 0; step <= radius && chosen.work <= max_work;) {
@@ -102,25 +108,34 @@ std::vector<uint32_t> numbers(int64_t first, int64_t last) {
 // How a search goes, once it is known what it reads.
 struct RangePlan {
   RangePlan(const Codes& queries, const HashTables& tables, int radius, double max_work)
-      : rows(queries, tables), chosen(choose_radii(tables, rows, queries.num_codes, radius, max_work)) {
+      : costs(tables, kKeep),
+        rows(queries, tables),
+        chosen(choose_radii(tables, costs, rows, queries.num_codes, radius, max_work)) {
     if (chosen.work > max_work) return;
     for (int c = 0; c < tables.num_chunks; ++c) masks.emplace_back(tables.widths[c]).extend_to(chosen.radii[c]);
   }
 
+  static constexpr double kKeep = 8;
+
+  HashWork costs;
   QueryRows rows;
   ChunkRadii chosen;
   std::vector<Masks> masks;
 };
 
 // Each code within the radius of a query goes once to add(query, position, distance) of make_sink(first), which is
-// there for one group of queries, of which `first` is the first; then follows finish().
+// there for one group of queries, of which `first` is the first; then follows finish(). *done: whether no more than
+// max_work was needed.
 template <class MakeSink>
 Status search_groups(const RangePlan& plan, int64_t num_queries, const HashTables& tables, int radius,
-                     const uint8_t* allowed, int num_threads, MakeSink&& make_sink) {
+                     const uint8_t* allowed, double max_work, bool* done, int num_threads, MakeSink&& make_sink) {
   const Kernels& isa = kernels();
   const std::vector<int>& radii = plan.chosen.radii;
-  return for_each_group(num_queries, num_threads, [&](int64_t first, int64_t last) {
-    Probes probes(isa, tables, plan.rows);
+  std::atomic<bool> is_dear{false};
+  const Status status = for_each_group(num_queries, num_threads, [&](int64_t first, int64_t last) {
+    if (is_dear.load(std::memory_order_relaxed)) return;
+    Probes probes(isa, tables, plan.costs, plan.rows, max_work * static_cast<double>(last - first),
+                  std::numeric_limits<double>::infinity());
     const std::vector<uint32_t> group = numbers(first, last);
     auto sink = make_sink(first);
     for (int c = 0; c < tables.num_chunks; ++c) {
@@ -137,9 +152,15 @@ Status search_groups(const RangePlan& plan, int64_t num_queries, const HashTable
             const uint32_t position = tables.ids[row];
             if (allowed == nullptr || allowed[position] != 0) sink.add(query, position, distance);
           });
+      if (probes.is_spent()) {
+        is_dear.store(true, std::memory_order_relaxed);
+        return;
+      }
     }
     sink.finish();
   });
+  *done = !is_dear.load(std::memory_order_relaxed);
+  return status;
 }
 
 // What a group of queries has found: each find as one number that sorts by (query in the group, distance, position).
@@ -244,8 +265,9 @@ Status range_search(const Codes& queries, const HashTables& tables, int radius, 
     auto state = std::make_unique<SortedFinds>(queries.num_codes, max_results);
     if (!*state) return Status::kOutOfMemory;
     std::fill(&state->counts[0], &state->counts[0] + queries.num_codes, 0);
-    const Status status = search_groups(plan, queries.num_codes, tables, radius, allowed, num_threads,
+    const Status status = search_groups(plan, queries.num_codes, tables, radius, allowed, max_work, done, num_threads,
                                         [&](int64_t first) { return GroupFinds(*state, first); });
+    if (!*done) return status;
     state->set_offsets();
     finds->state = std::move(state);
     return status;
@@ -259,7 +281,7 @@ Status range_count(const Codes& queries, const HashTables& tables, int radius, c
     *done = plan.chosen.work <= max_work;
     if (!*done) return Status::kOk;
     std::fill(counts, counts + queries.num_codes, 0);
-    return search_groups(plan, queries.num_codes, tables, radius, allowed, num_threads,
+    return search_groups(plan, queries.num_codes, tables, radius, allowed, max_work, done, num_threads,
                          [&](int64_t) { return Counts{counts}; });
   });
 }
@@ -267,7 +289,8 @@ Status range_count(const Codes& queries, const HashTables& tables, int radius, c
 double hash_range_work(const Codes& queries, const HashTables& tables, int radius) noexcept {
   try {
     const double any = std::numeric_limits<double>::infinity();
-    return choose_radii(tables, QueryRows(queries, tables), queries.num_codes, radius, any).work;
+    const HashWork costs(tables, RangePlan::kKeep);
+    return choose_radii(tables, costs, QueryRows(queries, tables), queries.num_codes, radius, any).work;
   } catch (const std::bad_alloc&) {
     return static_cast<double>(tables.num_codes) * tables.num_chunks;
   }

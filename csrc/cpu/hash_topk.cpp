@@ -74,7 +74,8 @@ class Nearest {
 // evenly.
 class Outlook {
  public:
-  explicit Outlook(const HashTables& tables) : tables_(tables), costs_(tables), num_bits_(8 * tables.num_bytes) {
+  Outlook(const HashTables& tables, const HashWork& costs)
+      : tables_(tables), costs_(costs), num_bits_(8 * tables.num_bytes) {
     double bits_of_chunks = 0;
     for (int c = 0; c < tables.num_chunks; ++c) bits_of_chunks += tables.widths[c];
     share_ = std::min(bits_of_chunks / tables.num_chunks / num_bits_, 0.999);  // that of all bits would divide by zero
@@ -121,7 +122,7 @@ class Outlook {
 
  private:
   const HashTables& tables_;
-  HashWork costs_;
+  const HashWork& costs_;
   int num_bits_;
   double share_;  // of the bits, in a chunk
 };
@@ -131,8 +132,17 @@ class Outlook {
 class Group {
  public:
   Group(const Kernels& isa, const HashTables& tables, const QueryRows& rows, int64_t first, int64_t last, int64_t k,
-        const uint8_t* allowed)
-      : tables_(tables), allowed_(allowed), first_(first), k_(k), outlook_(tables), probes_(isa, tables, rows) {
+        const uint8_t* allowed, double max_work)
+      : tables_(tables),
+        allowed_(allowed),
+        first_(first),
+        k_(k),
+        max_work_(max_work),
+        costs_(tables, kKeep),
+        outlook_(tables, costs_),
+        // So many codes in one bucket are a cluster, of which most are near.
+        probes_(isa, tables, costs_, rows, max_work * static_cast<double>(last - first),
+                max_work / costs_.near_entry()) {
     for (int c = 0; c < tables.num_chunks; ++c) masks_.emplace_back(tables.widths[c]);
     nearest_.resize(last - first);
     for (Nearest& nearest : nearest_) nearest.start(k);
@@ -140,19 +150,22 @@ class Group {
   }
 
   // Until every query is answered or given up.
-  void run(double max_work) {
+  void run() {
     // What may be spent in vain: most of the queries that are hopeless show it by then.
     constexpr double kTrial = 1.0 / 8;
     for (int ring = 0; !open_.empty(); ++ring) {
-      if (ring > 0 && average_work() + outlook_.work(0, ring, usual_reach()) * tables_.num_chunks > kTrial * max_work) {
-        give_up(ring, max_work);
+      if (ring > 0 &&
+          average_work() + outlook_.work(0, ring, usual_reach()) * tables_.num_chunks > kTrial * max_work_) {
+        give_up_hopeless(ring);
       }
       for (int chunk = 0; chunk < tables_.num_chunks; ++chunk) {
         if (open_.empty()) return;
         const double expected = outlook_.work(chunk, ring, usual_reach());
         const double work = probes_.work() + expected * static_cast<double>(open_.size());
-        if (expected > max_work || work > max_work * static_cast<double>(nearest_.size())) return;
+        if (expected > max_work_ || work > max_work_ * static_cast<double>(nearest_.size())) return;
         look(chunk, ring);
+        if (probes_.is_spent()) return;
+        give_up_too_full();
         if (ring == tables_.widths[chunk]) return open_.clear();  // that was every bucket of a chunk: all codes
         const int seen = tables_.num_chunks * ring + chunk;
         const auto is_answered = [&](uint32_t query) { return nearest_[query - first_].complete_at(seen); };
@@ -172,6 +185,8 @@ class Group {
   }
 
  private:
+  static constexpr double kKeep = 20;
+
   // Of a query.
   double average_work() const { return probes_.work() / static_cast<double>(nearest_.size()); }
 
@@ -182,8 +197,8 @@ class Group {
     return static_cast<int>(sum / static_cast<int64_t>(open_.size()));
   }
 
-  // Gives up the queries for which the codes found before the rings numbered `ring` foretell more than max_work.
-  void give_up(int ring, double max_work) {
+  // Gives up the queries for which the codes found before the rings numbered `ring` foretell more than max_work_.
+  void give_up_hopeless(int ring) {
     const double entries = static_cast<double>(probes_.num_entries()) / static_cast<double>(nearest_.size());
     const int num_steps = tables_.num_chunks * ring;
     const double more_entries = std::max(0.0, entries - outlook_.entries(num_steps)) / num_steps;
@@ -194,8 +209,21 @@ class Group {
       // Too few for a forecast: as many more as are missing must be read at least.
       const double work = nearest.is_full() ? outlook_.work_up_to(nearest.likely_limit(weights), more_entries)
                                             : average_work() * static_cast<double>(k_) / (found + 1);
-      return work <= max_work;
+      return work <= max_work_;
     };
+    keep_if(goes_on);
+  }
+
+  void give_up_too_full() {
+    std::vector<uint32_t>& full = probes_.too_full();
+    if (full.empty()) return;
+    std::sort(full.begin(), full.end());
+    keep_if([&](uint32_t query) { return !std::binary_search(full.begin(), full.end(), query); });
+    full.clear();
+  }
+
+  template <class GoesOn>
+  void keep_if(GoesOn&& goes_on) {
     const auto given_up = std::stable_partition(open_.begin(), open_.end(), goes_on);
     given_up_.insert(given_up_.end(), given_up, open_.end());
     open_.erase(given_up, open_.end());
@@ -221,6 +249,8 @@ class Group {
   const HashTables& tables_;
   const uint8_t* allowed_;
   int64_t first_, k_;
+  double max_work_;
+  HashWork costs_;
   Outlook outlook_;
   std::vector<Nearest> nearest_;
   std::vector<uint32_t> open_, given_up_;
@@ -236,8 +266,8 @@ Status topk(const Codes& queries, const HashTables& tables, int64_t k, const uin
     const Kernels& isa = kernels();
     const QueryRows rows(queries, tables);
     return for_each_group(queries.num_codes, num_threads, [&](int64_t first, int64_t last) {
-      Group group(isa, tables, rows, first, last, k, allowed);
-      group.run(max_work);
+      Group group(isa, tables, rows, first, last, k, allowed, max_work);
+      group.run();
       group.write(k, distances, indices, done);
     });
   });

@@ -21,14 +21,14 @@ std::vector<double> shares_within(int bits) {
 
 }  // namespace
 
-HashWork::HashWork(const HashTables& tables) : tables_(tables) {
+HashWork::HashWork(const HashTables& tables, double keep) : tables_(tables) {
   constexpr double kCached = 32 << 20;
   const double words = static_cast<double>(words_per_code(tables.num_bytes));
   const double codes = static_cast<double>(tables.num_codes);
   const bool is_cached = codes * 8 * words <= kCached;
   bucket_ = is_cached ? 13 : 32;
   candidate_ = (is_cached ? 5 : 10) + 1.3 * words;
-  find_ = 20 + tables.num_chunks / 3.0;
+  find_ = keep + tables.num_chunks / 3.0;
   // Chunk 0 looks at the rest of a row's first word, the others at tags (ChunkFields).
   for (int c = 0; c < tables.num_chunks; ++c) {
     const int next = tables.widths[(c + 1) % tables.num_chunks];

@@ -10,7 +10,8 @@ namespace hashkernels {
 // In nanoseconds of one core: measured on Zen 3 with AVX2, elsewhere the ratios are much the same.
 class HashWork {
  public:
-  explicit HashWork(const HashTables& tables);
+  // keep: what a search does with a find.
+  HashWork(const HashTables& tables, double keep);
 
   // To find a bucket, whose place and entries lie in lines of memory of their own.
   double bucket() const { return bucket_; }
@@ -20,6 +21,9 @@ class HashWork {
   double candidate() const { return candidate_; }
   // To look into a row that is near: where it has shown up before, and what to make of it.
   double find() const { return find_; }
+
+  // For an entry that turns out to be near.
+  double near_entry() const { return entry() + candidate() + find(); }
 
   // What an entry of `chunk` takes where up to `rest` bits outside of the chunk may differ, if bits are spread evenly.
   double entry(int chunk, int rest) const;

@@ -121,7 +121,7 @@ TEST_P(HashTablesSearch, LeavesAloneWhatWouldReadMoreThanIsAllowed) {
   const Built built(database.view(), 64);
   const double work = hash_range_work(queries.view(), built.tables, 3);
   std::vector<int64_t> counts(20, -1);
-  for (double most : {work / 2, work * 2}) {
+  for (double most : {work / 2, work * 100}) {
     RangeFinds found;
     bool done = most < work;
     ASSERT_EQ(range_search(queries.view(), built.tables, 3, 0, nullptr, most, &done, &found, 1), Status::kOk);
@@ -132,6 +132,28 @@ TEST_P(HashTablesSearch, LeavesAloneWhatWouldReadMoreThanIsAllowed) {
     ASSERT_EQ(done, most > work);
     ASSERT_EQ(counts[0] >= 0, done);
   }
+}
+
+TEST_P(HashTablesSearch, LeavesClustersAlone) {
+  testing::RandomCodes database(1700, 64, 2);
+  for (int64_t n = 1; n < 1700; ++n) std::copy_n(database.row(0), 8, database.row(n));
+  testing::RandomCodes queries(3, 64, 1);
+  std::copy_n(database.row(0), 8, queries.row(1));
+  const Built built(database.view(), 64);
+  std::vector<int32_t> distances(3);
+  std::vector<int64_t> indices(3), counts(3);
+  for (double most : {2000.0, 1e9}) {
+    std::vector<uint8_t> done(3, 7);
+    ASSERT_EQ(topk(queries.view(), built.tables, 1, nullptr, most, distances.data(), indices.data(), done.data(), 1),
+              Status::kOk);
+    ASSERT_EQ(done[1], most == 1e9);
+    bool is_done = most == 2000;
+    ASSERT_EQ(range_count(queries.view(), built.tables, 2, nullptr, most, &is_done, counts.data(), 1), Status::kOk);
+    ASSERT_EQ(is_done, most == 1e9);
+  }
+  ASSERT_EQ(distances[1], 0);
+  ASSERT_EQ(indices[1], 0);
+  ASSERT_EQ(counts[1], 1700);
 }
 
 TEST_P(HashTablesSearch, FindsWhatAScanFinds) {

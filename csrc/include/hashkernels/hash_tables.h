@@ -59,8 +59,8 @@ int choose_chunks(const SlicedCodes& codes, int bits, bool little, uint16_t* ord
 Status build_hash_tables(const SlicedCodes& codes, const HashTables& tables, uint32_t* offsets, uint64_t* rows,
                          uint32_t* ids, uint32_t* slots, int num_threads) noexcept;
 
-// As in search.h, with the same results, unless hash_range_work() exceeds max_work: *done is false then, and nothing
-// else is written.
+// As in search.h, with the same results, unless that is expected to take more than max_work, as hash_range_work() has
+// it, or turns out to: then *done is false, there are no finds, and counts are unspecified.
 Status range_search(const Codes& queries, const HashTables& tables, int radius, int64_t max_results,
                     const uint8_t* allowed, double max_work, bool* done, RangeFinds* finds, int num_threads) noexcept;
 Status range_count(const Codes& queries, const HashTables& tables, int radius, const uint8_t* allowed, double max_work,
@@ -70,8 +70,8 @@ Status range_count(const Codes& queries, const HashTables& tables, int radius, c
 // queries. Comparable with most_hash_work() (index.h).
 double hash_range_work(const Codes& queries, const HashTables& tables, int radius) noexcept;
 
-// As in search.h, but a query whose work would exceed max_work is given up, as early as what it has
-// found foretells that: done[q] is 0 then, and its results are unspecified.
+// As in search.h, but a query that takes more than max_work is given up, as early as what it has found, or the size of
+// a bucket, foretells that: done[q] is 0 then, and its results are unspecified.
 Status topk(const Codes& queries, const HashTables& tables, int64_t k, const uint8_t* allowed, double max_work,
             int32_t* distances, int64_t* indices, uint8_t* done, int num_threads) noexcept;
 
