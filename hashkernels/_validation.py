@@ -18,6 +18,7 @@ import torch
 from hashkernels._values import all_finite, least_and_greatest
 
 MAX_BITS = 4096
+MAX_THREADS = 4096
 PACKABLE_DTYPES = (
     torch.float32,
     torch.float64,
@@ -169,6 +170,11 @@ def check_bits(bits: Any, name: str = "bits") -> int:
     return check_int(name, bits, 1, MAX_BITS)
 
 
+def check_threads(value: Any) -> int | None:
+    """A number of threads in 1..4096; None stands for the default."""
+    return None if value is None else check_int("threads", value, 1, MAX_THREADS)
+
+
 def check_class_count(value: Any, bits: int, most: int | None = None) -> int:
     """A number of classes that can have a code of ``bits`` bits each: 2..2^bits, and ``most`` where it is given."""
     number = check_int("num_classes", value, 2)
@@ -242,7 +248,7 @@ def check_code_pair(queries: Any, database: Any, bits: int | None = None) -> int
 
 
 def check_filter(name: str, value: Any, num_database: int) -> torch.Tensor:
-    """The positions of a database of N codes that may be found: bool [N], or integers in 0..N-1."""
+    """The positions of a database of N codes that may be found: bool [N], or integers in 0..N-1, as int64."""
     tensor = check_tensor(name, value, 1)
     if tensor.dtype != torch.bool:
         return check_positions(name, tensor, num_database)
@@ -252,15 +258,18 @@ def check_filter(name: str, value: Any, num_database: int) -> torch.Tensor:
 
 
 def check_positions(name: str, value: Any, count: int) -> torch.Tensor:
-    """Integers [n] in 0..count-1."""
+    """Integers [n] of any dtype in 0..count-1, as int64."""
     tensor = check_tensor(name, value, 1)
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
         raise TypeError(f"{name} must be integers, got {dtype_name(tensor.dtype)}")
-    if tensor.numel() and value_checks_enabled(tensor):
-        low, high = (int(x) for x in torch.aminmax(tensor))
+    positions = tensor.long()
+    if positions.numel() and value_checks_enabled(positions):
+        low, high = least_and_greatest(positions)
         if low < 0 or high >= count:
-            raise ValueError(f"{name} must be in 0..{count - 1}, got {low if low < 0 else high}")
-    return tensor
+            # What is too large for int64 has become negative.
+            wrong = high if low >= 0 else low + (1 << 64) if tensor.dtype == torch.uint64 else low
+            raise ValueError(f"{name} must be in 0..{count - 1}, got {wrong}")
+    return positions
 
 
 def check_device(name: str, value: Any) -> torch.device:

@@ -49,10 +49,17 @@ def test_threads_follow_torch_until_set() -> None:
     assert hk.get_num_threads() == torch.get_num_threads()
 
 
-@pytest.mark.parametrize(("threads", "error"), [(0, ValueError), (-2, ValueError), (2.0, TypeError), (True, TypeError)])
-def test_set_num_threads_names_what_is_wrong(threads: int, error: type[Exception]) -> None:
-    with pytest.raises(error, match="threads must be"):
+@pytest.mark.usefixtures("default_threads")
+@pytest.mark.parametrize(
+    ("threads", "error", "message"),
+    [(n, ValueError, rf"threads must be in 1\.\.4096, got {n}") for n in (0, -2, 4097, 2**31, 2**70)]
+    + [(n, TypeError, f"threads must be an int, got {type(n).__name__}") for n in (2.0, True)],
+)
+def test_set_num_threads_names_what_is_wrong(threads: int, error: type[Exception], message: str) -> None:
+    before = hk.get_num_threads()
+    with pytest.raises(error, match=message):
         hk.set_num_threads(threads)
+    assert hk.get_num_threads() == before
 
 
 def test_validate_switches_the_checks_of_device_values() -> None:

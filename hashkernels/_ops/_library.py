@@ -26,9 +26,9 @@ _num_threads: int | None = None
 
 
 def set_num_threads(threads: int | None) -> None:
-    """Use that many threads in every native kernel from now on; None follows ``torch.get_num_threads()``."""
+    """Use that many threads, 1..4096, in every native kernel from now on; None follows ``torch.get_num_threads()``."""
     global _num_threads
-    _num_threads = None if threads is None else _validation.check_int("threads", threads, 1)
+    _num_threads = _validation.check_threads(threads)
 
 
 def get_num_threads() -> int:
@@ -38,7 +38,7 @@ def get_num_threads() -> int:
 
 def thread_argument(threads: int | None) -> int:
     """The op's int for a ``threads=`` argument: 0 stands for the default, looked up when the op runs."""
-    return 0 if threads is None else _validation.check_int("threads", threads, 1)
+    return _validation.check_threads(threads) or 0
 
 
 def thread_count(threads: int) -> int:

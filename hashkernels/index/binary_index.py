@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from hashkernels._arrays import ArrayT, to_tensors
-from hashkernels._validation import check_bits, check_choice, check_device, check_int
+from hashkernels._validation import check_bits, check_choice, check_device, check_int, check_threads
 from hashkernels.index.hamming import HammingSearch
 from hashkernels.index.hashed import HashedStorage
 from hashkernels.index.ids import as_dtype, check_ids, ids_of, no_ids
@@ -127,6 +127,7 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
         >>> index.structure_bytes > 0
         True
         """
+        check_threads(threads)
         storage = self._checked_state().storage
         if isinstance(storage, HashedStorage):
             storage.prepare(threads)
@@ -293,8 +294,8 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
         if state.storage.count == 0:
             raise ValueError("positions must name one of the codes of the index, which holds none")
         if not isinstance(positions, torch.Tensor | np.ndarray):
-            high = state.storage.count - 1 if state.ids is None else None
-            position = check_int("positions", positions, None if high is None else 0, high)
+            low, high = (0, state.storage.count - 1) if state.ids is None else (-1 << 63, (1 << 64) - 1)
+            position = check_int("positions", positions, low, high)
             dtype = np.uint64 if position >= 1 << 63 else np.int64
             chosen = state.positions("positions", torch.from_numpy(np.array([position], dtype)))
             return state.storage.gather(chosen)[0].numpy()

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from hashkernels import _ops
 from hashkernels._arrays import ArrayT, to_tensors
-from hashkernels._validation import check_codes, pad_mask
+from hashkernels._validation import MAX_THREADS, check_codes, pad_mask
 from hashkernels.index.snapshot import Snapshot
+
+_MAX_INT = (1 << 31) - 1  # of the native call
 
 
 class Contents:
@@ -46,10 +48,10 @@ class Contents:
         if (
             not _ops.nobody_watches()
             or type(number) is not int
-            or not (threads is None or (type(threads) is int and threads > 0))
+            or not 0 <= number <= (_MAX_INT if search == "topk" else self._bits)
+            or not (threads is None or (type(threads) is int and 1 <= threads <= MAX_THREADS))
             or self._verification is not None
             or not state.storage.count
-            or (search != "topk" and number > self._bits)
         ):
             return None
         rows: Any = queries

@@ -8,10 +8,18 @@ from typing import Any, Literal, overload
 from torch import Tensor
 
 from hashkernels._arrays import ArrayT, like
-from hashkernels._validation import check_int
+from hashkernels._validation import check_int, check_threads
 from hashkernels.index.contents import Contents
 from hashkernels.index.rescoring import RescoredResult, Rescoring
-from hashkernels.index.search import LimitedRangeResult, RangeResult, RangeRow, SearchResult, range_result, range_rows
+from hashkernels.index.search import (
+    LimitedRangeResult,
+    RangeResult,
+    RangeRow,
+    SearchResult,
+    check_limit,
+    range_result,
+    range_rows,
+)
 
 
 class HammingSearch(Contents):
@@ -193,8 +201,7 @@ class HammingSearch(Contents):
                 return RangeResult(*found)
         codes, state, allowed = self._filtered(queries, filter)
         radius = check_int("radius", radius, 0, self._bits)
-        if max_results is not None:
-            max_results = check_int("max_results", max_results, 1)
+        max_results = check_limit(max_results, state.storage.count)
         if explain:
             return state.storage.method(codes, threads, radius=radius)
         offsets, distances, positions, counts = state.storage.range_search(codes, radius, allowed, max_results, threads)
@@ -257,6 +264,7 @@ class HammingSearch(Contents):
         """
         codes, state, allowed = self._filtered(queries, filter)
         radius, batch = check_int("radius", radius, 0, self._bits), check_int("batch", batch, 1)
+        check_threads(threads)
 
         def part(rows: slice) -> tuple[Tensor, Tensor, Tensor, Tensor]:
             offsets, distances, positions, counts = state.storage.range_search(

@@ -248,8 +248,7 @@ def range_search(
     """
     query_codes, database_codes, radius = _range_arguments(queries, database, radius, bits)
     allowed = allowed_mask(queries, filter, database_codes.shape[0])
-    if max_results is not None:
-        max_results = check_int("max_results", max_results, 1)
+    max_results = check_limit(max_results, database_codes.shape[0])
     if explain:
         return _method(query_codes, database_codes, threads)
     found = _ops.range_search(query_codes, database_codes, radius, allowed, max_results, threads)
@@ -304,7 +303,7 @@ def range_nearest(
 
     Args:
         queries, database, radius, bits, threads: as in ``range_search``.
-        max_results: columns of the result, at least 1.
+        max_results: columns of the result, in 1..2147483647.
 
     Returns:
         Distances int32 and indices int64 [Q, max_results], by (distance, index) and padded with (2**31 - 1, -1), and
@@ -323,9 +322,14 @@ def range_nearest(
     array([2, 1])
     """
     query_codes, database_codes, radius = _range_arguments(queries, database, radius, bits)
-    max_results = check_int("max_results", max_results, 1)
+    max_results = check_int("max_results", max_results, 1, torch.iinfo(torch.int32).max)
     counts, distances, indices = _ops.range_nearest(query_codes, database_codes, radius, max_results, threads)
     return NearestWithin(like(queries, distances), like(queries, indices), like(queries, counts))
+
+
+def check_limit(max_results: int | None, num_database: int) -> int | None:
+    """``max_results`` of a range search; a limit beyond the number of codes is one of all."""
+    return None if max_results is None else min(check_int("max_results", max_results, 1), num_database)
 
 
 def range_result(
@@ -369,12 +373,12 @@ def allowed_mask(queries: ArrayT, filter: ArrayT | None, num_database: int) -> T
     if filter is None:
         return None
     query_codes, chosen = to_tensors(queries=queries, filter=filter)
-    check_filter("filter", chosen, num_database)
+    chosen = check_filter("filter", chosen, num_database)
     check_same_device("queries", query_codes, "filter", chosen)
     if chosen.dtype == torch.bool:
         return chosen
     # One place more than needed takes what is out of range and could not be looked at, so nothing is written elsewhere.
     allowed = torch.zeros(num_database + 1, dtype=torch.bool, device=chosen.device)
     inside = (chosen >= 0) & (chosen < num_database)
-    allowed[torch.where(inside, chosen, num_database).long()] = True
+    allowed[torch.where(inside, chosen, num_database)] = True
     return allowed[:num_database]

@@ -40,7 +40,7 @@ class Snapshot(NamedTuple):
     def positions(self, name: str, ids: Tensor) -> Tensor:
         """Where codes of the index are, int64 [n]; ``name`` is that of the argument."""
         if self.ids is None:
-            return check_positions(name, ids, self.storage.count).long()
+            return check_positions(name, ids, self.storage.count)
         given = check_ids(name, ids)
         places = self.ids.positions(as_dtype(given, self.ids.values.dtype))
         if (missing := given[places < 0]).size:

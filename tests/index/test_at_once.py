@@ -145,7 +145,11 @@ def test_queries_that_tables_leave_are_scanned(isa: str) -> None:
         (np.zeros((2, 2), np.uint8), 401, None, ValueError, "must be in"),
         (np.zeros((2, 2), np.uint8), True, None, TypeError, "must be an int"),
         (np.zeros((2, 2), np.uint8), 1.0, None, TypeError, "must be an int"),
-        (np.zeros((2, 2), np.uint8), 1, 0, ValueError, "threads must be at least 1"),
+        (np.zeros((2, 2), np.uint8), 1, 0, ValueError, r"threads must be in 1\.\.4096, got 0"),
+        (np.zeros((2, 2), np.uint8), 1, 2**31, ValueError, r"threads must be in 1\.\.4096, got 2147483648"),
+        (np.zeros((2, 2), np.uint8), 2**31, None, ValueError, r"k must be in 1\.\.400, got 2147483648"),
+        (np.zeros((2, 2), np.uint8), 2**63, None, ValueError, r"k must be in 1\.\.400, got 9223372036854775808"),
+        (np.zeros((2, 2), np.uint8), -(2**70), None, ValueError, r"k must be in 1\.\.400, got -1180591620717411303424"),
         (np.zeros((2, 3), np.uint8), 1, None, ValueError, "queries must have 2 bytes"),
         (np.zeros(2, np.uint8), 1, None, ValueError, "queries must have 2 dimensions"),
         (np.zeros((2, 2), np.int8), 1, None, TypeError, "queries must be uint8"),
@@ -165,7 +169,7 @@ def test_errors_are_those_of_tensors(queries: Any, number: Any, threads: Any, er
 def test_a_radius_beyond_the_code_is_an_error() -> None:
     index, queries = make_index(13, 400), np.zeros((2, 2), np.uint8)
     for search in (index.range_search, index.range_count):
-        for radius in (-1, 14, 16):
+        for radius in (-1, 14, 16, 2**31, 2**70, -(2**70)):
             with pytest.raises(ValueError, match=r"radius must be in 0\.\.13"):
                 search(queries, radius)
 

@@ -224,6 +224,42 @@ def test_reconstruct_gives_back_what_was_added(index: hk.BinaryIndex, codes: np.
     assert torch.equal(index.reconstruct(torch.tensor([5], dtype=torch.int32)), torch.from_numpy(codes[[5]]))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.uint64])
+def test_positions_are_any_integers(isa: str, index: hk.BinaryIndex, codes: np.ndarray, dtype: type) -> None:
+    chosen = np.array([100, 3, 7], dtype)
+    np.testing.assert_array_equal(index.reconstruct(chosen), codes[[100, 3, 7]])
+    assert torch.equal(index.reconstruct(torch.from_numpy(chosen)), torch.from_numpy(codes[[100, 3, 7]]))
+    found = index.search(codes[3:4], 4, filter=chosen)
+    assert sorted(found.indices[0].tolist()) == [-1, 3, 7, 100]
+    assert found.indices[0, 0] == 3
+
+
+def test_a_limit_may_be_larger_than_the_index(isa: str, index: hk.BinaryIndex, codes: np.ndarray) -> None:
+    expected = index.range_search(codes[:2], 30)
+    for limit in (300, 2**31, 2**70):
+        found = index.range_search(codes[:2], 30, max_results=limit)
+        for got, wanted in zip(found, expected, strict=False):
+            np.testing.assert_array_equal(got, wanted)
+        np.testing.assert_array_equal(found.counts, np.diff(expected.offsets))
+
+
+@pytest.mark.parametrize("threads", [0, 4097, 2**31, 2**70])
+def test_every_call_checks_its_threads(index: hk.BinaryIndex, codes: np.ndarray, threads: int) -> None:
+    for call in (
+        lambda: index.search(codes[:1], 1, threads=threads),
+        lambda: index.search(codes[:1], 1, threads=threads, explain=True),
+        lambda: index.search(codes[:1], 1, threads=threads, filter=np.array([0])),
+        lambda: index.range_search(codes[:1], 1, threads=threads),
+        lambda: index.range_count(codes[:1], 1, threads=threads),
+        lambda: index.range_iterator(codes[:1], 1, threads=threads),
+        lambda: index.jaccard_search(codes[:1], 1, threads=threads),
+        lambda: index.pairs_within(1, threads=threads),
+        lambda: index.prepare(threads=threads),
+    ):
+        with pytest.raises(ValueError, match=rf"threads must be in 1\.\.4096, got {threads}"):
+            call()
+
+
 def test_the_index_shares_no_memory_with_anyone(index: hk.BinaryIndex, codes: np.ndarray) -> None:
     before = codes.copy()
     index.reconstruct(3)[:] = 0
@@ -292,6 +328,8 @@ def test_arguments_are_checked(index: hk.BinaryIndex) -> None:
         index.reconstruct(300)
     with pytest.raises(ValueError, match=r"positions must be in 0\.\.299, got -1"):
         index.reconstruct(np.array([-1]))
+    with pytest.raises(ValueError, match=r"positions must be in 0\.\.299, got 18446744073709551613"):
+        index.reconstruct(np.array([2, 2**64 - 3], np.uint64))
     with pytest.raises(TypeError, match="positions must be an int, got float"):
         index.reconstruct(1.0)
     with pytest.raises(ValueError, match="positions must be on cpu like the index, got meta"):

@@ -131,7 +131,8 @@ def test_topk_under_a_filter(isa: str, bits: int, share: float, threads: int) ->
     expected = np.take_along_axis(distances, order, axis=1)
     order[expected == INT32_MAX] = -1
     positions = np.random.default_rng(0).permutation(np.flatnonzero(mask))
-    for allowed in (mask, positions, positions.astype(np.int32), np.repeat(positions, 2)):
+    integers = [positions.astype(dtype) for dtype in (np.int16, np.uint16, np.int32, np.uint32, np.uint64)]
+    for allowed in (mask, positions, *integers, np.repeat(positions, 2)):
         result = hk.topk(case.queries, case.database, k, filter=allowed, threads=threads)
         np.testing.assert_array_equal(result.distances, expected)
         np.testing.assert_array_equal(result.indices, order)
@@ -388,12 +389,38 @@ def test_max_results_is_checked() -> None:
         hk.range_search(CODES, CODES, 1, max_results=0)
     with pytest.raises(TypeError, match="max_results must be an int, got float"):
         hk.range_search(CODES, CODES, 1, max_results=2.0)
+    for columns in (0, 2**31, 2**70):
+        with pytest.raises(ValueError, match=rf"max_results must be in 1\.\.2147483647, got {columns}"):
+            hk.range_nearest(CODES, CODES, 1, columns)
+
+
+@pytest.mark.parametrize("limit", [4, 2**31, 2**70])
+def test_a_limit_may_be_larger_than_the_database(isa: str, limit: int) -> None:
+    found = hk.range_search(CODES[:2], CODES, 1, max_results=limit)
+    assert found.indices.tolist() == [0, 1, 2, 3] * 2
+    assert found.counts.tolist() == [4, 4]
+
+
+@pytest.mark.parametrize("threads", [0, 4097, 2**31, 2**70])
+def test_every_search_checks_its_threads(threads: int) -> None:
+    for search in (
+        hk.hamming_distance,
+        lambda q, d, threads: hk.topk(q, d, 1, threads=threads),
+        lambda q, d, threads: hk.topk(q, d, 1, explain=True, threads=threads),
+        lambda q, d, threads: hk.range_search(q, d, 1, threads=threads),
+        lambda q, d, threads: hk.range_count(q, d, 1, threads=threads),
+        lambda q, d, threads: hk.range_nearest(q, d, 1, 1, threads=threads),
+    ):
+        with pytest.raises(ValueError, match=rf"threads must be in 1\.\.4096, got {threads}"):
+            search(CODES, CODES, threads=threads)
 
 
 @pytest.mark.parametrize(
     ("allowed", "error", "message"),
     [
         (np.array([4]), ValueError, r"filter must be in 0\.\.3, got 4"),
+        (np.array([200], np.uint8), ValueError, r"filter must be in 0\.\.3, got 200"),
+        (np.array([1, 2**64 - 3], np.uint64), ValueError, r"filter must be in 0\.\.3, got 18446744073709551613"),
         (np.array([0, -1]), ValueError, r"filter must be in 0\.\.3, got -1"),
         (np.zeros(3, bool), ValueError, "filter given as a mask must have 4 elements, got 3"),
         (np.zeros(3), TypeError, "filter must be integers, got float64"),

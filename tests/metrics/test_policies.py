@@ -189,7 +189,8 @@ BAD_CALLS = [
     ({"ties": "stable"}, ValueError, "ties must be one of expected, index, optimistic, pessimistic, got"),
     ({"denominator": "R"}, ValueError, "denominator must be one of hits, min, relevant, got 'R'"),
     ({"zero_hit": 0}, TypeError, "zero_hit must be a str, got int"),
-    ({"threads": 0}, ValueError, "threads must be at least 1, got 0"),
+    ({"threads": 0}, ValueError, "threads must be in 1..4096, got 0"),
+    ({"threads": 2**31}, ValueError, "threads must be in 1..4096, got 2147483648"),
 ]
 
 
