@@ -47,6 +47,8 @@ class Ids:
 
     def added(self, ids: IdArray) -> Ids:
         """These and others, checked to be new and unlike each other."""
+        if not len(ids):
+            return self
         order = np.argsort(ids, kind="stable")
         ordered = ids[order]
         if (equal := ordered[1:][ordered[1:] == ordered[:-1]]).size:
@@ -59,7 +61,7 @@ class Ids:
             room = np.empty(max(needed, 2 * len(room)), room.dtype)
             room[: self.count] = self.values
         room[self.count : needed] = ids
-        runs = [*self._sorted(), (ordered, order + self.count)] if len(ids) else list(self._sorted())
+        runs = [*self._sorted(), (ordered, order + self.count)]
         while len(runs) > 1 and len(runs[-2][0]) <= 2 * len(runs[-1][0]):
             values, places = (np.concatenate(column) for column in zip(*runs[-2:], strict=True))
             order = np.argsort(values, kind="stable")

@@ -148,6 +148,19 @@ def test_merge_appends_the_other():
         plain.merge(codes)
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_adding_no_codes_changes_nothing(dtype, tmp_path):
+    codes, ids = make(3), np.array([4, 5, 6], dtype)
+    index = hk.BinaryIndex(16)
+    index.add_with_ids(codes, ids)
+    index.save(tmp_path / "codes.hki")
+    for same in (index, hk.BinaryIndex.load(tmp_path / "codes.hki")):
+        same.add_with_ids(codes[:0], ids[:0])
+        np.testing.assert_array_equal(same.ids, ids)
+        same.add_with_ids(codes[:1], np.array([9], dtype))
+        np.testing.assert_array_equal(same.reconstruct(np.array([9, 6], dtype)), codes[[0, 2]])
+
+
 def test_bad_ids():
     codes = make(3)
     index = hk.BinaryIndex(16)
@@ -169,6 +182,9 @@ def test_bad_ids():
         index.add_with_ids(codes, np.array([7, 8, 9], np.uint64))
     with pytest.raises(ValueError, match="positions must name codes of the index, got 7"):
         index.reconstruct(7)
+    for position in (2**70, -(2**70)):
+        with pytest.raises(ValueError, match=f"positions must be in .*, got {position}"):
+            index.reconstruct(position)
     assert index.remove_ids(np.array([2**64 - 7, 6], np.uint64)) == 1
     positional = hk.BinaryIndex(16)
     positional.add(codes)
