@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, TypeVar, overload
 
@@ -15,12 +15,20 @@ from torch import Tensor
 from hashkernels import _ops
 from hashkernels._arrays import ArrayT, like, to_tensors
 from hashkernels._ranks import Ranks
-from hashkernels._validation import check_codes, check_filter, check_int, check_tensor
+from hashkernels._validation import check_codes, check_filter, check_int, check_tensor, check_threads
 from hashkernels.index.binary_index import BinaryIndex
-from hashkernels.index.ids import check_ids
+from hashkernels.index.ids import as_dtype, check_ids
 from hashkernels.index.merging import Nearest, Within, merge_nearest, merge_within
 from hashkernels.index.persistence import Verify
-from hashkernels.index.search import LimitedRangeResult, RangeResult, RangeRow, SearchResult, range_result, range_rows
+from hashkernels.index.search import (
+    LimitedRangeResult,
+    RangeResult,
+    RangeRow,
+    SearchResult,
+    check_limit,
+    range_result,
+    range_rows,
+)
 from hashkernels.index.snapshot import Snapshot
 from hashkernels.index.storage import Storage
 
@@ -40,7 +48,7 @@ class ShardedIndex:
             same arguments, and gets the same results. An error on one rank, or a rank that is lost, is an error on all.
 
     Raises:
-        ValueError: the shards differ in bits or kind of ids, or there are none.
+        ValueError: the shards, of all ranks, differ in bits, bit order or kind of ids, or there are none.
         TypeError: a shard is no ``BinaryIndex``.
 
     >>> import numpy as np
@@ -56,6 +64,14 @@ class ShardedIndex:
         self._shards = tuple(shards)
         self._bits = self._ranks.together(lambda: self._check_shards(bits))
         self._ranks.agree(bits=self._bits)
+        everyone = self._ranks.gather([(shard.bitorder, _kind(shard._state)) for shard in self._shards])
+        held = [shard for rank in everyone for shard in rank]
+        # Without a shard anywhere there is nothing to be searched, in any order.
+        self._bitorder = held[0][0] if held else "big"
+        for bitorder, _ in held:
+            if bitorder != self._bitorder:
+                raise ValueError(f"shards must hold codes in {self._bitorder} order, got one in {bitorder} order")
+        _common_id_dtype(kind for _, kind in held)
 
     @classmethod
     def load(
@@ -187,7 +203,7 @@ class ShardedIndex:
         """All codes within ``radius``, as ``BinaryIndex.range_search`` of the whole would give them; see ``search``."""
         view = self._view(queries, filter, radius=radius, max_results=max_results, explain=explain)
         radius = check_int("radius", radius, 0, self._bits)
-        limit = None if max_results is None else check_int("max_results", max_results, 1)
+        limit = check_limit(max_results, view.total)
         if explain:
             return self._explained(view, threads, lambda part, threads: part.method(view.codes, threads, radius=radius))
         return range_result(queries, self._within(view, view.codes, radius, limit, threads), limit)
@@ -223,6 +239,7 @@ class ShardedIndex:
         """
         view = self._view(queries, filter, radius=radius, batch=batch)
         radius, batch = check_int("radius", radius, 0, self._bits), check_int("batch", batch, 1)
+        self._ranks.together(lambda: check_threads(threads))
         return range_rows(
             queries,
             len(view.codes),
@@ -246,23 +263,20 @@ class ShardedIndex:
 
         def local() -> tuple[Tensor, list[Snapshot]]:
             (codes,) = to_tensors(queries=queries)
-            check_codes("queries", codes, self._bits)
+            check_codes("queries", codes, self._bits, self._bitorder)
             if codes.device.type != "cpu":
                 raise ValueError(f"queries must be on cpu like the index, got {codes.device}")
             return codes, [shard._checked_state() for shard in self._shards]
 
         codes, states = self._ranks.together(local)
-        kinds = [(s.storage.count, None if s.ids is None else s.ids.values.dtype.name) for s in states]
-        everyone = self._ranks.gather(kinds)
+        everyone = self._ranks.gather([_kind(state) for state in states])
         self._ranks.agree(queries=self._ranks.digest(codes), **settings)
-        filled = [kind for rank in everyone for kind in rank if kind[0]]
-        if not filled:
+        kinds = [kind for rank in everyone for kind in rank]
+        total = sum(count for count, _ in kinds)
+        if not total:
             raise ValueError("the index must hold at least one code to be searched, got none")
-        if len({dtype for _, dtype in filled}) > 1:
-            raise ValueError(f"shards must all have ids of one dtype, or none, got {filled[0][1]} and {filled[-1][1]}")
         before = sum(count for rank in everyone[: self._ranks.rank] for count, _ in rank)
-        total = sum(count for count, _ in filled)
-        view = _View(codes, states, before, total, filled[0][1])
+        view = _View(codes, states, before, total, _common_id_dtype(kinds))
         view.masks = self._ranks.together(lambda: view.masks_of(queries, filter))
         return view
 
@@ -296,7 +310,7 @@ class ShardedIndex:
         self, view: _View, threads: int | None, search: Callable[[Storage, Tensor | None, int], T]
     ) -> list[tuple[int, T]]:
         """``search`` of every shard here that holds codes, several at a time where there are threads for it."""
-        threads = _ops.get_num_threads() if threads is None else check_int("threads", threads, 1)
+        threads = check_threads(threads) or _ops.get_num_threads()
         filled = [i for i, state in enumerate(view.states) if state.storage.count]
         if not filled:
             return []
@@ -342,13 +356,26 @@ class _View:
             return [self._mask_of_ids(state, wanted) for state in self.states]
         allowed = check_filter("filter", chosen, self.total)
         if allowed.dtype != torch.bool:
-            allowed = torch.zeros(self.total, dtype=torch.bool).index_fill_(0, allowed.long(), True)
+            allowed = torch.zeros(self.total, dtype=torch.bool).index_fill_(0, allowed, True)
         return [allowed[s : s + state.storage.count] for s, state in zip(self._starts, self.states, strict=True)]
 
     @staticmethod
     def _mask_of_ids(state: Snapshot, wanted: npt.NDArray[Any]) -> Tensor:
         allowed = torch.zeros(state.storage.count, dtype=torch.bool)
         if state.ids is not None and state.storage.count:
-            places = state.ids.positions(wanted)
+            places = state.ids.positions(as_dtype(wanted, state.ids.values.dtype))
             allowed[torch.from_numpy(places[places >= 0])] = True
         return allowed
+
+
+def _kind(state: Snapshot) -> tuple[int, str | None]:
+    """How many codes there are, and the dtype of their ids."""
+    return state.storage.count, None if state.ids is None else state.ids.values.dtype.name
+
+
+def _common_id_dtype(kinds: Iterable[tuple[int, str | None]]) -> str | None:
+    """That of all shards that hold codes."""
+    dtypes = [*dict.fromkeys(dtype for count, dtype in kinds if count)]
+    if len(dtypes) > 1:
+        raise ValueError(f"shards must all have ids of one dtype, or none, got {dtypes[0]} and {dtypes[1]}")
+    return dtypes[0] if dtypes else None

@@ -139,13 +139,77 @@ def test_bad_shards():
         ShardedIndex([])
     with pytest.raises(ValueError, match="at least one code to be searched"):
         ShardedIndex([hk.BinaryIndex(16)]).search(codes(1), 1)
-    mixed = ShardedIndex([parts(1)[0], parts(1, np.int64)[0]])
-    with pytest.raises(ValueError, match="ids of one dtype, or none, got None and int64"):
-        mixed.search(codes(1), 1)
+    ready = ShardedIndex([parts(1)[0]])
+    with pytest.raises(ValueError, match=r"threads must be in 1\.\.4096, got 2147483648"):
+        ready.search(codes(1), 1, threads=2**31)
+    with pytest.raises(ValueError, match=r"threads must be in 1\.\.4096, got 0"):
+        ready.range_iterator(codes(1), 1, threads=0)
+    assert ready.range_search(codes(1), 16, max_results=2**70).offsets.tolist() == [0, 2000]
     with pytest.raises(ValueError, match=r"k must be in 1\.\.2000, got 2001"):
         ShardedIndex(parts(3)).search(codes(1), 2001)
     with pytest.raises(ValueError, match=r"filter must be in 0\.\.1999, got 2000"):
         ShardedIndex(parts(3)).search(codes(1), 1, filter=np.array([2000]))
+
+
+@pytest.mark.parametrize("bitorder", ["big", "little"])
+def test_shards_of_either_bit_order(bitorder):
+    bits = np.random.default_rng(4).random((300, 12)) < 0.5
+    packed = np.packbits(bits, axis=1, bitorder=bitorder)
+    shards = [hk.BinaryIndex(12, bitorder=bitorder) for _ in range(3)]
+    shards[0].add(packed[:100])
+    shards[2].add(packed[100:])
+    distances = (bits[:7, None] != bits).sum(2)
+    order = distances.argsort(axis=1, kind="stable")
+    found = ShardedIndex(shards).search(packed[:7], 300)
+    np.testing.assert_array_equal(found.indices, order)
+    np.testing.assert_array_equal(found.distances, np.take_along_axis(distances, order, axis=1))
+    other = {"big": "little", "little": "big"}[bitorder]
+    with pytest.raises(ValueError, match=f"queries must have zero pad bits .* by bitorder='{other}'"):
+        ShardedIndex(shards).search(np.packbits(bits, axis=1, bitorder=other), 1)
+    with pytest.raises(ValueError, match=f"shards must hold codes in {bitorder} order, got one in {other} order"):
+        ShardedIndex([*shards, hk.BinaryIndex(12, bitorder=other)])
+
+
+@pytest.mark.parametrize(
+    ("kinds", "said"),
+    [
+        ((None, np.int64), "None and int64"),
+        ((np.int64, np.uint64), "int64 and uint64"),
+        ((np.uint64, None, np.uint64), "uint64 and None"),
+    ],
+)
+def test_ids_of_several_kinds_are_refused_at_once(kinds, said):
+    mixed = [parts(1, kind)[0] for kind in kinds]
+    message = f"shards must all have ids of one dtype, or none, got {said}"
+    with pytest.raises(ValueError, match=message):
+        ShardedIndex(mixed)
+    # Shards may be filled later, so what they hold is looked at again.
+    late = hk.BinaryIndex(16)
+    index = ShardedIndex([mixed[0], late])
+    late.merge(mixed[1])
+    with pytest.raises(ValueError, match=message):
+        index.search(codes(1), 1)
+
+
+def test_a_filter_of_signed_ids_finds_unsigned_ones():
+    shards = [hk.BinaryIndex(16), hk.BinaryIndex(16)]
+    large = 2**53 + np.arange(6, dtype=np.uint64)  # neighbours that float64 cannot tell apart
+    shards[0].add_with_ids(codes(6)[:3], large[:3])
+    shards[1].add_with_ids(codes(6)[3:], large[3:])
+    wanted = np.array([2**53 + 1, 2**53 + 5, -7])
+    found = ShardedIndex(shards).search(codes(1), 3, filter=wanted)
+    assert sorted(found.indices[0].tolist()) == [2**53 + 1, 2**53 + 5, 2**64 - 1]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.uint64])
+def test_a_filter_of_any_integers(dtype):
+    chosen = np.array([3, 100, 7], dtype)
+    found = ShardedIndex(parts(3)).search(codes(2, seed=2), 4, filter=chosen)
+    expected = ShardedIndex(parts(3)).search(codes(2, seed=2), 4, filter=np.isin(np.arange(2000), [3, 7, 100]))
+    for got, wanted in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+    with pytest.raises(ValueError, match=r"filter must be in 0\.\.1999, got 18446744073709551613"):
+        ShardedIndex(parts(3)).search(codes(1), 1, filter=np.array([2**64 - 3], np.uint64))
 
 
 def as_json(arrays):
@@ -180,6 +244,13 @@ def work(rank, folder):
     said["explain"] = hears(lambda: index.search(queries, 3, explain=rank == 1))
     said["k"] = hears(lambda: index.search(queries, 2001))
     missing = folder / "missing.hki"
+    little = hk.BinaryIndex(16, bitorder="little")
+    ordered = [[little], [], parts(1)][rank]
+    said["order"] = hears(lambda: ShardedIndex(ordered, bits=16, distributed=True))
+    named = parts(1, (np.int64, None, np.uint64)[rank])
+    said["ids"] = hears(lambda: ShardedIndex(named, distributed=True))
+    all_little = ShardedIndex([little] * (rank == 1), bits=16, distributed=True)
+    said["empty"] = hears(lambda: all_little.search(queries, 1))
     said["file"] = hears(lambda: ShardedIndex.load([missing] if rank == 1 else [], distributed=True))
     said["still"] = as_json(answers(index, dtype)) == said["uint64"]
     if rank == 1:
@@ -226,6 +297,15 @@ def test_an_error_on_one_rank_is_raised_on_all(heard):
         ("ValueError", "explain must be the same on every rank, got False on rank 0 and True on rank 1")
     }
     assert {tuple(said["k"]) for said in heard} == {("ValueError", "k must be in 1..2000, got 2001")}
+    assert {tuple(said["order"]) for said in heard} == {
+        ("ValueError", "shards must hold codes in little order, got one in big order")
+    }
+    assert {tuple(said["ids"]) for said in heard} == {
+        ("ValueError", "shards must all have ids of one dtype, or none, got int64 and None")
+    }
+    assert {tuple(said["empty"]) for said in heard} == {
+        ("ValueError", "the index must hold at least one code to be searched, got none")
+    }
     assert heard[1]["file"][0] == "FileNotFoundError"
     assert heard[0]["file"][1].startswith("rank 1 failed: FileNotFoundError")
     assert all(said["still"] for said in heard)
