@@ -13,7 +13,7 @@ from torch import Tensor
 from hashkernels import _ops
 from hashkernels._arrays import to_tensor
 from hashkernels._ranks import Ranks
-from hashkernels._validation import check_bits, check_choice, check_int, check_labels, check_tensor
+from hashkernels._validation import check_bits, check_choice, check_int, check_labels, check_tensor, check_threads
 from hashkernels.metrics._assemble import assemble
 from hashkernels.metrics._index_order import IndexOrder
 from hashkernels.metrics._inputs import (
@@ -112,7 +112,7 @@ class RetrievalEvaluator:
             raise ValueError("relevance and exclude are not for a distributed stream: evaluate takes all three")
         self._relevance, self._exclude = relevance, exclude
         self._distributed = distributed
-        self._threads = threads
+        self._threads = check_threads(threads)
         self.reset()
 
     def reset(self) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hashkernels import _ops
-from hashkernels._validation import check_int, check_packable, check_same_device
+from hashkernels._validation import check_int, check_packable, check_same_device, check_threads
 
 
 class HammingNeighbours:
@@ -32,7 +32,7 @@ class HammingNeighbours:
     """
 
     def __init__(self, *, threads: int | None = None) -> None:
-        self.threads = threads
+        self.threads = check_threads(threads)
 
     def __call__(self, query: Any, k: int, reference: Any, ref_includes_query: bool = False) -> tuple[Tensor, Tensor]:
         """The k nearest of ``reference`` to each query.

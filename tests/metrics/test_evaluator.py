@@ -214,6 +214,8 @@ def test_bad_parts_are_named_and_leave_all_as_it_was(monkeypatch, codes, labels,
 
 
 def test_bad_options():
+    with pytest.raises(ValueError, match=r"threads must be in 1\.\.4096, got 4097"):
+        hk.RetrievalEvaluator(8, threads=4097)
     with pytest.raises(ValueError, match="k must be given where the order of a stream counts"):
         hk.RetrievalEvaluator(8, ties="index")
     with pytest.raises(ValueError, match=r"bits must be in 1\.\.4096, got 0"):

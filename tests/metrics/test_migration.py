@@ -107,5 +107,7 @@ def test_neighbours_check_their_arguments():
         neighbours(u, 1, torch.ones(3, 4))
     with pytest.raises(ValueError, match=r"k must be in 1\.\.2, got 3"):
         neighbours(u, 3, u, ref_includes_query=True)
+    with pytest.raises(ValueError, match=r"threads must be in 1\.\.4096, got 0"):
+        HammingNeighbours(threads=0)
     with pytest.raises(TypeError, match="query must be a torch"):
         neighbours(u.numpy(), 1, u)
