@@ -171,7 +171,7 @@ def encode(
     ] = None,
     root: Root = None,
     queries: Queries = None,
-    seed: Seed = 0,
+    seed: Annotated[int | None, typer.Option(help="Of the queries held out [default: 0].", show_default=False)] = None,
     threads: Threads = None,
     force: Force = False,
     as_json: Json = False,
@@ -191,12 +191,13 @@ def encode(
     trained = load_checkpoint(checkpoint)
     labels: Any = None
     if data.endswith(".npy"):
-        for flag, value in {"part": part, "root": root, "queries": queries, "labels-output": labels_output}.items():
+        given = {"part": part, "root": root, "queries": queries, "seed": seed, "labels-output": labels_output}
+        for flag, value in given.items():
             if value is not None:
                 raise ValueError(f"--{flag} goes with a data set or an .npz, not with an .npy of items without labels")
         items = as_items(data, read_npy(data))
     else:
-        split = load_source(data, root=root, num_queries=queries, seed=seed)
+        split = load_source(data, root=root, num_queries=queries, seed=0 if seed is None else seed)
         prefix = {"train": "train", "queries": "query", "database": "database"}[part or "database"]
         items, labels = getattr(split, f"{prefix}_items"), getattr(split, f"{prefix}_labels")
     codes = encode_items(trained.model, items.numpy())

@@ -50,6 +50,7 @@ def test_an_npy_of_items_has_no_parts(tmp_path: Path) -> None:
         ("--part", "database"),
         ("--part", "queries"),
         ("--queries", 5),
+        ("--seed", 0),
         ("--root", tmp_path),
         ("--labels-output", tmp_path / "l.npy"),
     ):
