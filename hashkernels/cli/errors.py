@@ -38,8 +38,11 @@ def _in_flags(message: str, command: Any) -> str:
     """A message of the library that begins with the name of an argument, with the flag that stands for it."""
     while isinstance(command, Commands):
         command = command.running
+    parameters: list[Any] = getattr(command, "params", [])
+    order = r"by --bitorder \1" if any(parameter.name == "bitorder" for parameter in parameters) else r"in \1 order"
+    message = re.sub(r"by bitorder='(\w+)'", order, message)
     begin = re.match(r"(?:num_)?(\w+)(?= must | needs )", message)
-    for parameter in getattr(command, "params", []):
+    for parameter in parameters:
         if begin is not None and parameter.name in (begin.group(), begin.group(1)):
             return _flag(parameter) + message[begin.end() :]
     return message

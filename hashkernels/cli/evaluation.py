@@ -14,7 +14,7 @@ from hashkernels import _validation as check
 from hashkernels import metrics
 from hashkernels._files import atomic_write
 from hashkernels.cli.console import emit, use_threads
-from hashkernels.cli.options import CodeBits, CodesFile, Force, Json, LabelsFile, Threads
+from hashkernels.cli.options import CodeBits, CodesFile, Force, Json, LabelsFile, PackedBitOrder, Threads
 from hashkernels.data.codes import load_codes
 from hashkernels.data.files import check_output_files
 from hashkernels.data.formats import read_npy
@@ -30,6 +30,7 @@ def evaluate(
     query_labels: LabelsFile = None,
     database_labels: LabelsFile = None,
     bits: CodeBits = None,
+    bitorder: PackedBitOrder = "big",
     k: Annotated[
         list[int] | None, typer.Option("--k", help="Cutoff, repeatable; mAP is that of the largest [default: all].")
     ] = None,
@@ -133,8 +134,8 @@ def evaluate(
     if bootstrap is not None:
         check.check_int("bootstrap", bootstrap, 10)
     use_threads(threads)
-    queries, bits = load_codes(query_codes, bits)
-    database, bits = load_codes(database_codes, bits)
+    queries, bits = load_codes(query_codes, bits, packed_in=bitorder)
+    database, bits = load_codes(database_codes, bits, packed_in=bitorder)
     codes: Any = queries, database
     labels: Any = [None if path is None else read_npy(path) for path in (query_labels, database_labels)]
     ids = [None if path is None else read_ids(path) for path in (query_ids, database_ids)]

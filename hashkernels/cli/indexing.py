@@ -13,8 +13,9 @@ from hashkernels._validation import counted
 from hashkernels._warnings import HashkernelsWarning
 from hashkernels.cli.console import codes_of, emit, progress, use_threads
 from hashkernels.cli.errors import Commands
-from hashkernels.cli.options import CodeBits, Force, Json, Threads
+from hashkernels.cli.options import CodeBitOrder, CodeBits, Force, Json, Threads
 from hashkernels.cli.retrieval import show_found
+from hashkernels.codes import BitOrder
 from hashkernels.data.codes import FoundBy, check_found_format, load_codes, save_found
 from hashkernels.data.files import check_output_files
 from hashkernels.data.formats import read_npy
@@ -56,6 +57,7 @@ def build(
     output: Annotated[Path, typer.Argument(help="Index file (.hki) to write.")],
     ids: Annotated[Path | None, typer.Option(help=".npy of an integer for each code [default: positions].")] = None,
     bits: CodeBits = None,
+    bitorder: CodeBitOrder = None,
     append: Annotated[bool, typer.Option("--append", help="Add to the index at OUTPUT.")] = False,
     tables: Annotated[
         bool, typer.Option("--tables", help="Store hash tables, for small radii and codes in clusters.")
@@ -67,7 +69,8 @@ def build(
 ) -> None:
     """Build an index file from codes, or append them to one.
 
-    Until it is done, the file at OUTPUT stays what it was. Tables are of the codes that they came with: after --append
+    Until it is done, the file at OUTPUT stays what it was. What is appended is brought into the bit order of the index,
+    but for packed codes, which are taken to be in it. Tables are of the codes that they came with: after --append
     searches do without, until the index is built anew with --tables, from itself if you like.
 
     Examples:
@@ -83,18 +86,24 @@ def build(
     elif tables:
         raise ValueError("--tables and --append exclude each other: tables are of all codes, build the whole index")
     use_threads(threads)
-    found = _input(codes, bits, source_format)
+    index = BinaryIndex.load(output) if append else None
+    if index is not None and bitorder not in (None, index.bitorder):
+        raise ValueError(f"--bitorder must be {index.bitorder} like that of {output}, got '{bitorder}'")
+    found = _input(codes, bits, source_format, bitorder, index)
     if ids is not None:
         found = found._replace(ids=read_npy(ids))
-    index = BinaryIndex.load(output) if append else BinaryIndex(found.bits, structure="hash" if tables else "auto")
-    if append and bits is None and 8 * index.bytes_per_code == found.bits:
-        found = found._replace(bits=index.bits)
+    if index is None:
+        index = BinaryIndex(found.bits, bitorder=found.bitorder, structure="hash" if tables else "auto")
     if index.bits != found.bits:
         raise ValueError(f"{output} holds codes of {counted(index.bits, 'bit')}, {codes} of {found.bits}")
     if found.ids is not None and len(found.ids) != len(found.codes):
         raise ValueError(
             f"{ids} must hold one id for each of {counted(len(found.codes), 'code')}, got {len(found.ids)}"
         )
+    if append:
+        _check_ids(found, codes, ids, output)
+    elif not tables:
+        _tell_of_tables(codes, source_format)
     if not len(found.codes):
         warnings.warn(f"{codes} holds no codes", HashkernelsWarning, stacklevel=1)
     with progress(f"adding {codes.name}") as advance:
@@ -170,7 +179,10 @@ def search(
     index: IndexFile,
     queries: Annotated[
         Path,
-        typer.Argument(help=".npy of packed codes (uint8), of 64-bit integers [N], or of embeddings, packed by sign."),
+        typer.Argument(
+            help=".npy of packed codes (uint8) in the bit order of the index, of 64-bit integers [N], or of embeddings,"
+            " packed by sign."
+        ),
     ],
     k: Annotated[int | None, typer.Option("--k", help="The k nearest.")] = None,
     radius: Annotated[int | None, typer.Option(help="All within this Hamming distance, inclusive.")] = None,
@@ -200,7 +212,7 @@ def search(
         check_output_files([output], force=force)
     use_threads(threads)
     loaded = BinaryIndex.load(index, verify=check)
-    codes = load_codes(queries, loaded.bits).codes
+    codes = load_codes(queries, loaded.bits, bitorder=loaded.bitorder).codes
     found: Any
     if radius is not None:
         found = loaded.range_search(codes, radius)
@@ -217,6 +229,7 @@ def convert(
     source: Annotated[Path, typer.Argument(help=f"Codes (.{', .'.join(READABLE)}).")],
     target: Annotated[Path, typer.Argument(help=f"What to write (.{', .'.join(WRITABLE)}).")],
     bits: CodeBits = None,
+    bitorder: CodeBitOrder = None,
     source_format: From = None,
     target_format: Annotated[
         str | None, typer.Option("--to", help=f"Format of the output: {', '.join(WRITABLE)} [default: by its name].")
@@ -226,6 +239,8 @@ def convert(
 ) -> None:
     """Convert codes between the formats of this library, FAISS, NumPy, benchmarks and databases.
 
+    An .hki says in which bit order its codes are, pgvector gets the first bit first, the others the bytes as they are.
+
     Examples:
 
       hashkernels index convert flat.faiss codes.hki
@@ -233,16 +248,53 @@ def convert(
       hashkernels index convert codes.hki rows.tsv --to pgvector
     """
     check_output_files([target], force=force)
-    format_of(target, target_format, WRITABLE, name="--to")
-    found = _input(source, bits, source_format)
-    write_codes(target, found, format=target_format)
+    kind = format_of(target, target_format, WRITABLE, name="--to")
+    found = _input(source, bits, source_format, bitorder)
+    if kind == "hki":
+        _tell_of_tables(source, source_format)
+    write_codes(target, found, format=kind)
     numbers = {"output": str(target), "bits": found.bits, "codes": len(found.codes), "bytes": os.path.getsize(target)}
     emit(as_json, numbers, f"{codes_of(len(found.codes), found.bits)}: {target}")
 
 
-def _input(path: Path, bits: int | None, source_format: str | None) -> PackedCodes:
-    # NumPy's files may hold embeddings, whose width says how many bits there are.
-    if format_of(path, source_format, READABLE, name="--from") == "npy":
-        rows, length = load_codes(path, bits)
-        return PackedCodes(rows, 8 * rows.shape[1] if length is None else length, None)
-    return read_codes(path, bits=bits, format=source_format)
+def _input(
+    path: Path,
+    bits: int | None,
+    source_format: str | None,
+    bitorder: BitOrder | None,
+    added_to: BinaryIndex | None = None,
+) -> PackedCodes:
+    """Codes of a file, in the bit order of the index that they are to be added to, and where their bytes leave it open
+    taken to be as long as its own."""
+    order = bitorder if added_to is None else added_to.bitorder
+    kind = format_of(path, source_format, READABLE, name="--from")
+    if kind == "npy":  # which may hold embeddings, whose width says how many bits there are
+        rows, length = load_codes(path, bits, bitorder=order or "big")
+        found = PackedCodes(rows, 8 * rows.shape[1] if length is None else length, None, order or "big")
+    else:
+        found = read_codes(path, bits=bits, format=source_format, bitorder=order)
+        length = found.bits if kind == "hki" else bits
+    if length is None and added_to is not None and found.codes.shape[1] == added_to.bytes_per_code:
+        return found._replace(bits=added_to.bits)
+    return found
+
+
+def _check_ids(found: PackedCodes, codes: Path, ids: Path | None, output: Path) -> None:
+    """Either all codes of an index have ids, or none."""
+    file = NativeFile(output)
+    has_ids = file.settings.id_kind != "none"
+    if has_ids and found.ids is None and len(found.codes):
+        raise ValueError(f"the codes in {output} have ids: give --ids with those of {codes}")
+    if not has_ids and found.ids is not None and file.count:
+        remedy = "leave --ids out" if ids is not None else f"build {output} anew with ids"
+        raise ValueError(f"the codes in {output} have no ids, those of {codes} have: {remedy}")
+
+
+def _tell_of_tables(path: Path, source_format: str | None) -> None:
+    """Say that tables in a file are not taken over."""
+    if format_of(path, source_format, READABLE) == "hki" and codes_in_tables(NativeFile(path)):
+        warnings.warn(
+            f"the tables of {path} are left out: hashkernels index build --tables makes new ones",
+            HashkernelsWarning,
+            stacklevel=1,
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -17,6 +17,19 @@ CodeBits = Annotated[
     int | None,
     typer.Option(
         "--bits", help="Code length [default: columns of embeddings, else 8 a byte]; given, pad bits must be zero."
+    ),
+]
+PackedBitOrder = Annotated[
+    Literal["big", "little"],
+    typer.Option("--bitorder", help="Of packed codes: the highest bit of a byte is the first, or the lowest."),
+]
+CodeBitOrder = Annotated[
+    Literal["big", "little"] | None,
+    typer.Option(
+        "--bitorder",
+        help="The highest bit of a byte is the first (big), or the lowest. Packed codes are taken to be so; "
+        "embeddings, integers and an .hki are brought into it [default: that of an .hki, else big].",
+        show_default=False,
     ),
 ]
 Epochs = Annotated[int, typer.Option(help="Passes over the training items.")]

@@ -10,7 +10,7 @@ import typer
 from hashkernels import range_search, topk
 from hashkernels._validation import counted
 from hashkernels.cli.console import emit, use_threads
-from hashkernels.cli.options import CodeBits, CodesFile, Force, Json, Threads
+from hashkernels.cli.options import CodeBits, CodesFile, Force, Json, PackedBitOrder, Threads
 from hashkernels.data.codes import FoundBy, check_found_format, found_rows, load_codes, save_found
 from hashkernels.data.files import check_output_files
 from hashkernels.report import text_table
@@ -24,6 +24,7 @@ def search(
     k: Annotated[int | None, typer.Option("--k", help="The k nearest.")] = None,
     radius: Annotated[int | None, typer.Option(help="All within this Hamming distance, inclusive.")] = None,
     bits: CodeBits = None,
+    bitorder: PackedBitOrder = "big",
     output: Annotated[
         Path | None, typer.Option(help="Write all results: .npz (distances, indices, offsets) or .csv.")
     ] = None,
@@ -48,8 +49,8 @@ def search(
         check_found_format(output)
         check_output_files([output], force=force)
     use_threads(threads)
-    query_codes, bits = load_codes(queries, bits)
-    database_codes, bits = load_codes(database, bits)
+    query_codes, bits = load_codes(queries, bits, packed_in=bitorder)
+    database_codes, bits = load_codes(database, bits, packed_in=bitorder)
     found: Any
     if radius is not None:
         found = range_search(query_codes, database_codes, radius, bits=bits)

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashkernels._validation import check_bits, counted
-from hashkernels.codes import pack_codes
+from hashkernels.codes import BitOrder, pack_codes
 from hashkernels.data.files import save_npz, save_text
 from hashkernels.data.formats import read_npy
 from hashkernels.index import RangeResult, SearchResult
 from hashkernels.index.formats import from_integers
+from hashkernels.index.formats._codes import reordered
 
 FOUND_FORMATS = (".npz", ".csv")
 FoundBy = Literal["index", "id"]  # what codes are named by: their position in the database, or ids of the user's
@@ -30,12 +31,19 @@ class LoadedCodes(NamedTuple):
     bits: int | None
 
 
-def load_codes(path: str | os.PathLike[str], bits: int | None = None) -> LoadedCodes:
+def load_codes(
+    path: str | os.PathLike[str],
+    bits: int | None = None,
+    *,
+    bitorder: BitOrder = "big",
+    packed_in: BitOrder | None = None,
+) -> LoadedCodes:
     """Packed codes from .npy: uint8 [N, bytes] as they are; float, int8 or bool [N, bits] packed by sign; 64-bit
     integers [N], as databases store perceptual hashes, the most significant bit first.
 
     Other integers are refused: they are more often packed codes of the wrong dtype than signs. ``bits`` is what the
-    length should be; where it is None, packed codes alone do not say how long they are.
+    length should be; where it is None, packed codes alone do not say how long they are. ``bitorder`` is that of the
+    codes that are returned; those that are packed in ``packed_in`` are brought into it, and left alone by default.
 
     Raises:
         ValueError: another shape or length, NaN, or a file that is no .npy.
@@ -44,21 +52,21 @@ def load_codes(path: str | os.PathLike[str], bits: int | None = None) -> LoadedC
     array = read_npy(path)
     if array.ndim == 1 and array.dtype.kind in "iu" and array.dtype.itemsize == 8:
         _check_length(path, "64-bit integers", 64, bits)
-        return LoadedCodes(from_integers(array), 64)
+        return LoadedCodes(from_integers(array, bitorder=bitorder), 64)
     if array.ndim != 2 or not array.shape[1]:
         raise ValueError(
             f"{path} must hold codes [N, bytes], embeddings [N, bits] or 64-bit integers [N], "
             f"got {array.dtype} {array.shape}"
         )
     if array.dtype == np.uint8:
-        return LoadedCodes(array, bits)
+        return LoadedCodes(reordered(array, packed_in or bitorder, bitorder), bits)
     if array.dtype.kind not in "fb" and array.dtype != np.int8:
         raise TypeError(f"{path} must hold uint8 codes, or embeddings as floats, int8 or bool, got {array.dtype}")
     if array.dtype.kind == "f" and np.isnan(array).any():
         raise ValueError(f"{path} must not contain NaN")
     columns = check_bits(array.shape[1], f"columns of {path}")
     _check_length(path, f"embeddings of {counted(columns, 'column')}", columns, bits)
-    return LoadedCodes(pack_codes(array), columns)
+    return LoadedCodes(pack_codes(array, bitorder=bitorder), columns)
 
 
 def _check_length(path: str | os.PathLike[str], what: str, length: int, bits: int | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from hashkernels.index.hamming import HammingSearch
 from hashkernels.index.hashed import HashedStorage
 from hashkernels.index.ids import as_dtype, check_ids, ids_of, no_ids
 from hashkernels.index.jaccard import JaccardSearch
+from hashkernels.index.native_file import BitOrder
 from hashkernels.index.pairs import SelfJoin
 from hashkernels.index.persistence import Persistence
 from hashkernels.index.snapshot import Snapshot
@@ -64,7 +65,7 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
         self,
         bits: int,
         *,
-        bitorder: Literal["big", "little"] = "big",
+        bitorder: BitOrder = "big",
         device: str | torch.device = "cpu",
         structure: Structure = "auto",
     ) -> None:
@@ -86,9 +87,9 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
         return self._device
 
     @property
-    def bitorder(self) -> str:
+    def bitorder(self) -> BitOrder:
         """The bit order of the codes, "big" or "little"."""
-        return self._bitorder
+        return self._bitorder  # type: ignore[return-value]  # checked when the index was made
 
     @property
     def ntotal(self) -> int:

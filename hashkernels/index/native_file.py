@@ -39,6 +39,7 @@ from hashkernels._validation import MAX_BITS
 
 Bytes = npt.NDArray[np.uint8]
 Progress = Callable[[int, int], None]
+BitOrder = Literal["big", "little"]
 IdKind = Literal["none", "int64", "uint64"]
 
 MAGIC = b"\x89HKI\r\n\x1a\n"  # like PNG's: a transfer as text, or of seven bits, breaks it
@@ -47,7 +48,7 @@ FIRST_SEGMENT = 1536
 ALIGNMENT = 64
 CHECKED_BYTES = 1 << 16
 
-_BIT_ORDERS = ("big", "little")
+_BIT_ORDERS: tuple[BitOrder, ...] = ("big", "little")
 _ID_KINDS: tuple[IdKind, ...] = ("none", "int64", "uint64")
 _LAYOUT_PLANES = 1
 _HEADER = struct.Struct("<8s6I28xI")
@@ -62,7 +63,7 @@ class Settings(NamedTuple):
     """What all segments of a file share."""
 
     bits: int
-    bitorder: str
+    bitorder: BitOrder
     id_kind: IdKind
 
     @property

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import faiss
 import numpy as np
 import pytest
 
 import hashkernels as hk
-from hashkernels.cli.app import app
 from hashkernels.index import formats
-
-
-@pytest.fixture
-def run(capsys, monkeypatch):
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hashkernels", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            app()
-        return int(stop.value.code or 0), *capsys.readouterr()
-
-    return call
 
 
 @pytest.fixture
@@ -269,3 +256,30 @@ def test_bad_input_is_one_line_and_leaves_what_was_there(run, tmp_path, codes):
         "narrow.npy",
         "twice.npy",
     ]
+
+
+def test_appending_with_and_without_ids_is_refused_in_flags(run, tmp_path, codes):
+    np.save(tmp_path / "a.npy", codes)
+    np.save(tmp_path / "ids.npy", np.arange(50) + 100)
+    source, ids = tmp_path / "a.npy", tmp_path / "ids.npy"
+    bare, named = tmp_path / "bare.hki", tmp_path / "named.hki"
+    assert run("index", "build", source, bare)[0] == 0
+    assert run("index", "build", source, named, "--ids", ids)[0] == 0
+    before = bare.read_bytes(), named.read_bytes()
+    for arguments, message in (
+        ((source, named), f"the codes in {named} have ids: give --ids with those of {source}"),
+        ((source, bare, "--ids", ids), f"the codes in {bare} have no ids, those of {source} have: leave --ids out"),
+        ((named, bare), f"the codes in {bare} have no ids, those of {named} have: build {bare} anew with ids"),
+    ):
+        assert run("index", "build", *arguments, "--append") == (2, "", f"hashkernels: error: {message}\n")
+    assert (bare.read_bytes(), named.read_bytes()) == before
+
+
+@pytest.mark.parametrize("other", ["a.hki", "a.npy"])
+def test_codes_of_a_length_that_is_known_are_not_taken_for_shorter_ones(run, tmp_path, other):
+    index = tmp_path / "short.hki"
+    hk.BinaryIndex(12).save(index)
+    np.save(tmp_path / "a.npy", -np.ones((3, 16)))
+    assert run("index", "build", tmp_path / "a.npy", tmp_path / "a.hki")[0] == 0
+    refused = f"hashkernels: error: {index} holds codes of 12 bits, {tmp_path / other} of 16\n"
+    assert run("index", "build", tmp_path / other, index, "--append") == (2, "", refused)

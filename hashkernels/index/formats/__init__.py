@@ -2,6 +2,8 @@
 
 Readers of files return read-only views of the mapped file: they take no memory that the file does not have, unpickle
 nothing, and refuse what is truncated or contradicts itself with one ``ValueError``. Writers replace a file atomically.
+The first bit of a code is the highest of its first byte, or with ``bitorder="little"`` the lowest; of the files an .hki
+alone says which.
 """
 
 from __future__ import annotations

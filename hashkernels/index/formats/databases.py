@@ -12,7 +12,8 @@ import numpy.typing as npt
 from hashkernels._arrays import to_tensor
 from hashkernels._files import atomic_write
 from hashkernels._validation import MAX_BITS, check_bits, check_codes, check_int, check_tensor
-from hashkernels.index.formats._codes import code_array, id_array
+from hashkernels.index.formats._codes import check_bit_order, code_array, id_array, reordered
+from hashkernels.index.native_file import BitOrder
 
 _CHUNK = 1 << 16
 
@@ -84,12 +85,13 @@ def write_hex(path: str | os.PathLike[str], codes: Any) -> None:
             file.writelines(f"{line}\n".encode() for line in to_hex(rows[first : first + _CHUNK]))
 
 
-def from_integers(values: Any, bits: int = 64) -> npt.NDArray[np.uint8]:
+def from_integers(values: Any, bits: int = 64, *, bitorder: BitOrder = "big") -> npt.NDArray[np.uint8]:
     """Codes from integers, as databases store perceptual hashes: the most significant bit is the first of the code.
 
     Args:
         values: integers [N], a NumPy array or tensor. Of 64 bits either sign is meant: -1 is all ones.
         bits: in 1..64; of fewer than 64, values are in 0..2^bits - 1.
+        bitorder: of the codes to make, as of ``pack_codes``.
 
     Returns:
         uint8 [N, ceil(bits / 8)], pad bits zero.
@@ -109,20 +111,22 @@ def from_integers(values: Any, bits: int = 64) -> npt.NDArray[np.uint8]:
     if bits < 64 and array.size and (array.min() < 0 or int(array.max()) >> bits):
         raise ValueError(f"values must be in 0..{(1 << bits) - 1}, got {array.min()}..{array.max()}")
     words = array.astype(np.int64).view(np.uint64) << np.uint64(64 - bits)
-    return words.astype(">u8").view(np.uint8).reshape(-1, 8)[:, : (bits + 7) // 8].copy()
+    codes = words.astype(">u8").view(np.uint8).reshape(-1, 8)[:, : (bits + 7) // 8].copy()
+    return reordered(codes, "big", bitorder)
 
 
-def to_integers(codes: Any, bits: int = 64) -> npt.NDArray[np.int64]:
+def to_integers(codes: Any, bits: int = 64, *, bitorder: BitOrder = "big") -> npt.NDArray[np.int64]:
     """The reverse of ``from_integers``: int64 [N], negative where the first of 64 bits is set.
 
     >>> to_integers(from_integers(np.array([-5, 9])))
     array([-5,  9])
     """
     check_int("bits", bits, 1, 64)
+    check_bit_order(bitorder)
     rows = code_array("codes", codes)
-    check_codes("codes", to_tensor("codes", rows), bits)
+    check_codes("codes", to_tensor("codes", rows), bits, bitorder)
     words = np.zeros((len(rows), 8), np.uint8)
-    words[:, : rows.shape[1]] = rows
+    words[:, : rows.shape[1]] = reordered(rows, bitorder, "big")
     return (words.view(">u8")[:, 0].astype(np.uint64) >> np.uint64(64 - bits)).view(np.int64)
 
 
@@ -150,19 +154,24 @@ def to_signed_bytes(codes: Any) -> npt.NDArray[np.int8]:
     return (code_array("codes", codes) ^ np.uint8(0x80)).view(np.int8)
 
 
-def to_bit_strings(codes: Any, bits: int) -> list[str]:
+def to_bit_strings(codes: Any, bits: int, *, bitorder: BitOrder = "big") -> list[str]:
     """Strings of ``bits`` characters 0 and 1, the first bit first: what PostgreSQL's type ``bit(n)`` reads.
 
     >>> to_bit_strings(np.array([[0b10100000]], np.uint8), 3)
     ['101']
+    >>> to_bit_strings(np.array([[0b00000101]], np.uint8), 3, bitorder="little")
+    ['101']
     """
     rows = code_array("codes", codes)
-    check_codes("codes", to_tensor("codes", rows), check_bits(bits))
-    digits = np.unpackbits(rows, axis=1, count=bits) + np.uint8(ord("0"))
+    check_bit_order(bitorder)
+    check_codes("codes", to_tensor("codes", rows), check_bits(bits), bitorder)
+    digits = np.unpackbits(rows, axis=1, count=bits, bitorder=bitorder) + np.uint8(ord("0"))
     return [row.tobytes().decode() for row in digits]
 
 
-def write_pgvector(path: str | os.PathLike[str], codes: Any, bits: int, ids: Any = None) -> None:
+def write_pgvector(
+    path: str | os.PathLike[str], codes: Any, bits: int, ids: Any = None, *, bitorder: BitOrder = "big"
+) -> None:
     """Write what ``COPY table (id, code) FROM`` reads into a table with columns ``id bigint, code bit(bits)``.
 
     A line holds the id (default: the position), a tab, and the bits; pgvector's ``<~>`` is their Hamming distance.
@@ -172,6 +181,7 @@ def write_pgvector(path: str | os.PathLike[str], codes: Any, bits: int, ids: Any
         codes: uint8 [N, ceil(bits / 8)].
         bits: the length of a code.
         ids: integers [N].
+        bitorder: of the codes; the first bit comes first in either.
 
     Raises:
         ValueError: the shapes do not fit, or pad bits are set.
@@ -182,5 +192,5 @@ def write_pgvector(path: str | os.PathLike[str], codes: Any, bits: int, ids: Any
     with atomic_write(path) as file:
         for first in range(0, max(len(rows), 1), _CHUNK):
             part = slice(first, first + _CHUNK)
-            lines = zip(labels[part].tolist(), to_bit_strings(rows[part], bits), strict=True)
+            lines = zip(labels[part].tolist(), to_bit_strings(rows[part], bits, bitorder=bitorder), strict=True)
             file.writelines(f"{label}\t{digits}\n".encode() for label, digits in lines)

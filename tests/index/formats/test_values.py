@@ -82,6 +82,46 @@ def test_pgvector_rows_are_ids_and_bits(tmp_path):
         formats.write_pgvector(tmp_path / "c.tsv", codes, 3)
 
 
+@pytest.mark.parametrize("bits", [5, 16, 44, 63, 64])
+def test_integers_and_strings_of_bits_are_the_same_in_either_order(tmp_path, bits):
+    signs = np.random.default_rng(2).integers(0, 2, (9, bits))
+    big, little = (np.packbits(signs, axis=1, bitorder=order) for order in ("big", "little"))
+    strings = ["".join(map(str, row)) for row in signs.tolist()]
+    values = formats.to_integers(big, bits)
+    assert [f"{value & (2**bits - 1):0{bits}b}" for value in values.tolist()] == strings
+    np.testing.assert_array_equal(formats.to_integers(little, bits, bitorder="little"), values)
+    np.testing.assert_array_equal(formats.from_integers(values, bits, bitorder="little"), little)
+    assert formats.to_bit_strings(little, bits, bitorder="little") == strings
+    formats.write_pgvector(tmp_path / "a.tsv", little, bits, bitorder="little")
+    assert (tmp_path / "a.tsv").read_text() == "".join(f"{i}\t{text}\n" for i, text in enumerate(strings))
+    for function in (formats.from_integers, formats.to_integers, formats.to_bit_strings):
+        with pytest.raises(ValueError, match="bitorder must be one of big, little, got 'up'"):
+            function(values if function is formats.from_integers else big, bits, bitorder="up")
+
+
+@pytest.mark.parametrize("bits", [44, 48])
+def test_codes_come_with_their_bit_order(tmp_path, bits):
+    signs = np.random.default_rng(3).integers(0, 2, (9, bits))
+    codes = {order: np.packbits(signs, axis=1, bitorder=order) for order in ("big", "little")}
+    formats.write_codes(tmp_path / "a.hki", formats.PackedCodes(codes["little"], bits, None, "little"))
+    formats.write_codes(tmp_path / "a.npy", formats.PackedCodes(codes["little"], bits, None, "little"))
+    assert formats.read_codes(tmp_path / "a.hki").bitorder == "little"
+    assert formats.read_codes(tmp_path / "a.npy").bitorder == "big"  # which the file does not say
+    for name, order, held in (
+        ("a.hki", None, "little"),
+        ("a.hki", "little", "little"),
+        ("a.hki", "big", "big"),
+        ("a.npy", None, "little"),
+        ("a.npy", "little", "little"),
+        ("a.npy", "big", "little"),
+    ):
+        found = formats.read_codes(tmp_path / name, bits=bits, bitorder=order)
+        np.testing.assert_array_equal(found.codes, codes[held])
+        assert found.bitorder == (order or ("little" if name == "a.hki" else "big"))
+    with pytest.raises(ValueError, match="bitorder must be one of big, little, got 'up'"):
+        formats.read_codes(tmp_path / "a.hki", bitorder="up")
+
+
 class Foreign:
     """An array of another library: nothing but DLPack."""
 
