@@ -62,8 +62,8 @@ def bench(
     if not cases:
         raise ValueError(f"only must match the title of a case (see --list), got {', '.join(wanted)}")
     check.check_real("seconds", seconds, 0.0, 3600.0)
-    counts = [check.check_int("threads", count, 1, 4096) for count in threads or [1]]
-    others = [check.check_int("also_threads", count, 1, 4096) for count in also_threads or []]
+    counts = [check.check_int("threads", count, 1, check.MAX_THREADS) for count in threads or [1]]
+    others = [check.check_int("also_threads", count, 1, check.MAX_THREADS) for count in also_threads or []]
     if list_cases:
         emit(as_json, {"cases": [case.title for case in cases]}, "\n".join(case.title for case in cases))
         return

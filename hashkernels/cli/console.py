@@ -41,8 +41,8 @@ def remark(message: str) -> None:
 
 def use_threads(threads: int | None) -> None:
     """Let torch, and with it the kernels, use that many CPU threads."""
-    if threads is not None:
-        torch.set_num_threads(check.check_int("threads", threads, 1, 4096))
+    if (count := check.check_threads(threads)) is not None:
+        torch.set_num_threads(count)
 
 
 @contextmanager

@@ -89,6 +89,8 @@ class HashedStorage:
                 self.build_seconds = time.perf_counter() - began
 
     def added(self, codes: Tensor) -> HashedStorage:
+        if not len(codes):
+            return self
         return HashedStorage(self._codes.added(codes), self._bits, self._bitorder, build=self._build)
 
     def topk(self, queries: Tensor, k: int, allowed: Tensor | None, threads: int | None) -> tuple[Tensor, Tensor]:
