@@ -119,6 +119,7 @@ class Probes {
   static constexpr uint32_t kBurst = 32, kProbes = 2 * kBurst;
   static constexpr int kCandidates = 512;
 
+  // A probe begins with the number of its bucket, until its place is read here.
   void find(Probe& probe) {
     probe.end = starts_[probe.begin + 1];
     probe.begin = starts_[probe.begin];

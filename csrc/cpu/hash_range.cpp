@@ -53,7 +53,7 @@ class RingWork {
     const double by_chance = std::ldexp(static_cast<double>(buckets * tables_.num_codes), -width);
     const double clustered = std::max(0.0, static_cast<double>(entries) - by_chance);
     const double work = (static_cast<double>(entries) - clustered) * costs_.entry(chunk, radius_ - ones) +
-                        clustered * (costs_.entry() + costs_.candidate());
+                        clustered * costs_.near_entry();
     return static_cast<double>(size) * (costs_.bucket() + work / static_cast<double>(buckets));
   }
 

@@ -45,8 +45,6 @@ class ChunkFields {
     return static_cast<uint32_t>(number) | tag(row, chunk) << row_bits_;
   }
   int tag_size() const { return 32 - row_bits_; }
-  uint32_t row_of(uint32_t slot) const { return slot & ((uint32_t{1} << row_bits_) - 1); }
-  uint32_t tag_of(uint32_t slot) const { return slot >> row_bits_; }
 
  private:
   struct Field {

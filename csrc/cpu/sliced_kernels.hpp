@@ -53,8 +53,8 @@ struct SlicedKernels {
   void (*build_table)(const uint64_t* planes, const SlicedShape& shape, uint8_t* table);
   SlicedScan (*scan)(const SlicedShape& shape);
   SlicedSums (*sum)(const SlicedShape& shape);
-  // The same sums without a table: flips[b] is all ones where bit b of the query is set. `ahead`: whether the next
-  // block, which lies behind this one, is soon to be read.
+  // The same sums without a table: flips[b] is all ones where bit b of the query is set. `ahead`: whether what lies
+  // behind this block is soon to be read.
   void (*sum_one)(const uint64_t* planes, const uint64_t* flips, int num_bytes, int num_bounds, bool ahead,
                   uint64_t* sums);
   // hits = the codes below a threshold, of which `bounds` are as in a record; returns whether there is one.

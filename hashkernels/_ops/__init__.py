@@ -54,7 +54,7 @@ from hashkernels._ops.search import (
     range_search,
     topk,
 )
-from hashkernels._ops.stored_codes import StoredCodes, StoredSearch
+from hashkernels._ops.stored_codes import StoredCodes, StoredSearch, are_plain_codes
 from hashkernels._ops.surrogate import hidden_gradients, hidden_units, pattern_errors
 from hashkernels._ops.triplets import triplet_likelihood
 from hashkernels.reference import (  # differentiable by torch, or no kernel's work
@@ -74,6 +74,7 @@ __all__ = [
     "PairLoss",
     "StoredCodes",
     "StoredSearch",
+    "are_plain_codes",
     "block_checksums",
     "build_hash_tables",
     "can_hash",

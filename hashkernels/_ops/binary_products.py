@@ -44,7 +44,7 @@ def _compare(device: torch.device, search: Search) -> bool:
         for width in _WIDTHS:
             generator = torch.Generator().manual_seed(width)
             shape = (_NUM_QUERIES + _NUM_DATABASE, width)
-            codes = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8).to(device)
+            codes = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8, device="cpu").to(device)
             pair = codes[:_NUM_QUERIES], codes[_NUM_QUERIES:]
             both = zip(search(*pair, _K, False), search(*pair, _K, True), strict=True)
             if not all(torch.equal(found, expected) for found, expected in both):

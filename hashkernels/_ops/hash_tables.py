@@ -73,7 +73,7 @@ def check_hash_tables(tables: HashTables) -> None:
     widths, count = tables.widths.tolist(), tables.count
     if not widths or min(widths) < 1 or max(widths) > _native("max_chunk_bits") or sum(widths) > 8 * tables.num_bytes:
         raise ValueError(f"chunks of {widths[:8]} bits cannot be those of codes of {tables.num_bytes} bytes")
-    if not torch.equal(tables.order.sort().values, torch.arange(8 * tables.num_bytes, dtype=torch.int16)):
+    if not torch.equal(tables.order.sort().values, torch.arange(8 * tables.num_bytes, dtype=torch.int16, device="cpu")):
         raise ValueError("the order of bits names one twice")
     row_mask = (1 << 32 - _native("tag_bits")(count)) - 1
     slots, step = tables.slots.view(-1), 1 << 20
@@ -89,8 +89,8 @@ def build_hash_tables(
 ) -> HashTables:
     """Tables over the codes at positions 0..count-1, whose bits are in the order "little" or "big"."""
     num_bytes = planes.shape[1] // 8
-    order = torch.empty(8 * num_bytes, dtype=torch.int16)
-    widths = torch.empty(_native("max_chunks"), dtype=torch.int32)
+    order = torch.empty(8 * num_bytes, dtype=torch.int16, device="cpu")
+    widths = torch.empty(_native("max_chunks"), dtype=torch.int32, device="cpu")
     chosen = order.data_ptr(), widths.data_ptr()
     widths = widths[: _native("choose_chunks")(planes.data_ptr(), count, num_bytes, bits, little, *chosen)].clone()
     shapes = hash_table_shapes(count, num_bytes, bits, widths.tolist())[2:]
@@ -108,7 +108,7 @@ def hash_range_search(
     threads: int | None,
     max_work: float = math.inf,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
-    """``range_search`` through the tables; None where ``hash_range_work`` exceeds ``max_work``."""
+    """``range_search`` through the tables; None where a query would take more than ``max_work``, or turned out to."""
     queries = rows("queries", queries, torch.uint8)
     allowed = check_range(queries, tables.count, radius, allowed, max_results)
     arguments = (*_query_arguments(queries), tables.native, radius, max_results or 0, address(allowed), max_work)
@@ -125,7 +125,7 @@ def hash_range_count(
     threads: int | None,
     max_work: float = math.inf,
 ) -> Tensor | None:
-    """``range_count`` through the tables; None where ``hash_range_work`` exceeds ``max_work``."""
+    """``range_count`` through the tables; None where a query would take more than ``max_work``, or turned out to."""
     queries = rows("queries", queries, torch.uint8)
     allowed = check_range(queries, tables.count, radius, allowed)
     counts = range_count_fake(queries)

@@ -93,7 +93,7 @@ def most_hash_work(num_bytes: int, num_queries: int, num_codes: int, threads: in
     return float(kernel(num_bytes, max(num_queries, 1), max(num_codes, 1), thread_count(thread_argument(threads))))
 
 
-def _check_planes(planes: Tensor, count: int) -> int:
+def check_planes(planes: Tensor, count: int) -> int:
     """Refuses what kernels cannot read ``count`` codes from; returns the bytes a code."""
     if planes.dtype != torch.int64 or planes.ndim != 3 or planes.shape[1] % 8 or planes.shape[2] != 8:
         got = f"{_validation.dtype_name(planes.dtype)} {tuple(planes.shape)}"
@@ -107,7 +107,7 @@ def _check_planes(planes: Tensor, count: int) -> int:
 
 def _code_rows(name: str, codes: Tensor, planes: Tensor, count: int) -> Tensor:
     """Codes as the pointer contract wants them, as wide as those of the planes."""
-    codes, num_bytes = rows(name, codes, torch.uint8), _check_planes(planes, count)
+    codes, num_bytes = rows(name, codes, torch.uint8), check_planes(planes, count)
     if codes.shape[1] != num_bytes:
         raise ValueError(f"{name} must have {num_bytes} bytes a code like planes, got {codes.shape[1]}")
     _validation.check_same_device("planes", planes, name, codes)
@@ -136,7 +136,7 @@ def _slice_codes_fake(codes: Tensor, first: int, planes: Tensor, threads: int) -
 
 
 def _gather_codes_cpu(planes: Tensor, positions: Tensor) -> Tensor:
-    num_bytes = _check_planes(planes, 0)
+    num_bytes = check_planes(planes, 0)
     if positions.dtype != torch.int64:
         raise TypeError(f"positions must be int64, got {_validation.dtype_name(positions.dtype)}")
     # Looked at here again: the caller's check leaves out tensors whose values it may not see.

@@ -173,7 +173,9 @@ class _Slot:
     def __init__(self, database: Tensor, rows: int, device: torch.device) -> None:
         shape = (rows, database.shape[1])
         self._room = torch.empty(shape, dtype=torch.uint8, device=device)
-        self._staging = None if database.is_pinned() else torch.empty(shape, dtype=torch.uint8, pin_memory=True)
+        self._staging = (
+            None if database.is_pinned() else torch.empty(shape, dtype=torch.uint8, pin_memory=True, device="cpu")
+        )
         self._copying = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
         self._read = torch.cuda.Event()  # type: ignore[no-untyped-call]

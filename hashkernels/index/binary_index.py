@@ -143,7 +143,9 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
         """What a pickle or a copy is made of: no file, and no tables, which are built again."""
         storage, ids = self._checked_state()
         settings = {"bitorder": self._bitorder, "device": str(self._device), "structure": self._structure}
-        codes = storage.gather(torch.arange(storage.count))  # of their own, so that what is added to one is in no other
+        codes = storage.gather(
+            torch.arange(storage.count, device="cpu")
+        )  # of their own, so that what is added to one is in no other
         return {
             "bits": self._bits,
             "settings": settings,
@@ -206,6 +208,8 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
             known = no_ids(given.dtype) if known is None else known
             if known.values.dtype != given.dtype:
                 raise TypeError(f"ids must be {known.values.dtype} like those of the index, got {given.dtype}")
+            if not len(new):
+                return
             known = known.added(given)
             self._state = Snapshot(storage.added(new), known)
 

@@ -15,8 +15,6 @@ from hashkernels._arrays import ArrayT, to_tensors
 from hashkernels._validation import MAX_THREADS, check_codes, pad_mask
 from hashkernels.index.snapshot import Snapshot
 
-_MAX_INT = (1 << 31) - 1  # of the native call
-
 
 class Contents:
     """The state of a ``BinaryIndex``, on which its searches, its file and its changes build."""
@@ -48,7 +46,7 @@ class Contents:
         if (
             not _ops.nobody_watches()
             or type(number) is not int
-            or not 0 <= number <= (_MAX_INT if search == "topk" else self._bits)
+            or not (1 <= number <= state.storage.count if search == "topk" else 0 <= number <= self._bits)
             or not (threads is None or (type(threads) is int and 1 <= threads <= MAX_THREADS))
             or self._verification is not None
             or not state.storage.count
@@ -58,9 +56,10 @@ class Contents:
         is_tensor = type(rows) is Tensor and rows.dtype == torch.uint8 and rows.is_cpu and rows.layout == torch.strided
         if is_tensor:
             rows = rows.numpy()
-        if type(rows) is not np.ndarray or rows.ndim != 2:
+        results = number if search == "topk" else 1
+        if type(rows) is not np.ndarray or not _ops.are_plain_codes(rows, state.storage.num_bytes, self._pad, results):
             return None
-        found = state.storage.at_once(search, rows, number, self._pad, threads)
+        found = state.storage.at_once(search, rows, number, threads)
         if found is None:
             return None
         parts: list[Any] = [part for part in found if isinstance(part, np.ndarray)]

@@ -52,11 +52,16 @@ class DeviceStorage:
     def at_once(self, *_: Any) -> None:
         return None
 
+    def whole_planes(self) -> Tensor | None:
+        return None
+
     def gather(self, positions: Tensor) -> Tensor:
         return self._codes[self._here(positions)].to(positions.device)
 
     def planes(self) -> Tensor:
-        planes = torch.empty((-(-self.count // _ops.BLOCK_CODES), 8 * self.num_bytes, 8), dtype=torch.int64)
+        planes = torch.empty(
+            (-(-self.count // _ops.BLOCK_CODES), 8 * self.num_bytes, 8), dtype=torch.int64, device="cpu"
+        )
         _ops.slice_codes(self._codes.cpu(), 0, planes)
         return planes
 

@@ -65,7 +65,7 @@ class HashedStorage:
         self.tables: _ops.HashTables | None = None
         self._building = threading.Lock()
         self._pauses: dict[tuple[int, int], _Pause] = {}
-        self._at_once = _ops.StoredCodes(codes.planes(), codes.count)
+        self._stored_codes: _ops.StoredCodes | None = None  # with the tables, which stay once they are there
         self.build_seconds = 0.0
 
     @property
@@ -123,19 +123,24 @@ class HashedStorage:
         return self._codes.range_count(queries, radius, allowed, threads) if counts is None else counts
 
     def at_once(
-        self, search: _ops.StoredSearch, queries: npt.NDArray[Any], number: int, pad: int, threads: int | None
+        self, search: _ops.StoredSearch, queries: npt.NDArray[Any], number: int, threads: int | None
     ) -> tuple[Any, ...] | None:
+        planes = self._codes.whole_planes()
+        if planes is None:
+            return None
         tables = self._tables_for(len(queries), threads)
-        if tables is not self._at_once.tables:
-            self._at_once = _ops.StoredCodes(self._codes.planes(), self.count, tables)
-        if search != "topk":
-            return self._at_once.find(search, queries, number, pad, threads)
-        pause = self._pause(len(queries), number)
-        is_over = pause.is_over()
-        found = self._at_once.find(search, queries, number, pad, threads, use_tables=is_over)
-        if found is not None and tables is not None and is_over:
+        pause = self._pause(len(queries), number) if search == "topk" else None
+        if tables is None or (pause is not None and not pause.is_over()):
+            return self._codes.at_once(search, queries, number, threads)
+        if self._stored_codes is None:
+            self._stored_codes = _ops.StoredCodes(planes, self.count, tables)
+        found = self._stored_codes.find(search, queries, number, threads)
+        if pause is not None:
             pause.after(answered=2 * found[2] < len(queries))
         return found
+
+    def whole_planes(self) -> Tensor | None:
+        return self._codes.whole_planes()
 
     def gather(self, positions: Tensor) -> Tensor:
         return self._codes.gather(positions)
@@ -174,7 +179,7 @@ class HashedStorage:
 
     def _within_is_cheap(self, queries: Tensor, radius: int, threads: int | None) -> bool:
         assert self.tables is not None
-        return _ops.hash_range_work(queries, self.tables, radius) < self._most_work(queries, threads)
+        return _ops.hash_range_work(queries, self.tables, radius) <= self._most_work(queries, threads)
 
     def _mostly_answered(self, queries: Tensor, k: int, most_work: float, threads: int | None) -> bool:
         assert self.tables is not None

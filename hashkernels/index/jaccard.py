@@ -22,7 +22,7 @@ from hashkernels.index.merging import Within, merge_within
 from hashkernels.index.snapshot import Snapshot
 
 _DISTANCES_AT_ONCE = 1 << 22
-_POPCOUNT = torch.tensor([n.bit_count() for n in range(256)], dtype=torch.int32)
+_POPCOUNT = torch.tensor([n.bit_count() for n in range(256)], dtype=torch.int32, device="cpu")
 
 
 class JaccardResult(NamedTuple, Generic[ArrayT]):
@@ -69,7 +69,7 @@ class JaccardSearch(Contents):
         codes, state, allowed = self._filtered(queries, filter)
         here, codes = codes.device, codes.cpu()
         k = check_int("k", k, 1, state.storage.count)
-        bound = torch.full((len(codes),), torch.inf, dtype=torch.float64)
+        bound = torch.full((len(codes),), torch.inf, dtype=torch.float64, device="cpu")
         found = _nothing(len(codes))
         for start, distances in _tiles(codes, state, allowed, threads):
             # A later code at the distance of the k-th so far comes behind it, so only smaller ones can get in.
@@ -77,9 +77,9 @@ class JaccardSearch(Contents):
             full = found[0].diff() == k
             bound[full] = found[1][found[0][1:][full] - 1]
         offsets, near, positions, _ = found
-        slot = torch.arange(k) < offsets.diff()[:, None]
-        rows = torch.full(slot.shape, torch.inf, dtype=torch.float64).masked_scatter(slot, near)
-        places = torch.full(slot.shape, -1).masked_scatter(slot, positions)
+        slot = torch.arange(k, device="cpu") < offsets.diff()[:, None]
+        rows = torch.full(slot.shape, torch.inf, dtype=torch.float64, device="cpu").masked_scatter(slot, near)
+        places = torch.full(slot.shape, -1, device="cpu").masked_scatter(slot, positions)
         return JaccardResult(like(queries, rows.to(here)), like(queries, state.ids_of(places).to(here)))
 
     def jaccard_range_search(
@@ -115,7 +115,7 @@ def _tiles(
     step = max(_DISTANCES_AT_ONCE // max(len(queries), 1), 512)
     query_bits = _bits_set(queries)[:, None]
     for start in range(0, state.storage.count, step):
-        codes = state.storage.gather(torch.arange(start, min(start + step, state.storage.count)))
+        codes = state.storage.gather(torch.arange(start, min(start + step, state.storage.count), device="cpu"))
         different = _ops.hamming_distance(queries, codes, torch.int32, threads)
         either_twice = query_bits + _bits_set(codes) + different
         distances = (2 * different).double() / either_twice.clamp(min=1)
@@ -136,5 +136,5 @@ def _within(distances: Tensor, chosen: Tensor, start: int) -> Within:
 
 
 def _nothing(num_queries: int) -> Within:
-    zeros = torch.zeros(num_queries + 1, dtype=torch.int64)
-    return zeros, torch.zeros(0, dtype=torch.float64), zeros[:0], zeros[1:]
+    zeros = torch.zeros(num_queries + 1, dtype=torch.int64, device="cpu")
+    return zeros, torch.zeros(0, dtype=torch.float64, device="cpu"), zeros[:0], zeros[1:]

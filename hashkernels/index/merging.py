@@ -27,14 +27,14 @@ def merge_within(parts: Sequence[Within], max_results: int | None) -> Within:
         return parts[0]
     offsets, distances, positions, counts = zip(*parts, strict=True)
     lengths = torch.stack([row.diff() for row in offsets])
-    queries = torch.arange(lengths.shape[1])
+    queries = torch.arange(lengths.shape[1], device="cpu")
     query = torch.cat([queries.repeat_interleave(row) for row in lengths])
     distance, position = torch.cat(distances), torch.cat(positions)
     order = torch.argsort(distance, stable=True)
     order = order[torch.argsort(query[order], stable=True)]
     length = lengths.sum(0)
     if max_results is not None:
-        rank = torch.arange(len(order)) - _offsets(length)[:-1].repeat_interleave(length)
+        rank = torch.arange(len(order), device="cpu") - _offsets(length)[:-1].repeat_interleave(length)
         order, length = order[rank < max_results], length.clamp(max=max_results)
     return _offsets(length), distance[order], position[order], torch.stack(counts).sum(0)
 

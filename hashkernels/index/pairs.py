@@ -90,7 +90,7 @@ def _pairs(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
     parts = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32))]
     for start in range(0, state.storage.count, _QUERIES_AT_ONCE):
-        rows = torch.arange(start, min(start + _QUERIES_AT_ONCE, state.storage.count))
+        rows = torch.arange(start, min(start + _QUERIES_AT_ONCE, state.storage.count), device="cpu")
         queries = state.storage.gather(rows)
         offsets, distances, positions, _ = state.storage.range_search(queries, radius, None, None, threads)
         owners = rows.repeat_interleave(offsets.diff())

@@ -84,7 +84,9 @@ class Persistence(Contents):
             first = self._in_file
             appends = first is not None and kind == self._file.settings.id_kind
             if appends and first is not None and first < storage.count:
-                tail = new_storage(storage.num_bytes).added(storage.gather(torch.arange(first, storage.count)))
+                tail = new_storage(storage.num_bytes).added(
+                    storage.gather(torch.arange(first, storage.count, device="cpu"))
+                )
                 new_ids = None if ids is None else ids.values[first:]
                 self._file = append_segment(self._file, _bytes(tail), tail.count, new_ids)
                 self._in_file = storage.count

@@ -51,26 +51,31 @@ class SegmentedStorage:
         ).sum(0)
 
     def at_once(
-        self, search: _ops.StoredSearch, queries: npt.NDArray[Any], number: int, pad: int, threads: int | None
+        self, search: _ops.StoredSearch, queries: npt.NDArray[Any], number: int, threads: int | None
     ) -> tuple[Any, ...] | None:
-        return self._parts[0].at_once(search, queries, number, pad, threads) if len(self._parts) == 1 else None
+        return self._parts[0].at_once(search, queries, number, threads) if len(self._parts) == 1 else None
+
+    def whole_planes(self) -> Tensor | None:
+        return self._parts[0].whole_planes() if len(self._parts) == 1 else None
 
     def gather(self, positions: Tensor) -> Tensor:
-        codes = torch.empty((len(positions), self.num_bytes), dtype=torch.uint8)
-        which = torch.bucketize(positions, torch.tensor(self._starts[1:]), right=True)
+        codes = torch.empty((len(positions), self.num_bytes), dtype=torch.uint8, device="cpu")
+        which = torch.bucketize(positions, torch.tensor(self._starts[1:], device="cpu"), right=True)
         for i, part in enumerate(self._parts):
             mine = which == i
             codes[mine] = part.gather(positions[mine] - self._starts[i])
         return codes
 
     def planes(self) -> Tensor:
-        whole = torch.empty((-(-self.count // _ops.BLOCK_CODES), 8 * self.num_bytes, 8), dtype=torch.int64)
+        whole = torch.empty(
+            (-(-self.count // _ops.BLOCK_CODES), 8 * self.num_bytes, 8), dtype=torch.int64, device="cpu"
+        )
         for part, _, start in self._each(None):
             if start % _ops.BLOCK_CODES == 0:
                 planes = part.planes()
                 whole[start // _ops.BLOCK_CODES :][: len(planes)] = planes
             else:
-                _ops.slice_codes(part.gather(torch.arange(part.count)), start, whole)
+                _ops.slice_codes(part.gather(torch.arange(part.count, device="cpu")), start, whole)
         return whole
 
     def method(self, queries: Tensor, threads: int | None, k: int | None = None, radius: int | None = None) -> str:

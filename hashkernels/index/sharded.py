@@ -159,7 +159,9 @@ class ShardedIndex:
             translated: list[Nearest] = [(distances, view.named(i, positions)) for i, (distances, positions) in found]
             # k columns of nothing, so that every rank sends arrays of one shape.
             shape = (len(view.codes), k)
-            translated.append((torch.full(shape, _NONE, dtype=torch.int32), torch.full(shape, -1)))
+            translated.append(
+                (torch.full(shape, _NONE, dtype=torch.int32, device="cpu"), torch.full(shape, -1, device="cpu"))
+            )
             return merge_nearest(translated, k)
 
         mine = self._ranks.together(nearest)
@@ -220,7 +222,7 @@ class ShardedIndex:
 
         def here() -> Tensor:
             counts = [found for _, found in self._each(view, threads, of_shard)]
-            return sum(counts, start=torch.zeros(len(view.codes), dtype=torch.int64))
+            return sum(counts, start=torch.zeros(len(view.codes), dtype=torch.int64, device="cpu"))
 
         return like(queries, torch.stack(self._ranks.gather(self._ranks.together(here))).sum(0))
 
@@ -299,7 +301,10 @@ class ShardedIndex:
         def here() -> Within:
             found = self._each(view, threads, of_shard)
             translated: list[Within] = [(row[0], row[1], view.named(i, row[2]), row[3]) for i, row in found]
-            nothing, none = torch.zeros(len(codes) + 1, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
+            nothing, none = (
+                torch.zeros(len(codes) + 1, dtype=torch.int64, device="cpu"),
+                torch.zeros(0, dtype=torch.int64, device="cpu"),
+            )
             return merge_within([*translated, (nothing, none.int(), none, nothing[1:])], limit)
 
         parts = self._ranks.gather(self._ranks.together(here))
@@ -356,12 +361,12 @@ class _View:
             return [self._mask_of_ids(state, wanted) for state in self.states]
         allowed = check_filter("filter", chosen, self.total)
         if allowed.dtype != torch.bool:
-            allowed = torch.zeros(self.total, dtype=torch.bool).index_fill_(0, allowed, True)
+            allowed = torch.zeros(self.total, dtype=torch.bool, device="cpu").index_fill_(0, allowed, True)
         return [allowed[s : s + state.storage.count] for s, state in zip(self._starts, self.states, strict=True)]
 
     @staticmethod
     def _mask_of_ids(state: Snapshot, wanted: npt.NDArray[Any]) -> Tensor:
-        allowed = torch.zeros(state.storage.count, dtype=torch.bool)
+        allowed = torch.zeros(state.storage.count, dtype=torch.bool, device="cpu")
         if state.ids is not None and state.storage.count:
             places = state.ids.positions(as_dtype(wanted, state.ids.values.dtype))
             allowed[torch.from_numpy(places[places >= 0])] = True

@@ -25,7 +25,7 @@ class Snapshot(NamedTuple):
         if filter is None or self.ids is None or to_tensors(queries=queries, filter=filter)[1].dtype == torch.bool:
             return allowed_mask(queries, filter, self.storage.count)
         chosen = self.positions("filter", to_tensors(queries=queries, filter=filter)[1])
-        allowed = torch.zeros(self.storage.count, dtype=torch.bool)
+        allowed = torch.zeros(self.storage.count, dtype=torch.bool, device="cpu")
         allowed[chosen] = True
         return allowed.to(to_tensors(queries=queries)[0].device)
 

@@ -48,9 +48,12 @@ class Storage(Protocol):
         """Counts int64 [Q]."""
 
     def at_once(
-        self, search: _ops.StoredSearch, queries: npt.NDArray[Any], number: int, pad: int, threads: int | None
+        self, search: _ops.StoredSearch, queries: npt.NDArray[Any], number: int, threads: int | None
     ) -> tuple[Any, ...] | None:
-        """What ``_ops.StoredCodes.find`` finds, of any array with two dimensions; None where it has to be a tensor."""
+        """What ``_ops.StoredCodes.find`` finds; None where no one call does."""
+
+    def whole_planes(self) -> Tensor | None:
+        """Planes that are there, in one piece, with room behind them; None where they would have to be made."""
 
     def gather(self, positions: Tensor) -> Tensor:
         """A copy of the codes at positions int64 [n], uint8 [n, W]."""
@@ -79,7 +82,7 @@ def storage_of_planes(planes: Tensor, count: int) -> Storage:
     """Over planes int64 [blocks, 8 W, 8]; where those are read-only, it must not be added to."""
     if _ops.has_sliced_search():
         return SlicedStorage(planes, count)
-    return PackedStorage(_ops.gather_codes(planes, torch.arange(count)), count)
+    return PackedStorage(_ops.gather_codes(planes, torch.arange(count, device="cpu")), count)
 
 
 class SlicedStorage:
@@ -88,7 +91,7 @@ class SlicedStorage:
     def __init__(self, planes: Tensor, count: int) -> None:
         self._planes, self.count = planes, count
         self.num_bytes = planes.shape[1] // 8
-        self._stored = _ops.StoredCodes(planes, count)
+        self._stored_codes = _ops.StoredCodes(planes, count)
 
     def added(self, codes: Tensor) -> SlicedStorage:
         needed = self.count + codes.shape[0]
@@ -110,9 +113,12 @@ class SlicedStorage:
         return _ops.sliced_range_count(queries, self._planes, self.count, radius, allowed, threads)
 
     def at_once(
-        self, search: _ops.StoredSearch, queries: npt.NDArray[Any], number: int, pad: int, threads: int | None
+        self, search: _ops.StoredSearch, queries: npt.NDArray[Any], number: int, threads: int | None
     ) -> tuple[Any, ...] | None:
-        return self._stored.find(search, queries, number, pad, threads)
+        return self._stored_codes.find(search, queries, number, threads)
+
+    def whole_planes(self) -> Tensor | None:
+        return self._planes
 
     def gather(self, positions: Tensor) -> Tensor:
         return _ops.gather_codes(self._planes, positions)
@@ -149,6 +155,9 @@ class PackedStorage:
         return _ops.range_count(queries, self._rows[: self.count], radius, allowed, threads)
 
     def at_once(self, *_: Any) -> None:
+        return None
+
+    def whole_planes(self) -> Tensor | None:
         return None
 
     def gather(self, positions: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ _KIND = b"tags"  # "hash" was that of tables whose slots have no tags
 def extra_of(tables: _ops.HashTables) -> Extra:
     """What is written."""
     widths = tables.widths
-    head = torch.cat([torch.tensor([len(widths)], dtype=torch.int32), widths])
+    head = torch.cat([torch.tensor([len(widths)], dtype=torch.int32, device="cpu"), widths])
     return Extra(_KIND, [piece for part in (head, *tables.parts[1:]) for piece in _padded(part)])
 
 
@@ -50,7 +50,7 @@ def _read(file: NativeFile, content: Bytes) -> _ops.HashTables:
         widths = content[4 : 4 * (chunks + 1)].view("<i4").tolist()
         if min(widths) < 1 or sum(widths) > settings.bits:
             raise ValueError(f"chunks of {widths[:8]} bits are not possible")
-        at, parts = _aligned(4 * (chunks + 1)), [torch.tensor(widths, dtype=torch.int32)]
+        at, parts = _aligned(4 * (chunks + 1)), [torch.tensor(widths, dtype=torch.int32, device="cpu")]
         for shape, dtype in _ops.hash_table_shapes(count, settings.num_bytes, settings.bits, widths)[1:]:
             size = math.prod(shape) * dtype.itemsize
             if at + size > content.size:

@@ -235,7 +235,7 @@ def _whole_task(retrieval: Retrieval, num_database: int, relevance: Any, exclude
                 f"exclude_self needs as many queries as database items, got {num_queries} and {num_database}: "
                 "give exclude the position of each query in the database"
             )
-        exclude = torch.arange(num_queries)
+        exclude = torch.arange(num_queries, device="cpu")
     if exclude is not None:
         left_out = excluded_pairs("exclude", exclude, num_queries, num_database)
     wanted = None if relevance is None else relevance_pairs("relevance", relevance, num_queries, num_database)

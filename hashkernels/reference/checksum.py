@@ -19,19 +19,19 @@ def block_checksums(data: Tensor, block_size: int) -> Tensor:
     whole = data.shape[0] // block_size
     parts = [data[: whole * block_size].reshape(whole, block_size), data[whole * block_size :].reshape(1, -1)]
     found = [_of_rows(rows) for part in parts if part.numel() for rows in torch.split(part, _ROWS_AT_ONCE)]
-    checksums = torch.cat(found or [torch.empty(0, dtype=torch.int64)])
+    checksums = torch.cat(found or [torch.empty(0, dtype=torch.int64, device="cpu")])
     return torch.where(checksums < 1 << 31, checksums, checksums - (1 << 32)).to(torch.int32)
 
 
 def _of_rows(rows: Tensor) -> Tensor:
-    register = torch.arange(256)
+    register = torch.arange(256, device="cpu")
     for _ in range(8):
         register = (register >> 1) ^ torch.where(register & 1 != 0, _POLYNOMIAL, 0)
-    length, start = rows.shape[1], torch.tensor([_ONES])
+    length, start = rows.shape[1], torch.tensor([_ONES], device="cpu")
     # Zeros in front leave a register of zero as it is, so every length can be made a power of two.
     registers = register[torch.nn.functional.pad(rows, ((1 << (length - 1).bit_length()) - length, 0)).int()]
     # What becomes of each byte of a register when one zero byte follows.
-    byte = torch.arange(256)
+    byte = torch.arange(256, device="cpu")
     move = torch.stack([register, byte, byte << 8, byte << 16])
     for level in range(length.bit_length()):
         if length >> level & 1:

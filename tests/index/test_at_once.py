@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import hashkernels as hk
 from hashkernels import _loader, _ops
+from hashkernels.index.segments import SegmentedStorage
 
 
 def make_index(
@@ -32,16 +33,15 @@ def make_codes(count: int, bits: int, bitorder: Any, seed: int) -> np.ndarray:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Of each search, whether one native call answered it."""
+    """Of each search that was asked, whether one native call answered it."""
     answered: list[bool] = []
-    find = _ops.StoredCodes.find
+    are_plain = _ops.are_plain_codes
 
-    def spy(*arguments: Any, **options: Any) -> Any:
-        found = find(*arguments, **options)
-        answered.append(found is not None)
-        return found
+    def spy(*arguments: Any) -> bool:
+        answered.append(are_plain(*arguments))
+        return answered[-1]
 
-    monkeypatch.setattr(_ops.StoredCodes, "find", spy)
+    monkeypatch.setattr(_ops, "are_plain_codes", spy)
     return answered
 
 
@@ -50,7 +50,7 @@ def check(index: hk.BinaryIndex, asked: Any, k: int, radius: int, threads: int |
     for name, number in (("search", k), ("range_search", radius), ("range_count", radius)):
         found = getattr(index, name)(asked, number, threads=threads)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_ops.StoredCodes, "find", lambda *_, **__: None)
+            patch.setattr(_ops, "are_plain_codes", lambda *_: False)
             expected = getattr(index, name)(asked, number, threads=threads)
         assert type(found) is type(expected)
         pairs = [(found, expected)] if name == "range_count" else zip(found, expected, strict=True)
@@ -89,7 +89,7 @@ def test_plain_arrays_are_answered_at_once(isa: str, calls: list[bool]) -> None:
     read_only.flags.writeable = False
     for plain in (queries, queries[:1], queries[::3], np.repeat(queries, 2, axis=1)[:, 3:11], read_only):
         check_both(index, plain, 5, 20)
-    assert calls == [True] * 30 * (isa != _loader.REFERENCE)
+    assert calls == [isa != _loader.REFERENCE] * 30
 
 
 def test_what_is_not_plain_goes_the_way_of_tensors(calls: list[bool], tmp_path: Path) -> None:
@@ -107,7 +107,8 @@ def test_what_is_not_plain_goes_the_way_of_tensors(calls: list[bool], tmp_path: 
 def test_many_results_are_made_on_huge_pages(calls: list[bool]) -> None:
     index, queries = make_index(32, 1100), make_codes(240, 32, "big", 2)
     check_both(index, queries, 1100, 2)
-    assert calls == ([] if _loader.isa() == _loader.REFERENCE else [False, True, True] * 2)
+    native = _loader.isa() != _loader.REFERENCE
+    assert calls == [False, native, native] * 2
 
 
 def test_ids_are_those_of_the_codes(isa: str) -> None:
@@ -124,7 +125,7 @@ def test_what_was_added_and_what_lies_in_a_file_is_found(tmp_path: Path, calls: 
     check_both(index, queries, 7, 6)
     index.save(tmp_path / "codes.hki")
     check_both(hk.BinaryIndex.load(tmp_path / "codes.hki"), queries, 7, 6)
-    assert all(calls)
+    assert set(calls) == {_loader.isa() != _loader.REFERENCE}
 
 
 def test_queries_that_tables_leave_are_scanned(isa: str) -> None:
@@ -179,3 +180,41 @@ def test_an_empty_index_is_an_error() -> None:
     for search in (index.search, index.range_search, index.range_count):
         with pytest.raises(ValueError, match="at least one code"):
             search(queries, 1)
+
+
+def test_a_mapped_file_is_searched_and_added_to_without_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    codes, queries = make_codes(3000, 64, "big", 1), make_codes(70, 64, "big", 2)
+    built = hk.BinaryIndex(64, structure="hash")
+    built.add(codes)
+    built.prepare()
+    built.save(tmp_path / "codes.hki")
+    expected = built.search(queries, 5)
+
+    def copy(*_: Any) -> None:
+        raise AssertionError("the codes of a file were copied")
+
+    monkeypatch.setattr(SegmentedStorage, "planes", copy)
+    mapped = hk.BinaryIndex.load(tmp_path / "codes.hki")
+    for _ in range(2):
+        np.testing.assert_array_equal(mapped.search(queries, 5).indices, expected.indices)
+    mapped.add(codes[:1])
+    assert mapped.ntotal == 3001
+
+
+def test_tables_are_built_for_searches_alone_and_each_counts_once() -> None:
+    if _loader.isa() == _loader.REFERENCE:
+        return
+    index = make_index(64, 300, structure="hash")
+    for queries, k in (
+        (np.zeros((1, 8), np.float32), 1),
+        (np.zeros((1, 9), np.uint8), 1),
+        (np.zeros((1, 8), np.uint8), 301),
+    ):
+        with pytest.raises((TypeError, ValueError)):
+            index.search(queries, k)
+    assert index.structure_bytes == 0
+    short, queries = make_index(16, 8000), make_codes(33, 16, "big", 2)
+    short.search(queries, 8000)
+    assert short.structure_bytes == 0
+    short.search(queries, 8000)
+    assert short.structure_bytes > 0

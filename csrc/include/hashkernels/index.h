@@ -49,6 +49,7 @@ Status range_count(const Codes& queries, const SlicedCodes& database, int radius
 const char* search_method(bool sliced, int num_bytes, int64_t num_queries, int64_t num_codes, int num_threads) noexcept;
 
 // What a query may take through hash tables until a search through planes would be faster, in nanoseconds of one core.
+// All numbers are 1 at least.
 double most_hash_work(int num_bytes, int64_t num_queries, int64_t num_codes, int num_threads) noexcept;
 
 }  // namespace hashkernels
