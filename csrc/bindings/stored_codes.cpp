@@ -3,7 +3,6 @@
 #include <pybind11/numpy.h>
 
 #include <algorithm>
-#include <memory>
 #include <optional>
 #include <vector>
 

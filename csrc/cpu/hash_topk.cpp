@@ -85,7 +85,7 @@ class Outlook {
   double work(int chunk, int ring, int reach) const { return costs_.ring(chunk, ring, reach - ring); }
 
   // Of all steps, in the order of Group::run, up to the one that is sure to have shown all codes at `distance`.
-  // A step has some entries more than that, which come of codes in clusters: most of them are near.
+  // A step has some entries more than that, which come of codes in clusters: all are compared, few are among the best.
   double work_up_to(int distance, double more_entries) const {
     double sum = 0;
     for (int step = 0; step <= distance; ++step) {

@@ -89,7 +89,7 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
     @property
     def bitorder(self) -> BitOrder:
         """The bit order of the codes, "big" or "little"."""
-        return self._bitorder  # type: ignore[return-value]  # checked when the index was made
+        return self._bitorder
 
     @property
     def ntotal(self) -> int:
@@ -143,9 +143,8 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
         """What a pickle or a copy is made of: no file, and no tables, which are built again."""
         storage, ids = self._checked_state()
         settings = {"bitorder": self._bitorder, "device": str(self._device), "structure": self._structure}
-        codes = storage.gather(
-            torch.arange(storage.count, device="cpu")
-        )  # of their own, so that what is added to one is in no other
+        # Codes of their own, so that what is added to one is in no other.
+        codes = storage.gather(torch.arange(storage.count, device="cpu"))
         return {
             "bits": self._bits,
             "settings": settings,

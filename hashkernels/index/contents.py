@@ -13,13 +13,14 @@ from torch import Tensor
 from hashkernels import _ops
 from hashkernels._arrays import ArrayT, to_tensors
 from hashkernels._validation import MAX_THREADS, check_codes, pad_mask
+from hashkernels.index.native_file import BitOrder
 from hashkernels.index.snapshot import Snapshot
 
 
 class Contents:
     """The state of a ``BinaryIndex``, on which its searches, its file and its changes build."""
 
-    def __init__(self, bits: int, bitorder: str, device: torch.device, state: Snapshot) -> None:
+    def __init__(self, bits: int, bitorder: BitOrder, device: torch.device, state: Snapshot) -> None:
         self._bits, self._bitorder, self._device = bits, bitorder, device
         self._pad = pad_mask(bits, bitorder)
         self._state = state
