@@ -3,7 +3,12 @@ GPU: the database given is taken for one that has to stream, its chunks for what
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -85,3 +90,138 @@ def test_every_chunk_is_searched_once(stream: Callable[[Tensor], Tensor]) -> Non
     parts = list(streaming.chunks(stream(random_codes(60, 2)), torch.device("cpu")))
     assert torch.equal(torch.cat([part for _, part in parts]), random_codes(60, 2))
     assert [first for first, _ in parts] == [sum(len(part) for _, part in parts[:i]) for i in range(len(parts))]
+
+
+def test_counts_of_many_chunks_do_not_pile_up(stream: Callable[[Tensor], Tensor]) -> None:
+    counts: list[weakref.ref[Tensor]] = []
+
+    def count(part: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        assert sum(kept() is not None for kept in counts) <= 4  # those of the chunk before, and the sums
+        assert len(part) == len(labels)
+        found = torch.tensor([len(part)]), labels.sum(0, keepdim=True)
+        counts.extend(map(weakref.ref, found))
+        return found
+
+    queries, database = random_codes(2, 1), stream(random_codes(60, 2))
+    total, relevant = streaming.retrieval_counts(queries, database, torch.arange(60), count)
+    assert (total.tolist(), relevant.tolist()) == ([60], [60 * 59 // 2])
+
+
+def test_what_comes_beside_a_code_counts_as_part_of_a_chunk(stream: Callable[[Tensor], Tensor]) -> None:
+    for beside in (0, 8):
+        parts = [part for _, part in streaming.chunks(stream(random_codes(60, 2)), torch.device("cpu"), beside)]
+        assert sum(map(len, parts)) == 60
+        assert all(len(part) == 1 or len(part) * (WIDTH + beside) <= streaming.CHUNK_BYTES for part in parts)
+
+
+class Gpu:
+    """Streams that do what they were asked for, each in its order, whenever chance or a wait of the host lets them."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._queues: list[deque[tuple[Callable[[], bool], Callable[[], None]]]] = []
+        self.entered = self.current = self.Stream(self)
+
+    class Stream:
+        def __init__(self, gpu: Gpu) -> None:
+            self._gpu, self._queue = gpu, deque[tuple[Callable[[], bool], Callable[[], None]]]()
+            gpu._queues.append(self._queue)
+
+        def ask(self, work: Callable[[], Any], ready: Callable[[], bool] = lambda: True) -> None:
+            self._queue.append((ready, lambda: (work(), None)[1]))
+            for _ in range(self._gpu._random.randrange(4)):
+                self._gpu.step()
+
+        def wait_event(self, event: Gpu.Event) -> None:
+            done = event.done
+            self.ask(lambda: None, lambda: not done or done[0])
+
+    class Event:
+        def __init__(self, gpu: Gpu) -> None:
+            self._gpu = gpu
+            self.done: list[bool] = []  # of the last record; empty: never asked for
+
+        def record(self, stream: Gpu.Stream) -> None:
+            self.done = done = [False]
+            stream.ask(lambda: done.__setitem__(0, True))
+
+        def synchronize(self) -> None:
+            while self.done and not self.done[0]:
+                self._gpu.step()
+
+    def step(self) -> bool:
+        """One piece of work of a stream that has some and does not wait; False where there is none."""
+        able = [queue for queue in self._queues if queue and queue[0][0]()]
+        if able:
+            self._random.choice(able).popleft()[1]()
+        return bool(able)
+
+    @contextmanager
+    def stream(self, stream: Gpu.Stream) -> Iterator[None]:
+        before, self.entered = self.entered, stream
+        yield
+        self.entered = before
+
+    def empty(self, shape: tuple[int, int], *, device: Any, **options: Any) -> Any:
+        memory = torch.full(shape, 255, dtype=torch.uint8)
+        return memory if device == "cpu" else Room(self, memory)
+
+    def as_torch(self) -> SimpleNamespace:
+        cuda = SimpleNamespace(
+            Stream=lambda device: self.Stream(self),
+            Event=lambda: self.Event(self),
+            stream=self.stream,
+            current_stream=lambda device: self.current,
+        )
+        return SimpleNamespace(cuda=cuda, empty=self.empty, uint8=torch.uint8)
+
+
+class Room:
+    """Memory of a GPU: what is written to it is a stream's work."""
+
+    def __init__(self, gpu: Gpu, memory: Tensor) -> None:
+        self.gpu, self.memory = gpu, memory
+
+    def __getitem__(self, rows: slice) -> Room:
+        return Room(self.gpu, self.memory[rows])
+
+    def copy_(self, source: Tensor, *, non_blocking: bool) -> None:
+        assert non_blocking
+        self.gpu.entered.ask(lambda: self.memory.copy_(source))
+
+
+class HostCodes:
+    """A database in host memory, pinned or not."""
+
+    def __init__(self, codes: Tensor, pinned: bool) -> None:
+        self.codes, self.shape, self.is_pinned = codes, codes.shape, lambda: pinned
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, rows: slice) -> Tensor:
+        return self.codes[rows]
+
+
+def chunks_that_searches_see(gpu: Gpu, database: Any) -> list[Tensor]:
+    """What arrives of the database, which its owner changes once the call is over."""
+    seen: list[Tensor] = []
+    device: Any = SimpleNamespace(type="cuda")
+    for _, part in streaming.chunks(database, device):
+        arrived: Any = part
+        gpu.current.ask(lambda arrived=arrived: seen.append(arrived.memory.clone()))
+    database.codes.zero_()
+    while gpu.step():
+        pass
+    return seen
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+def test_each_search_sees_its_chunk_whatever_streams_do_first(monkeypatch: pytest.MonkeyPatch, pinned: bool) -> None:
+    monkeypatch.setattr(streaming, "CHUNK_BYTES", WIDTH * 7)
+    expected = random_codes(60, 2)
+    for seed in range(100):
+        gpu = Gpu(seed)
+        monkeypatch.setattr(streaming, "torch", gpu.as_torch())
+        seen = chunks_that_searches_see(gpu, HostCodes(expected.clone(), pinned))
+        assert torch.equal(torch.cat(seen), expected)

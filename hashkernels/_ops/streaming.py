@@ -25,7 +25,16 @@ def streams(queries: Tensor, database: Tensor) -> bool:
 
 def hamming_distance(queries: Tensor, database: Tensor, distance: Callable[[Tensor], Tensor]) -> Tensor:
     """[Q, N] of ``distance(chunk)``, [Q, n]."""
-    return torch.cat([distance(part) for _, part in chunks(database, queries.device)], dim=1)
+    whole: Tensor | None = None
+    for first, part in chunks(database, queries.device):
+        distances = distance(part)
+        if len(part) == len(database):
+            return distances
+        if whole is None:
+            whole = distances.new_empty((len(queries), len(database)))
+        whole[:, first : first + len(part)] = distances
+    assert whole is not None
+    return whole
 
 
 def topk(
@@ -98,12 +107,12 @@ def retrieval_counts(
     queries: Tensor, database: Tensor, labels: Tensor, count: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 ) -> tuple[Tensor, Tensor]:
     """The sums over all chunks of ``count(chunk, labels of the chunk)``."""
-    sums = [
-        count(part, labels[first : first + len(part)].to(queries.device))
-        for first, part in chunks(database, queries.device)
-    ]
-    total, relevant = (torch.stack(parts).sum(dim=0) for parts in zip(*sums, strict=True))
-    return total, relevant
+    sums: tuple[Tensor, Tensor] | None = None
+    for _, part, own in _chunks_and(labels, database, queries.device):
+        total, relevant = count(part, own)
+        sums = (total, relevant) if sums is None else (sums[0].add_(total), sums[1].add_(relevant))
+    assert sums is not None
+    return sums
 
 
 def index_order_sums(
@@ -116,13 +125,14 @@ def index_order_sums(
 ) -> Tensor:
     """The sums over all chunks of ``add_up(chunk, labels of the chunk, starts)``: a chunk ranks behind what the chunks
     before it have at each distance, ``count(chunk, labels)``."""
-    sums = []
-    for first, part in chunks(database, queries.device):
-        own = labels[first : first + len(part)].to(queries.device)
-        sums.append(add_up(part, own, starts))
+    sums: Tensor | None = None
+    for _, part, own in _chunks_and(labels, database, queries.device):
+        of_part = add_up(part, own, starts)
+        sums = of_part if sums is None else sums.add_(of_part)
         total, relevant = count(part, own)
         starts = starts[0] + total, starts[1] + relevant
-    return torch.stack(sums).sum(dim=0)
+    assert sums is not None
+    return sums
 
 
 def _offsets(counts: Tensor) -> Tensor:
@@ -133,8 +143,17 @@ def _chunks_and_masks(
     queries: Tensor, database: Tensor, allowed: Tensor | None
 ) -> Iterator[tuple[int, Tensor, Tensor | None]]:
     """The chunks, each with what is allowed of it."""
+    if allowed is not None:
+        yield from _chunks_and(allowed, database, queries.device)
+        return
     for first, part in chunks(database, queries.device):
-        yield first, part, None if allowed is None else allowed[first : first + len(part)].to(queries.device)
+        yield first, part, None
+
+
+def _chunks_and(values: Tensor, database: Tensor, device: torch.device) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """The chunks, each with those of the ``values``, one for every code, that belong to it."""
+    for first, part in chunks(database, device, values[:1].nbytes):
+        yield first, part, values[first : first + len(part)].to(device)
 
 
 def _nearest_of(found: Nearest | None, more: Nearest, first: int, k: int) -> Nearest:
@@ -149,10 +168,11 @@ def _nearest_of(found: Nearest | None, more: Nearest, first: int, k: int) -> Nea
     return distances[:, :k].contiguous(), indices.gather(1, order[:, :k])
 
 
-def chunks(database: Tensor, device: torch.device) -> Iterator[tuple[int, Tensor]]:
+def chunks(database: Tensor, device: torch.device, beside: int = 0) -> Iterator[tuple[int, Tensor]]:
     """The first row and the rows, on the device, of each chunk in order. A chunk is gone when the next one is asked
-    for, by the device's own order of work; nothing here waits for what is done with it."""
-    rows = max(CHUNK_BYTES // max(database.shape[1], 1), 1)
+    for, by the device's own order of work; nothing here waits for what is done with it. ``beside``: bytes of a row that
+    come to the device beside its code."""
+    rows = max(CHUNK_BYTES // max(database.shape[1] + beside, 1), 1)
     parts = [(first, database[first : first + rows]) for first in range(0, max(len(database), 1), rows)]
     if device.type != "cuda":
         yield from parts
@@ -165,6 +185,8 @@ def chunks(database: Tensor, device: torch.device) -> Iterator[tuple[int, Tensor
         slots[i % 2].read_by(current)
         if i + 1 < len(parts):
             slots[(i + 1) % 2].send(parts[i + 1][1])
+    for slot in slots:
+        slot.finish()
 
 
 class _Slot:
@@ -200,3 +222,8 @@ class _Slot:
     def read_by(self, current: torch.cuda.Stream) -> None:
         """What ``current`` was asked for so far may read the chunk; then the next one may come."""
         self._read.record(current)
+
+    def finish(self) -> None:
+        """Waits until the database, if copies were made of itself, is no longer read: its owner may change it then."""
+        if self._staging is None:
+            self._copied.synchronize()
