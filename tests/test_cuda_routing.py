@@ -4,13 +4,15 @@ launchers, and every result must be that of the CPU op."""
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses import FakeTensorMode
 
 import hashkernels as hk
 from hashkernels import _loader, _ops, _validation, reference
@@ -32,15 +34,20 @@ class Launchers:
 
     def find(self, name: str) -> Callable[..., Any]:
         function: Callable[..., Any] = getattr(self, name)
-        if name.endswith("_workspace"):
-            return function
+        bound = getattr(self.native, name)  # which takes the same arguments
+
+        def size(*arguments: Any) -> Any:
+            bound(*arguments)
+            return function(*arguments)
 
         def launch(*arguments: Any) -> None:
             assert arguments[-2:] == DEVICE_AND_STREAM
             self.calls.append(name)
+            with suppress(RuntimeError):  # there is no such device
+                bound(*arguments[:-2], -1, 0)
             function(*arguments[:-2])
 
-        return launch
+        return size if name.endswith("_workspace") else launch
 
     def cuda_pack_codes(self, *arguments: Any) -> None:
         *pack, has_nan = arguments
@@ -391,3 +398,31 @@ def test_binary_products_are_trusted_where_they_give_the_same_bits(monkeypatch: 
     assert binary_products._compare(device, search(0))
     with pytest.warns(hk.HashkernelsWarning, match="differ from population counts on codes of 256 bits"):
         assert not binary_products._compare(device, search(32))
+
+
+def test_the_device_of_the_tensors_is_current_where_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    current = [0]
+
+    @contextmanager
+    def entered(index: int) -> Iterator[None]:
+        current.append(index)
+        yield
+        current.pop()
+
+    monkeypatch.setattr(torch.cuda, "device", entered)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: current[-1])
+    op = _library._on_its_device(lambda *arguments: (current[-1], len(current)))
+    with FakeTensorMode():
+        here, there = torch.empty(1, device="cuda:0"), torch.empty(1, device="cuda:1")
+    assert op(3, None, here) == (0, 1)
+    assert op(3, None, there) == (1, 2)
+    assert current == [0]
+
+
+@pytest.mark.parametrize(("count", "k"), [(2**31, 5), (2**31 - 1, 2**31 + 1)])
+def test_more_ranks_than_a_gpu_counts_are_refused_by_name(launchers: Launchers, count: int, k: int) -> None:
+    queries, database = (torch.empty(n, 1, dtype=torch.uint8, device="meta") for n in (1, count))
+    labels = torch.empty(1, dtype=torch.int64, device="meta"), torch.empty(count, dtype=torch.int64, device="meta")
+    with pytest.raises(ValueError, match=r"(database|k) must be at most 214748364[78] for ranks in index order"):
+        on_cuda("index_order_sums", queries, database, *labels, None, None, [k], 0)
+    assert launchers.calls == []

@@ -55,6 +55,7 @@ def define(
     longer than a kernel does on few items.
     """
     name = schema.partition("(")[0]
+    cuda = None if cuda is None else _on_its_device(cuda)
     LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))  # type: ignore[no-untyped-call]
     LIBRARY.impl(name, cpu, "CPU")  # type: ignore[no-untyped-call]
     LIBRARY.impl(name, cpu if cuda is None else cuda, "CUDA")  # type: ignore[no-untyped-call]
@@ -70,6 +71,20 @@ def define(
         return cuda(*arguments) if cuda is not None and kind == "cuda" else op(*arguments)
 
     return call
+
+
+def _on_its_device(op: Callable[..., Any]) -> Callable[..., Any]:
+    """The op with the device of its tensors current. torch sees to it that a device to which it only comes back is left
+    alone: making that one current would make a context there, of hundreds of megabytes."""
+
+    def run(*arguments: Any) -> Any:
+        index = next(argument.device.index for argument in arguments if isinstance(argument, Tensor))
+        if index is None or index == torch.cuda.current_device():
+            return op(*arguments)
+        with torch.cuda.device(index):
+            return op(*arguments)
+
+    return run
 
 
 def nobody_watches() -> bool:

@@ -23,6 +23,8 @@ from hashkernels._ops._library import (
 # Sums of precision are numbers of 2^-FRACTION_BITS, the lowest LOW_BITS bits of which are kept apart.
 FRACTION_BITS, LOW_BITS = reference.FRACTION_BITS, reference.LOW_BITS
 
+_MAX_RANK_ON_CUDA = 1 << 31
+
 
 def retrieval_counts(
     queries: Tensor, database: Tensor, query_labels: Tensor, database_labels: Tensor, threads: int | None = None
@@ -252,6 +254,12 @@ def _index_order_sums_cuda(
         return reference.index_order_sums(
             queries, database, query_labels, database_labels, start_ranks, start_hits, cutoffs
         )
+    for name, size, most in (
+        ("database", database.shape[0], _MAX_RANK_ON_CUDA - 1),
+        ("k", max(cutoffs, default=0), _MAX_RANK_ON_CUDA),
+    ):
+        if size > most:
+            raise ValueError(f"{name} must be at most {most} for ranks in index order on a GPU, got {size}")
 
     def num_values(num_queries: int) -> int:
         return int(sizes(num_queries, database.shape[0], database.shape[1]))
