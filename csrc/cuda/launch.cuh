@@ -20,24 +20,31 @@ cudaError_t compute_capability(int device, int* capability) noexcept;
 
 constexpr int kLeastCapability = 80;
 
-// Makes `device` current, and puts the old one back. A device that no kernel is built for is an error.
+// Makes `device` current, and puts the old one back. A device that no kernel is built for is an error. The one that is
+// current already is left alone: setting a device makes a context there, which takes hundreds of megabytes.
 class DeviceGuard {
  public:
   explicit DeviceGuard(int device) noexcept {
     error_ = cudaGetDevice(&before_);
-    if (error_ == cudaSuccess && before_ != device) error_ = cudaSetDevice(device);
+    if (error_ == cudaSuccess && before_ != device) {
+      error_ = cudaSetDevice(device);
+      changed_ = error_ == cudaSuccess;
+    }
     int capability = 0;
     if (error_ == cudaSuccess) error_ = compute_capability(device, &capability);
     if (error_ == cudaSuccess && capability < kLeastCapability) error_ = cudaErrorNoKernelImageForDevice;
   }
   DeviceGuard(const DeviceGuard&) = delete;
   DeviceGuard& operator=(const DeviceGuard&) = delete;
-  ~DeviceGuard() { cudaSetDevice(before_); }
+  ~DeviceGuard() {
+    if (changed_) cudaSetDevice(before_);
+  }
 
   cudaError_t error() const { return error_; }
 
  private:
   int before_ = 0;
+  bool changed_ = false;
   cudaError_t error_;
 };
 

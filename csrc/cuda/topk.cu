@@ -24,8 +24,9 @@ int64_t num_bins(int num_bytes) { return 8 * int64_t{num_bytes} + 1; }
 
 bool by_limits(int64_t num_database, int num_bytes, int64_t k) {
   const int64_t selecting = tuning::Selecting::kSelected * sizeof(uint64_t) + num_bins(num_bytes) * sizeof(uint32_t);
-  return num_database >= Tuning::kMinRows && k <= Tuning::kMaxResults && k * Tuning::kRowsPerResult <= num_database &&
-         selecting + 64 <= kSharedBytes;
+  // Candidates are counted in 32 bits.
+  return num_database >= Tuning::kMinRows && num_database <= UINT32_MAX && k <= Tuning::kMaxResults &&
+         k * Tuning::kRowsPerResult <= num_database && selecting + 64 <= kSharedBytes;
 }
 
 bool are_few(int64_t num_queries) { return num_queries < Tuning::kFewQueries; }

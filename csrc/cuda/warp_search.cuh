@@ -21,7 +21,7 @@ inline Chunks plan_warp_chunks(int64_t num_queries, int64_t num_database, int64_
   int64_t count = std::min(Tuning::kTargetWarps / queries, Tuning::kMaxCounters / (queries * counters_per_chunk));
   count = std::max<int64_t>(std::min(count, num_database / Tuning::kMinWarpRows), 1);
   // Whole steps of a warp, so that vectors of codes begin where memory does.
-  const int64_t rows = divide_up(divide_up(num_database, count), Tuning::kWarpStep) * Tuning::kWarpStep;
+  const int64_t rows = divide_up(std::max<int64_t>(num_database, 1), count * Tuning::kWarpStep) * Tuning::kWarpStep;
   return {rows, std::max<int64_t>(divide_up(num_database, rows), 1)};
 }
 

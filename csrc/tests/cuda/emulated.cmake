@@ -25,6 +25,7 @@ add_library(hashkernels_emulated_cases OBJECT
   cuda/counting_test.cpp
   cuda/distance_test.cpp
   cuda/emulator_test.cpp
+  cuda/launch_test.cpp
   cuda/pairwise_test.cpp
   cuda/search_test.cpp
   cuda/topk_test.cpp
@@ -229,6 +230,12 @@ hashkernels_mutant(triplets_without_barrier triplets.cu EmulatedTriplets*
                    "if (!MUTATED) __syncthreads();  // the counts of all warps are there")
 hashkernels_mutant(triplets_with_items_past_the_end triplets.cu EmulatedTriplets*
                    "first + item < query.num_items" "first + item < query.num_items + MUTATED")
+hashkernels_mutant(launch_on_another_stream launch.cuh EmulatedLaunch*
+                   "= static_cast<cudaStream_t>(stream)" "= MUTATED ? nullptr : static_cast<cudaStream_t>(stream)")
+hashkernels_mutant(launch_after_an_error search.cu EmulatedLaunch*
+                   "if (error == cudaSuccess) error = find_places" "if (MUTATED || error == cudaSuccess) error = find_places")
+hashkernels_mutant(vectors_at_odd_addresses words.cuh EmulatedTopK.CodesAtOddAddresses
+                   "% kAlignment == 0 &&" "% (MUTATED ? 1 : kAlignment) == 0 &&")
 
 hashkernels_write(mutants ${mutants})
 hashkernels_emulated_kernels(hashkernels_mutated_kernels ${mutants} ${kernels})

@@ -26,14 +26,18 @@ void for_each_schedule(Body&& body, uint64_t schedules = kSchedules) {
   }
 }
 
-// A copy of codes, rows `stride` bytes apart, the first at a multiple of `alignment` bytes and nothing after the last.
+// A copy of codes, rows `stride` bytes apart, the first at a multiple of `alignment` bytes and nothing after the last;
+// kOdd: a byte before such a place.
+inline constexpr size_t kOdd = 0;
+
 class DeviceCodes {
  public:
   explicit DeviceCodes(const Codes& codes, int64_t extra_stride = 0, size_t alignment = 1)
       : stride_(codes.num_bytes + extra_stride),
         num_codes_(codes.num_codes),
         num_bytes_(codes.num_bytes),
-        memory_(codes.num_codes == 0 ? 0 : (codes.num_codes - 1) * stride_ + codes.num_bytes, alignment) {
+        memory_((codes.num_codes == 0 ? 0 : (codes.num_codes - 1) * stride_ + codes.num_bytes) + (alignment == kOdd),
+                std::max<size_t>(alignment, 1)) {
     for (int64_t i = 0; i < num_codes_; ++i) std::copy_n(codes.row(i), num_bytes_, memory_.data() + i * stride_);
   }
 

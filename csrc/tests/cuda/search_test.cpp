@@ -28,6 +28,14 @@ TEST(EmulatedTopK, SameAsCpuOnAlignedCodes) {
   }
 }
 
+TEST(EmulatedTopK, CodesAtOddAddresses) {
+  for (int bits : {32, 64, 128, 256}) {
+    for (int num_queries : {3, 40}) {
+      expect_same_topk(RandomCodes(num_queries, bits, 1), RandomCodes(1200, bits, 2), {10}, {}, 0, kOdd, 2);
+    }
+  }
+}
+
 TEST(EmulatedTopK, ManyQueries) { expect_same_topk(RandomCodes(130, 24, 3), RandomCodes(1537, 24, 4), {1, 100}); }
 
 TEST(EmulatedTopK, AnyKUpToTheWholeDatabase) {

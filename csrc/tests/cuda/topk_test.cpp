@@ -12,7 +12,10 @@ TEST(EmulatedTopKByLimits, SameAsCpuAtEveryWidth) {
   for (int bits : {3, 32, 40, 48, 64, 72, 128, 144, 192, 256, 264, 512, 1023}) {
     const RandomCodes queries(19, bits, 1), database(kNumDatabase, bits, 2);
     expect_same_topk(queries, database, {7}, {}, bits % 3, 1, 2);
-    if (bits % 32 == 0) expect_same_topk(queries, database, {7}, {}, 0, 16, 2);
+    if (bits % 32 != 0) continue;
+    for (const size_t alignment : {size_t{16}, kOdd}) {
+      expect_same_topk(queries, database, {7}, {}, 0, alignment, 2);
+    }
   }
 }
 
@@ -59,6 +62,13 @@ TEST(EmulatedTopKByLimits, ManyEqualCodes) {
   expect_same_topk(queries, database, {5, 1000}, {}, 0, 8, 8);
   for (int64_t n = 0; n < kNumDatabase; ++n) std::copy_n(queries.row(0), 8, database.row(n));
   expect_same_topk(queries, database, {5, 1000}, {}, 0, 8, 2);
+}
+
+// Candidates are counted in 32 bits; the counting sort has 64.
+TEST(EmulatedTopKByLimits, NotForMoreCodesThanCanBeCounted) {
+  constexpr int64_t kMost = UINT32_MAX;
+  EXPECT_GT(cuda::topk_workspace(3, kMost, 1, 10), cuda::range_workspace(3, kMost, 1, 8));
+  EXPECT_EQ(cuda::topk_workspace(3, kMost + 1, 1, 10), cuda::range_workspace(3, kMost + 1, 1, 8));
 }
 
 TEST(EmulatedTopKByLimits, OnlyAllowedCodesAndPaddingBehindThem) {

@@ -24,16 +24,43 @@ enum cudaError_t { cudaSuccess, cudaErrorInvalidValue, cudaErrorMemoryAllocation
 enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor, cudaDevAttrComputeCapabilityMinor };
 using cudaStream_t = void*;
 
+namespace emulator {
+
+// Devices of compute capability 8.0, but for the last one, for which no kernel is built.
+inline constexpr int kDevices = 3;
+inline int current_device = 0, device_changes = 0;
+
+// Where work must go, and how much of it is taken before `refusal` is what comes back.
+inline int wanted_device = 0;
+inline cudaStream_t wanted_stream = nullptr;
+inline int64_t work_left = INT64_MAX;
+inline cudaError_t refusal = cudaErrorInvalidValue;
+
+inline cudaError_t take_work(cudaStream_t stream) {
+  if (current_device != wanted_device) fail("work for another device than the caller's");
+  if (stream != wanted_stream) fail("work for another stream than the caller's");
+  return work_left-- > 0 ? cudaSuccess : refusal;
+}
+
+}  // namespace emulator
+
 inline const char* cudaGetErrorString(cudaError_t) { return "emulated error"; }
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
-inline cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
-inline cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
-inline cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidValue; }
-inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
-  return *value = attribute == cudaDevAttrComputeCapabilityMajor ? 8 : 0, cudaSuccess;
+inline cudaError_t cudaGetDeviceCount(int* count) { return *count = emulator::kDevices, cudaSuccess; }
+inline cudaError_t cudaGetDevice(int* device) { return *device = emulator::current_device, cudaSuccess; }
+inline cudaError_t cudaSetDevice(int device) {
+  ++emulator::device_changes;
+  if (device < 0 || device >= emulator::kDevices) return cudaErrorInvalidValue;
+  return emulator::current_device = device, cudaSuccess;
 }
-inline cudaError_t cudaMemsetAsync(void* data, int value, size_t bytes, cudaStream_t) {
-  return std::memset(data, value, bytes), cudaSuccess;
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
+  const bool major = attribute == cudaDevAttrComputeCapabilityMajor;
+  return *value = device == emulator::kDevices - 1 ? (major ? 7 : 5) : (major ? 8 : 0), cudaSuccess;
+}
+inline cudaError_t cudaMemsetAsync(void* data, int value, size_t bytes, cudaStream_t stream) {
+  const cudaError_t error = emulator::take_work(stream);
+  if (error == cudaSuccess) std::memset(data, value, bytes);
+  return error;
 }
 
 struct cudaLaunchConfig_t {
@@ -45,6 +72,8 @@ struct cudaLaunchConfig_t {
 template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                Arguments... arguments) {
+  const cudaError_t error = emulator::take_work(config->stream);
+  if (error != cudaSuccess) return error;
   emulator::launch(config->gridDim, config->blockDim, config->dynamicSmemBytes, [&] { kernel(arguments...); });
   return cudaSuccess;
 }
@@ -77,6 +106,7 @@ inline int __ffs(uint32_t x) { return x == 0 ? 0 : std::countr_zero(x) + 1; }
 inline int __clzll(int64_t x) { return std::countl_zero(static_cast<uint64_t>(x)); }
 template <class T>
 T __ldg(const T* address) {
+  if (reinterpret_cast<uintptr_t>(address) % sizeof(T) != 0) emulator::fail("a load that is not aligned to its size");
   return *address;
 }
 
