@@ -32,7 +32,9 @@ def measure_ceilings(seconds_of: Callable[[Callable[[], Any]], float], device: t
     target = torch.empty_like(source)
     side = 256 if small else 8192
     left, right = (torch.randn(side, side, device=device).to(torch.bfloat16) for _ in range(2))
+    host = torch.empty(size >> 2, dtype=torch.uint8, pin_memory=not small)
     found = {
+        "received_bytes": len(host) / seconds_of(lambda: target[: len(host)].copy_(host, non_blocking=True)),
         "copied_bytes": 2 * size / seconds_of(lambda: target.copy_(source)),
         "written_bytes": size / seconds_of(lambda: target.fill_(7)),
         "bfloat16_multiply_adds": side**3 / seconds_of(lambda: left @ right),

@@ -1,6 +1,7 @@
 """How long each kernel of a call takes on this machine's GPU, in the order of their launches.
 
     python -m hashkernels.benchmarks.gpu_kernels [--only topk]
+    ncu ... python -m hashkernels.benchmarks.gpu_kernels --once
 
 Where the kernels take much less than the call, the call is bound by what Python and the driver do between them.
 """
@@ -44,6 +45,18 @@ def calls(device: torch.device) -> dict[str, Callable[[], Any]]:
     }
 
 
+# Under a profiler that runs every kernel several times.
+ONCE = (
+    "topk 10k x 1M, k 100",
+    "topk 1 x 100M",
+    "topk 1 x 10M, 1024 bits",
+    "counts 10k x 1M",
+    "index order 10k x 1M",
+    "distance 10k x 100k",
+    "margin loss 16384",
+)
+
+
 def milliseconds(call: Callable[[], Any]) -> float:
     """The median of ten calls."""
     times = []
@@ -73,11 +86,16 @@ def kernels(call: Callable[[], Any]) -> dict[str, list[float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--only", default="", help="the calls whose name contains this")
+    parser.add_argument("--once", action="store_true", help="make one call of each kind, for a profiler to look at")
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
         parser.error("torch sees no GPU")
     for name, call in calls(torch.device("cuda")).items():
         if arguments.only not in name:
+            continue
+        if arguments.once:
+            if name in ONCE:
+                call()
             continue
         call()
         print(f"{name}: {milliseconds(call):.3f} ms")

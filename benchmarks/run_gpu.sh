@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Builds for the GPU of this machine, runs every test on it, checks kernels with compute-sanitizer where it is found,
-# times them, and leaves all of it under benchmarks/results/, in under ten minutes. Needs no network, but nvcc and, in
-# the environment of $PYTHON, torch with CUDA, pytest, hypothesis, scikit-build-core, pybind11, cmake and ninja.
+# Builds for the GPU of this machine, runs every test on it, times the kernels, looks at them with compute-sanitizer and
+# ncu where these are found, and leaves all of it under benchmarks/results/, in under ten minutes. Needs no network, but
+# nvcc and, in the environment of $PYTHON, torch with CUDA, pytest, hypothesis, scikit-build-core, pybind11, cmake and
+# ninja.
 #
 #   PYTHON=python3 benchmarks/run_gpu.sh [folder for the results]
 #
@@ -55,24 +56,38 @@ step build 240 env HASHKERNELS_CUDA=ON CUDAARCHS="$compute_capability-real" CMAK
   --config-settings=build-dir=build/gpu --editable . || exit 1
 
 step tests_cuda 120 "$PYTHON" -m pytest tests/cuda -q --maxfail 40
-step figures 220 "$PYTHON" -m hashkernels.benchmarks.gpu --output "$results/figures.json" --seconds 180
+step figures 240 "$PYTHON" -m hashkernels.benchmarks.gpu --output "$results/figures.json" --seconds 200
+step kernels 40 "$PYTHON" -m hashkernels.benchmarks.gpu_kernels
 
-sanitizer=$(command -v compute-sanitizer)
-if [[ -n $sanitizer ]]; then
+# found NAME: where that tool is; says so where it is not.
+found() {
+  command -v "$1" && return
+  echo "$1: not found, left out" >> "$results/steps.txt"
+  return 1
+}
+
+if sanitizer=$(found compute-sanitizer); then
   # Without the caching allocator, so that memory past a tensor belongs to nobody; a few sizes of every kernel.
   export PYTORCH_NO_CUDA_MEMORY_CACHING=1
-  for tool in memcheck racecheck; do
-    step "$tool" 90 "$sanitizer" --tool "$tool" --error-exitcode 1 "$PYTHON" -m pytest tests/cuda/test_small.py -q
+  for tool in memcheck racecheck initcheck; do
+    step "$tool" 60 "$sanitizer" --tool "$tool" --error-exitcode 1 "$PYTHON" -m pytest tests/cuda/test_small.py -q
   done
   unset PYTORCH_NO_CUDA_MEMORY_CACHING
-else
-  echo "no compute-sanitizer" | tee "$results/memcheck.txt"
 fi
+
+table=()
+if ncu=$(found ncu) && step ncu 90 "$ncu" --csv --page details --section SpeedOfLight --clock-control none \
+  --kernel-name-base mangled --kernel-name regex:hashkernels \
+  "$PYTHON" -m hashkernels.benchmarks.gpu_kernels --once; then
+  table+=(--ncu "$results/ncu.txt")
+fi
+"$PYTHON" -c 'import matplotlib' 2> /dev/null && table+=(--plot "$results/roofline.svg")
+step table 30 "$PYTHON" -m hashkernels.benchmarks.gpu_table "$results/figures.json" "${table[@]}"
 
 # The rest of the suite uses the CPU, and what of the GPU the ops there use.
 workers=()
-"$PYTHON" -c 'import xdist' 2> /dev/null && workers=(-n 8)
-step tests 240 "$PYTHON" -m pytest tests -q --ignore=tests/cuda "${workers[@]}"
+"$PYTHON" -c 'import xdist' 2> /dev/null && workers=(-n "$(nproc)")
+step tests 240 env OMP_NUM_THREADS=2 "$PYTHON" -m pytest tests -q --ignore=tests/cuda "${workers[@]}"
 
 echo "results in $results, after $SECONDS s"
 exit $status

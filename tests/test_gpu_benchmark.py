@@ -8,9 +8,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hashkernels.benchmarks.gpu import CASES
+from hashkernels.benchmarks.gpu_table import GOALS, goals_table, limits_table, main, plot_roofline, roofline_table
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "run_gpu.sh"
 
@@ -29,12 +31,15 @@ def test_every_step_runs_on_the_cpu(tmp_path: Path) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert "failed" not in done.stdout  # peers
     report = json.loads(output.read_text())
     assert report["left_out"] == {}
     assert len(report["checks"]) == 4
     assert all(report["checks"].values())
     assert report["ceilings"]["copied_bytes"] > 0
-    assert len(report["figures"]) == len(CASES)
+    assert [figure["name"] for figure in report["figures"]] == list(CASES)
+    assert set(report["took"]) == {*report["checks"], "ceilings", *CASES}
+    assert "| topk 10k x 1M | 13 ms |" in done.stdout
     for figure in report["figures"]:
         assert 0 < figure["fastest"] <= figure["seconds"] <= figure["slowest"]
     assert list(tmp_path.iterdir()) == [output]
@@ -42,11 +47,12 @@ def test_every_step_runs_on_the_cpu(tmp_path: Path) -> None:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> dict[str, str]:
-    """An environment with stand-ins for nvidia-smi, nvcc, compute-sanitizer and Python, which write what they got."""
+    """An environment with stand-ins for NVIDIA's tools and Python, which write what they got."""
     tools = {
         "nvidia-smi": "case $* in *compute_cap*) echo 9.0;; *name*) echo NVIDIA H200;; esac",
         "nvcc": "echo nvcc",
         "compute-sanitizer": 'echo "$@" >> "$LOG"',
+        "ncu": 'echo "$@" >> "$LOG"',
         "python": 'echo "$@" >> "$LOG"; case $* in *$FAIL*) exit 3;; esac',
     }
     folder = tmp_path / "bin"
@@ -66,10 +72,21 @@ def run(environment: dict[str, str], folder: Path) -> tuple[int, str, str]:
 def test_the_script_runs_every_step(machine: dict[str, str], tmp_path: Path) -> None:
     status, steps, log = run(machine, tmp_path / "results")
     assert status == 0
-    names = ["torch", "build", "tests_cuda", "figures", "memcheck", "racecheck", "tests"]
+    checks = ["memcheck", "racecheck", "initcheck"]
+    names = ["torch", "build", "tests_cuda", "figures", "kernels", *checks, "ncu", "table", "tests"]
     assert [line.partition(":")[0] for line in steps.splitlines()] == names
     assert "-m hashkernels.benchmarks.gpu --output" in log
-    assert "--tool racecheck" in log
+    assert all(f"--tool {tool} " in log for tool in checks)
+    assert f"gpu_table {tmp_path}/results/figures.json --ncu {tmp_path}/results/ncu.txt --plot" in log
+
+
+def test_tools_that_are_not_there_are_named(machine: dict[str, str], tmp_path: Path) -> None:
+    for name in ("compute-sanitizer", "ncu"):
+        (tmp_path / "bin" / name).unlink()
+    status, steps, log = run({**machine, "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}, tmp_path / "results")
+    assert status == 0
+    assert "compute-sanitizer: not found, left out\nncu: not found, left out\ntable: exit status 0" in steps
+    assert "--ncu" not in log
 
 
 def test_a_step_that_fails_does_not_stop_the_later_ones(machine: dict[str, str], tmp_path: Path) -> None:
@@ -83,3 +100,84 @@ def test_no_step_begins_when_no_time_is_left(machine: dict[str, str], tmp_path: 
     status, steps, _ = run({**machine, "LIMIT": "5"}, tmp_path / "results")
     assert status == 1
     assert "torch: no time was left" in steps
+
+
+def figure(name: str, case: str, seconds: float, **values: Any) -> dict[str, Any]:
+    rest = {"pairs_per_second": 1e12, "peers": {}, "ceiling": "", "share": None, "more": {}}
+    return {"name": name, "case": case, "seconds": seconds, **rest, **values}
+
+
+FIGURES = [
+    figure("topk 10k x 1M", "top-100, 10,000 x 1,000,000, 64 bits", 0.0029, peers={"torch": 29.0}),
+    figure("distance 64", "distance, 64 bits", 0.001, ceiling="written_bytes", share=0.8),
+    figure("distance 256", "distance, 256 bits", 0.002, ceiling="population_counts", share=0.9),
+    figure("resnet", "loss of a ResNet-50 step, N = 128", 0.001, more={"share_of_step": 0.021}),
+]
+
+
+def test_goals_are_those_of_cases() -> None:
+    assert {goal.name for goal in GOALS} <= set(CASES)
+
+
+def test_goals_say_what_was_met_and_what_was_not_measured() -> None:
+    lines = goals_table(FIGURES).splitlines()
+    assert lines[0] == "| case | goal | measured |  |"
+    assert len(lines) == 2 + len(GOALS)
+    for line in (
+        "| topk 10k x 1M | 3 ms | 2.9 ms | met |",
+        "| topk 10k x 1M | 1.5 ms | 2.9 ms | **missed** |",
+        "| topk 10k x 1M | 30 x torch | 29 x torch | **missed** |",
+        "| topk 10k x 1M | 10 x FAISS | not measured |  |",
+        "| distance 64 | 80 % of written_bytes | 80 % of written_bytes | met |",
+        "| resnet | 2 % of the step | 2.1 % of the step | **missed** |",
+        "| margin 256 | 5 x eager | not measured |  |",
+    ):
+        assert line in lines
+
+
+def ncu_row(launch: int, kernel: str, metric: str, unit: str, value: str) -> str:
+    cells = (launch, kernel, "GPU Speed Of Light Throughput", metric, unit, value)
+    return ",".join(f'"{cell}"' for cell in cells)
+
+
+FILTER, SCAN = "void unnamed>::filter_kernel<Width<2, 1>>(unnamed>::Filter, long)", "a::scan_kernel(long *, long)"
+# Two launches of one kernel and one of another, as ncu prints them around what the program says.
+NCU = [
+    "==PROF== Connected to process 7",
+    '"ID","Kernel Name","Section Name","Metric Name","Metric Unit","Metric Value"',
+    ncu_row(0, FILTER, "Duration", "us", "12.5"),
+    ncu_row(0, FILTER, "DRAM Throughput", "%", "90.4"),
+    ncu_row(0, FILTER, "Compute (SM) Throughput", "%", "40.00"),
+    ncu_row(1, FILTER, "Duration", "us", "2.5"),
+    ncu_row(1, FILTER, "DRAM Throughput", "%", "5.0"),
+    ncu_row(2, SCAN, "Duration", "ms", "1,000.5"),
+    ncu_row(2, SCAN, "L2 Cache Throughput", "%", "30"),
+    ncu_row(2, SCAN, "Elapsed Cycles", "cycle", "9"),
+    "==PROF== Disconnected from process 7",
+]
+
+
+def test_limits_are_those_of_the_longest_launch_of_each_kernel() -> None:
+    assert limits_table(NCU).splitlines()[2:] == [
+        "| `scan_kernel` | 1 | 1e+03 ms | 30 % of L2, so it waits |",
+        "| `filter_kernel<Width<2, 1>>` | 2 | 0.0125 ms | 90 % of memory |",
+    ]
+    assert limits_table([]).count("\n") == 1
+
+
+def test_tables_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "figures.json").write_text(json.dumps({"figures": FIGURES}))
+    (tmp_path / "ncu.txt").write_text("\n".join(NCU))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["gpu_table", "figures.json", "--ncu", "ncu.txt", "--plot", "roofline.svg"])
+    main()
+    printed = capsys.readouterr().out
+    assert goals_table(FIGURES) in printed
+    assert roofline_table(FIGURES) in printed
+    assert limits_table(NCU) in printed
+    assert "<svg" in (tmp_path / "roofline.svg").read_text()
+
+
+def test_the_roofline_has_a_line_for_each_op_of_several_widths(tmp_path: Path) -> None:
+    plot_roofline(FIGURES, tmp_path / "roofline.svg")
+    assert (tmp_path / "roofline.svg").read_text().count("<!-- distance -->") == 1
