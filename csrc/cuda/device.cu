@@ -44,7 +44,7 @@ Status report(const char* kernel, cudaError_t error) noexcept {
                                ? " (kernels need compute capability 8.0 or later, and a build for this device)"
                                : "";
   std::snprintf(last_error, sizeof(last_error), "CUDA kernel %s: %s%s", kernel, cudaGetErrorString(error), hint);
-  return error == cudaErrorMemoryAllocation ? Status::kOutOfMemory : Status::kDeviceError;
+  return Status::kDeviceError;
 }
 
 }  // namespace hashkernels::cuda

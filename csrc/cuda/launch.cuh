@@ -11,7 +11,7 @@
 
 namespace hashkernels::cuda {
 
-// Remembers `error` as this thread's last device error and returns the matching Status.
+// Remembers `error` as this thread's last device error: kOk, or kDeviceError.
 Status report(const char* kernel, cudaError_t error) noexcept;
 
 // 10 * major + minor of a device; asked for once. Here a launcher learns whether kernels that some

@@ -30,21 +30,22 @@ namespace emulator {
 inline constexpr int kDevices = 3;
 inline int current_device = 0, device_changes = 0;
 
-// Where work must go, and how much of it is taken before `refusal` is what comes back.
+// Where work must go, and how much of it is taken before memory is out.
 inline int wanted_device = 0;
 inline cudaStream_t wanted_stream = nullptr;
 inline int64_t work_left = INT64_MAX;
-inline cudaError_t refusal = cudaErrorInvalidValue;
 
 inline cudaError_t take_work(cudaStream_t stream) {
   if (current_device != wanted_device) fail("work for another device than the caller's");
   if (stream != wanted_stream) fail("work for another stream than the caller's");
-  return work_left-- > 0 ? cudaSuccess : refusal;
+  return work_left-- > 0 ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 
 }  // namespace emulator
 
-inline const char* cudaGetErrorString(cudaError_t) { return "emulated error"; }
+inline const char* cudaGetErrorString(cudaError_t error) {
+  return error == cudaErrorMemoryAllocation ? "out of memory" : "emulated error";
+}
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 inline cudaError_t cudaGetDeviceCount(int* count) { return *count = emulator::kDevices, cudaSuccess; }
 inline cudaError_t cudaGetDevice(int* device) { return *device = emulator::current_device, cudaSuccess; }
