@@ -380,6 +380,19 @@ def test_tensors_on_two_devices_are_refused() -> None:
         hk.topk(queries, database.to("meta"), 1)
 
 
+def test_what_no_gpu_computes_is_refused_there() -> None:
+    queries, vectors, planes = (torch.empty(*shape, device="meta") for shape in ((2, 8), (5, 8), (1, 8, 8)))
+    codes, positions = torch.empty(2, 3, 1, dtype=torch.uint8, device="meta"), torch.zeros(2, 3, dtype=torch.int64)
+    for name, *arguments in (
+        ("score_vectors", queries, vectors, positions.to("meta"), 0),
+        ("score_codes", queries, codes, False, 0),
+        ("gather_codes", planes.to(torch.int64), positions[0].to("meta")),
+        ("block_checksums", codes[0, 0], 64, 0),
+    ):
+        with pytest.raises(ValueError, match=r"on (the )?cpu"):
+            on_cuda(name, *arguments)
+
+
 def test_binary_products_are_trusted_where_they_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_loader, "cuda_kernel", lambda name: lambda device: True)
     monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: 0)

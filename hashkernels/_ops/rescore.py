@@ -60,6 +60,8 @@ def _score_vectors_cpu(queries: Tensor, vectors: Tensor, positions: Tensor, thre
         raise ValueError(f"vectors must have {queries.shape[1]} values a row like queries, got {vectors.shape[1]}")
     if positions.dtype != torch.int64 or positions.ndim != 2 or positions.shape[0] != queries.shape[0]:
         raise ValueError(f"positions must be int64 [{queries.shape[0]}, C], got {tuple(positions.shape)}")
+    if not vectors.is_cpu:
+        raise ValueError(f"vectors must be on cpu, got {vectors.device}")
     for name, tensor in (("vectors", vectors), ("positions", positions)):
         _validation.check_same_device("queries", queries, name, tensor)
     if positions.numel() and int(positions.max()) >= vectors.shape[0]:
