@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch._subclasses import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import hashkernels as hk
 from hashkernels import _loader, _ops, _validation, reference
@@ -378,6 +379,54 @@ def test_tensors_on_two_devices_are_refused() -> None:
     queries, database = random_codes(3, 4, 1), random_codes(5, 4, 2)
     with pytest.raises(ValueError, match="must be on"):
         hk.topk(queries, database.to("meta"), 1)
+
+
+class Waits(TorchDispatchMode):
+    """Counts what of torch a host would wait for on a GPU: values, and sizes that depend on them."""
+
+    OPS = ("_local_scalar_dense", "nonzero", "masked_select", "bincount", "equal", "_unique2", "repeat_interleave")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.name().removeprefix("aten::").partition(".")[0]
+        by_mask = name.startswith("index") and any(
+            isinstance(part, Tensor) and part.dtype == torch.bool for part in (args[1] if len(args) > 1 else ())
+        )
+        self.count += name in self.OPS or by_mask
+        return func(*args, **(kwargs or {}))
+
+
+def waits(name: str, *arguments: Any) -> int:
+    with Waits() as mode:
+        on_cuda(name, *arguments)
+    return mode.count
+
+
+def test_nothing_is_waited_for_but_the_size_of_a_range_search(
+    launchers: Launchers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_validation, "value_checks_enabled", lambda tensor: False)  # as on a GPU
+    queries, database = random_codes(11, 5, 1), random_codes(60, 5, 2)
+    labels, allowed = (torch.arange(11) % 3, torch.arange(60) % 3), torch.arange(60) % 7 == 0
+    u, bank = torch.randn(11, 8), torch.randn(60, 8)
+    marks = torch.arange(60).expand(11, 60) % 3
+    for name, *arguments in (
+        ("pack_codes", u, False, 0),
+        ("unpack_codes", queries, 40, False, 0),
+        ("hamming_distance", queries, database, torch.int32, 0),
+        ("topk", queries, database, 12, allowed, 0),
+        ("range_count", queries, database, 18, allowed, 0),
+        ("range_nearest", queries, database, 18, 6, 0),
+        ("retrieval_counts", queries, database, *labels, 0),
+        ("index_order_sums", queries, database, *labels, None, None, [1, 7, 60], 0),
+        ("margin_loss", u, bank, *labels, None, *MARGINS, 0.3, True, 0, "auto"),
+        ("triplet_likelihood", torch.randn(11, 60), marks == 0, marks == 1, torch.ones(11).double(), 2.0, True, 0),
+    ):
+        assert waits(name, *arguments) == 0, name
+    assert waits("range_search", queries, database, 18, allowed, None, 0) == 1
 
 
 def test_what_no_gpu_computes_is_refused_there() -> None:

@@ -429,5 +429,13 @@ TEST(EmulatedSplitLoss, NotANumberComesThrough) {
   }
 }
 
+TEST(EmulatedMarginLoss, WorkspaceDoesNotGrowWithThePairs) {
+  for (int64_t bits : {1, 64, 4096}) {
+    for (int64_t rows = 1; rows <= int64_t{1} << 24; rows *= 4) {
+      EXPECT_LE(cuda::contrastive_loss_workspace(rows, 1 << 24, bits, true), (1 << 24) + rows * (bits + 3)) << rows;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace hashkernels
