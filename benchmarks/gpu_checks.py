@@ -89,12 +89,23 @@ def everything(device: torch.device) -> list[Tensor]:
         *_ops.index_order_precision(*pair, [10, num_database]),
         _ops.pack_codes(u, False),
     ]
+    own = labels[:num_rows].clone()
+    classes = _ops.pack_labels((own[:, None] >= torch.arange(11, device=device)).long())
     for dtype in (torch.float32, torch.float16, torch.bfloat16):
         for precision in ("float32", "split"):
             leaf = u.detach().to(dtype).requires_grad_()
-            loss = _ops.margin_loss(leaf, labels[:num_rows].clone(), **MARGINS, precision=precision)
-            results += [loss.total.detach(), torch.autograd.grad(loss.total, leaf)[0]]
-    return results
+            for loss in (
+                _ops.margin_loss(leaf, own, **MARGINS, precision=precision),
+                _ops.likelihood_loss(leaf, classes, scale=0.1, overlap=True, precision=precision),
+                _ops.cauchy_loss(leaf, own, gamma=9.0, distance_scale=0.2, min_distance=1.0, precision=precision),
+                _ops.contrastive_loss(leaf, own, margin=128.0, precision=precision),
+            ):
+                results += [loss.total.detach(), torch.autograd.grad(loss.total, leaf)[0]]
+    similarities = (u @ u.T).requires_grad_()
+    same = own[:, None] == own
+    weights = torch.ones(num_rows, dtype=torch.float64, device=device)
+    total = _ops.triplet_likelihood(similarities, same, ~same, weights, margin=2.0)
+    return [*results, total.detach(), torch.autograd.grad(total, similarities)[0]]
 
 
 def check_repeats(device: torch.device, quick: bool) -> int:

@@ -1,5 +1,5 @@
 """The machine code of the CUDA kernels, read without a GPU: nothing lies in local memory, the tensor-core path
-multiplies matrices, and loads are as wide as they should be.
+multiplies matrices, loads are as wide as they should be, and all of it is small.
 
 The disassembler comes with the test extra. A build without CUDA has no such code, and nothing to test here.
 """
@@ -10,12 +10,14 @@ import importlib.metadata
 import os
 import re
 import subprocess
+import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+import hashkernels
 from hashkernels import _loader
 
 pytestmark = pytest.mark.skipif(
@@ -72,6 +74,13 @@ def test_every_kernel_is_there() -> None:
     assert len(kernels()) > 60
     for part in NAMES:
         assert any(part in name for name in kernels())
+
+
+def test_a_wheel_stays_below_5_megabytes() -> None:
+    native = _loader._native
+    assert native is not None
+    files = [Path(str(native.__file__)), *Path(hashkernels.__file__).parent.rglob("*.py")]
+    assert sum(len(zlib.compress(path.read_bytes())) for path in files) < 4_900_000
 
 
 def test_nothing_lies_in_local_memory() -> None:
