@@ -1,7 +1,7 @@
 """How long each kernel of a call takes on this machine's GPU, in the order of their launches.
 
     python -m hashkernels.benchmarks.gpu_kernels [--only topk]
-    ncu ... python -m hashkernels.benchmarks.gpu_kernels --once
+    ncu --profile-from-start off ... python -m hashkernels.benchmarks.gpu_kernels --once
 
 Where the kernels take much less than the call, the call is bound by what Python and the driver do between them.
 """
@@ -83,6 +83,15 @@ def kernels(call: Callable[[], Any]) -> dict[str, list[float]]:
     return found
 
 
+def profiled(call: Callable[[], Any]) -> None:
+    """One call that a profiler sees which looks at what it is told to."""
+    torch.cuda.synchronize()
+    torch.cuda.profiler.start()
+    call()
+    torch.cuda.synchronize()
+    torch.cuda.profiler.stop()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--only", default="", help="the calls whose name contains this")
@@ -93,11 +102,12 @@ def main() -> None:
     for name, call in calls(torch.device("cuda")).items():
         if arguments.only not in name:
             continue
-        if arguments.once:
-            if name in ONCE:
-                call()
+        if arguments.once and name not in ONCE:
             continue
         call()
+        if arguments.once:
+            profiled(call)
+            continue
         print(f"{name}: {milliseconds(call):.3f} ms")
         for kernel, times in kernels(call).items():
             print(f"  {sum(times):9.1f} us  {kernel}: {', '.join(f'{time:.1f}' for time in times)}")

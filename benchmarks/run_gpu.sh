@@ -6,6 +6,8 @@
 #
 #   PYTHON=python3 benchmarks/run_gpu.sh [folder for the results]
 #
+# STEPS="build figures table" runs those alone, LIMIT=300 ends after so many seconds.
+#
 # A step that fails or takes too long does not stop the later ones; the exit status is 1 if any did.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -28,6 +30,7 @@ status=0
 step() {
   local name=$1 seconds=$2 code=0
   shift 2
+  [[ -z ${STEPS:-} || " $STEPS " == *" $name "* ]] || return 0
   local left=$((LIMIT - SECONDS))
   if ((left < 10)); then
     echo "$name: no time was left" | tee -a "$results/steps.txt"
@@ -77,7 +80,7 @@ fi
 
 table=()
 if ncu=$(found ncu) && step ncu 90 "$ncu" --csv --page details --section SpeedOfLight --clock-control none \
-  --kernel-name-base mangled --kernel-name regex:hashkernels \
+  --profile-from-start off --kernel-name-base mangled --kernel-name regex:hashkernels \
   "$PYTHON" -m hashkernels.benchmarks.gpu_kernels --once; then
   table+=(--ncu "$results/ncu.txt")
 fi

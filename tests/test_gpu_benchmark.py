@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from hashkernels.benchmarks import gpu_kernels
 from hashkernels.benchmarks.gpu import CASES
 from hashkernels.benchmarks.gpu_table import GOALS, goals_table, limits_table, main, plot_roofline, roofline_table
 
@@ -78,6 +80,14 @@ def test_the_script_runs_every_step(machine: dict[str, str], tmp_path: Path) -> 
     assert "-m hashkernels.benchmarks.gpu --output" in log
     assert all(f"--tool {tool} " in log for tool in checks)
     assert f"gpu_table {tmp_path}/results/figures.json --ncu {tmp_path}/results/ncu.txt --plot" in log
+
+
+def test_steps_can_be_chosen(machine: dict[str, str], tmp_path: Path) -> None:
+    status, steps, log = run({**machine, "STEPS": "build kernels"}, tmp_path / "results")
+    assert status == 0
+    assert [line.partition(":")[0] for line in steps.splitlines()] == ["build", "kernels"]
+    assert "gpu_kernels" in log
+    assert "pytest" not in log
 
 
 def test_tools_that_are_not_there_are_named(machine: dict[str, str], tmp_path: Path) -> None:
@@ -181,3 +191,16 @@ def test_tables_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 def test_the_roofline_has_a_line_for_each_op_of_several_widths(tmp_path: Path) -> None:
     plot_roofline(FIGURES, tmp_path / "roofline.svg")
     assert (tmp_path / "roofline.svg").read_text().count("<!-- distance -->") == 1
+
+
+def test_a_profiler_sees_one_call_of_each_kind_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    calls = {name: lambda name=name: done.append(name) for name in ("counts 10k x 1M", "margin loss 256")}
+    monkeypatch.setattr(gpu_kernels, "calls", lambda device: calls)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    for name in ("start", "stop"):
+        monkeypatch.setattr(torch.cuda.profiler, name, lambda name=name: done.append(name))
+    monkeypatch.setattr(sys, "argv", ["gpu_kernels", "--once"])
+    gpu_kernels.main()
+    assert done == ["counts 10k x 1M", "start", "counts 10k x 1M", "stop"]
