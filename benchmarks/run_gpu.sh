@@ -78,12 +78,14 @@ if sanitizer=$(found compute-sanitizer); then
   unset PYTORCH_NO_CUDA_MEMORY_CACHING
 fi
 
-table=()
-if ncu=$(found ncu) && step ncu 90 "$ncu" --csv --page details --section SpeedOfLight --clock-control none \
-  --profile-from-start off --kernel-name-base mangled --kernel-name regex:hashkernels \
-  "$PYTHON" -m hashkernels.benchmarks.gpu_kernels --once; then
-  table+=(--ncu "$results/ncu.txt")
+if ncu=$(found ncu); then
+  step ncu 90 "$ncu" --csv --page details --section SpeedOfLight --clock-control none \
+    --profile-from-start off --kernel-name-base mangled --kernel-name regex:hashkernels \
+    "$PYTHON" -m hashkernels.benchmarks.gpu_kernels --once
 fi
+
+table=()
+[[ -e $results/ncu.txt ]] && table+=(--ncu "$results/ncu.txt")
 "$PYTHON" -c 'import matplotlib' 2> /dev/null && table+=(--plot "$results/roofline.svg")
 step table 30 "$PYTHON" -m hashkernels.benchmarks.gpu_table "$results/figures.json" "${table[@]}"
 

@@ -83,11 +83,12 @@ def test_the_script_runs_every_step(machine: dict[str, str], tmp_path: Path) -> 
 
 
 def test_steps_can_be_chosen(machine: dict[str, str], tmp_path: Path) -> None:
-    status, steps, log = run({**machine, "STEPS": "build kernels"}, tmp_path / "results")
+    status, steps, log = run({**machine, "STEPS": "build kernels table"}, tmp_path / "results")
     assert status == 0
-    assert [line.partition(":")[0] for line in steps.splitlines()] == ["build", "kernels"]
+    assert [line.partition(":")[0] for line in steps.splitlines()] == ["build", "kernels", "table"]
     assert "gpu_kernels" in log
-    assert "pytest" not in log
+    assert "-m pytest" not in log
+    assert "--ncu" not in log
 
 
 def test_tools_that_are_not_there_are_named(machine: dict[str, str], tmp_path: Path) -> None:
