@@ -113,6 +113,17 @@ def test_repeated_runs_give_the_same_bits(inputs: tuple[Tensor, ...]) -> None:
         assert same(outputs(*inputs), expected)
 
 
+def test_every_gpu_answers_and_leaves_the_current_one(inputs: tuple[Tensor, ...]) -> None:
+    expected, current = outputs(*inputs), torch.cuda.current_device()
+    for index in range(torch.cuda.device_count()):
+        there = torch.device("cuda", index)
+        found = outputs(*(x.to(there) for x in inputs))
+        assert torch.cuda.current_device() == current
+        for got, wanted in zip(found, expected, strict=True):
+            assert got.device == there
+            assert got.is_floating_point() or torch.equal(got.to(wanted.device), wanted)
+
+
 def test_offsets_pass_2_to_the_31(device: torch.device) -> None:
     database = codes(1_100_000, 1, device)
     queries = codes(2000, 2, device)
