@@ -426,7 +426,8 @@ def test_nothing_is_waited_for_but_the_size_of_a_range_search(
         ("triplet_likelihood", torch.randn(11, 60), marks == 0, marks == 1, torch.ones(11).double(), 2.0, True, 0),
     ):
         assert waits(name, *arguments) == 0, name
-    assert waits("range_search", queries, database, 18, allowed, None, 0) == 1
+    for max_results in (None, 6):
+        assert waits("range_search", queries, database, 18, allowed, max_results, 0) == 1
 
 
 def test_what_no_gpu_computes_is_refused_there() -> None:

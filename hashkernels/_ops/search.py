@@ -290,7 +290,8 @@ def _range_search_cuda(
         # Rows of a fixed size hold no more than what is wanted, however much is near.
         max_results = min(max_results, database.shape[0])
         counts, near_distances, near_indices = _nearest_on_cuda(queries, database, radius, max_results, allowed)
-        found = near_indices >= 0
+        near_distances, near_indices = near_distances.view(-1), near_indices.view(-1)
+        found = (near_indices >= 0).nonzero()[:, 0]  # how many, is waited for once
         return _offsets(counts.clamp(max=max_results)), near_distances[found], near_indices[found], counts
     # Every part keeps its workspace from counting to filling; only the size of the result is waited for.
     device = cuda_arguments(queries)
