@@ -19,6 +19,14 @@ TEST(EmulatedTopKByLimits, SameAsCpuAtEveryWidth) {
   }
 }
 
+// As many of both methods, which take turns, as other kernels have: with matrices, wide codes, and few queries.
+TEST(EmulatedTopKByLimits, ManySchedules) {
+  for (auto [num_queries, bits] : {std::pair{19, 64}, std::pair{19, 264}, std::pair{2, 32}}) {
+    const RandomCodes queries(num_queries, bits, 1), database(kNumDatabase, bits, 2);
+    expect_same_topk(queries, database, {7}, {}, 0, 16, 2 * kSchedules);
+  }
+}
+
 TEST(EmulatedTopKByLimits, FewQueries) {
   for (int bits : {64, 128, 512}) {
     expect_same_topk(RandomCodes(2, bits, 3), RandomCodes(70001, bits, 4), {1, 100}, {}, 0, 16, 2);
