@@ -13,7 +13,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
 PYTHON=${PYTHON:-python}
-PATH=$PATH:/usr/local/cuda/bin
+PATH=$PATH:${CUDA_HOME:-/usr/local/cuda}/bin
 LIMIT=${LIMIT:-570} # seconds for all of it
 compute_capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1 | tr -d '. ')
 gpu_name=$(nvidia-smi --query-gpu=name --format=csv,noheader | head -n 1 | tr 'A-Z ' 'a-z-')

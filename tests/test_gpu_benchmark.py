@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -94,7 +95,11 @@ def test_steps_can_be_chosen(machine: dict[str, str], tmp_path: Path) -> None:
 def test_tools_that_are_not_there_are_named(machine: dict[str, str], tmp_path: Path) -> None:
     for name in ("compute-sanitizer", "ncu"):
         (tmp_path / "bin" / name).unlink()
-    status, steps, log = run({**machine, "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}, tmp_path / "results")
+    needed = ("bash", "cat", "date", "dirname", "env", "git", "head", "mkdir", "nproc", "tail", "tee", "timeout", "tr")
+    for name in needed:
+        (tmp_path / "bin" / name).symlink_to(str(shutil.which(name)))
+    alone = {"PATH": str(tmp_path / "bin"), "CUDA_HOME": str(tmp_path)}
+    status, steps, log = run({**machine, **alone}, tmp_path / "results")
     assert status == 0
     assert "compute-sanitizer: not found, left out\nncu: not found, left out\ntable: exit status 0" in steps
     assert "--ncu" not in log
