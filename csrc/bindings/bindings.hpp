@@ -63,7 +63,7 @@ void register_pairwise(pybind11::module_& module);
 void register_index(pybind11::module_& module);
 void register_rescore(pybind11::module_& module);
 void register_search(pybind11::module_& module);
-void register_stored_codes(pybind11::module_& module);
+void register_at_once(pybind11::module_& module);
 void register_sums(pybind11::module_& module);
 void register_surrogate(pybind11::module_& module);
 void register_system(pybind11::module_& module);

@@ -65,10 +65,6 @@ void register_hash_tables(pybind11::module_& module) {
                });
                return done;
              });
-  module.def("hash_range_work",
-             [](uintptr_t queries, int64_t num_queries, int64_t query_stride, const HashTables& tables, int radius) {
-               return hash_range_work(codes(queries, num_queries, query_stride, tables.num_bytes), tables, radius);
-             });
   module.def("hash_topk", [](uintptr_t queries, int64_t num_queries, int64_t query_stride, const HashTables& tables,
                              int64_t k, uintptr_t allowed, double max_work, uintptr_t out_distances,
                              uintptr_t out_indices, uintptr_t out_left, int threads) {

@@ -18,7 +18,7 @@ PYBIND11_MODULE(_native, module) {
   bindings::register_sums(module);
   bindings::register_surrogate(module);
   bindings::register_hash_tables(module);
-  bindings::register_stored_codes(module);
+  bindings::register_at_once(module);
   bindings::register_triplets(module);
   bindings::register_values(module);
 }

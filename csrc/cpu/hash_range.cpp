@@ -286,14 +286,4 @@ Status range_count(const Codes& queries, const HashTables& tables, int radius, c
   });
 }
 
-double hash_range_work(const Codes& queries, const HashTables& tables, int radius) noexcept {
-  try {
-    const double any = std::numeric_limits<double>::infinity();
-    const HashWork costs(tables, RangePlan::kKeep);
-    return choose_radii(tables, costs, QueryRows(queries, tables), queries.num_codes, radius, any).work;
-  } catch (const std::bad_alloc&) {
-    return static_cast<double>(tables.num_codes) * tables.num_chunks;
-  }
-}
-
 }  // namespace hashkernels

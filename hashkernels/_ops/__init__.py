@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from hashkernels._ops._first_order import first_order, reverse_mode_only
 from hashkernels._ops._library import empty_on_huge_pages, get_num_threads, nobody_watches, set_num_threads
+from hashkernels._ops.at_once import PlainPlanes, PlainSearch, are_plain_codes, find_in_codes, find_in_tables
 from hashkernels._ops.checksum import block_checksums
 from hashkernels._ops.codes import pack_codes, pack_labels, unpack_codes
 from hashkernels._ops.descent import discrete_descent
@@ -20,7 +21,6 @@ from hashkernels._ops.hash_tables import (
     check_hash_tables,
     hash_range_count,
     hash_range_search,
-    hash_range_work,
     hash_table_shapes,
     hash_topk,
 )
@@ -54,7 +54,6 @@ from hashkernels._ops.search import (
     range_search,
     topk,
 )
-from hashkernels._ops.stored_codes import StoredCodes, StoredSearch, are_plain_codes
 from hashkernels._ops.surrogate import hidden_gradients, hidden_units, pattern_errors
 from hashkernels._ops.triplets import triplet_likelihood
 from hashkernels.reference import (  # differentiable by torch, or no kernel's work
@@ -72,8 +71,8 @@ __all__ = [
     "ElementTerm",
     "HashTables",
     "PairLoss",
-    "StoredCodes",
-    "StoredSearch",
+    "PlainPlanes",
+    "PlainSearch",
     "are_plain_codes",
     "block_checksums",
     "build_hash_tables",
@@ -85,6 +84,8 @@ __all__ = [
     "discrete_descent",
     "element_loss",
     "empty_on_huge_pages",
+    "find_in_codes",
+    "find_in_tables",
     "first_order",
     "gather_codes",
     "get_num_threads",
@@ -92,7 +93,6 @@ __all__ = [
     "has_sliced_search",
     "hash_range_count",
     "hash_range_search",
-    "hash_range_work",
     "hash_table_shapes",
     "hash_topk",
     "hidden_gradients",

@@ -134,12 +134,6 @@ def hash_range_count(
     return counts if done else None
 
 
-def hash_range_work(queries: Tensor, tables: HashTables, radius: int) -> float:
-    """What a query of such a search is expected to take, in nanoseconds of one core, from a few of the queries."""
-    queries = rows("queries", queries, torch.uint8)
-    return float(_native("hash_range_work")(*_query_arguments(queries), tables.native, radius))
-
-
 def hash_topk(
     queries: Tensor, tables: HashTables, k: int, allowed: Tensor | None, max_work: float, threads: int | None
 ) -> tuple[Tensor, Tensor, Tensor]:

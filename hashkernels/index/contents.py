@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from hashkernels import _ops
 from hashkernels._arrays import ArrayT, to_tensors
-from hashkernels._validation import MAX_THREADS, check_codes, pad_mask
+from hashkernels._validation import check_codes, pad_mask
 from hashkernels.index.native_file import BitOrder
+from hashkernels.index.plain import in_kind_of, is_plain_search, plain_queries
 from hashkernels.index.snapshot import Snapshot
 
 
@@ -39,36 +38,24 @@ class Contents:
         return self._state
 
     def _at_once(
-        self, search: _ops.StoredSearch, queries: ArrayT, number: int, threads: int | None
+        self, search: _ops.PlainSearch, queries: ArrayT, number: int, threads: int | None
     ) -> list[ArrayT] | None:
         """What one native call finds: distances and ids; offsets, distances and ids; or counts. None where the search
         goes the way of ops, which also says what is wrong with its arguments."""
         state = self._state
-        if (
-            not _ops.nobody_watches()
-            or type(number) is not int
-            or not (1 <= number <= state.storage.count if search == "topk" else 0 <= number <= self._bits)
-            or not (threads is None or (type(threads) is int and 1 <= threads <= MAX_THREADS))
-            or self._verification is not None
-            or not state.storage.count
-        ):
+        storage = state.storage
+        codes = storage.plain
+        if self._verification is not None or codes is None:
             return None
-        rows: Any = queries
-        is_tensor = type(rows) is Tensor and rows.dtype == torch.uint8 and rows.is_cpu and rows.layout == torch.strided
-        if is_tensor:
-            rows = rows.numpy()
-        results = number if search == "topk" else 1
-        if type(rows) is not np.ndarray or not _ops.are_plain_codes(rows, state.storage.num_bytes, self._pad, results):
+        if not is_plain_search(search, number, storage.count, self._bits, threads):
             return None
-        found = state.storage.at_once(search, rows, number, threads)
-        if found is None:
+        plain = plain_queries(search, queries, number, storage.num_bytes, self._pad)
+        if plain is None:
             return None
-        parts: list[Any] = [part for part in found if isinstance(part, np.ndarray)]
+        found = list(codes.find(search, plain, number, threads))
         if state.ids is not None and search != "range_count":
-            parts[-1] = state.ids.of(parts[-1])
-        if is_tensor:
-            parts = [torch.from_numpy(part) for part in parts]
-        return parts
+            found[-1] = state.ids.of(found[-1])
+        return in_kind_of(queries, found)
 
     def _filtered(self, queries: ArrayT, filter: ArrayT | None) -> tuple[Tensor, Snapshot, Tensor | None]:
         """Queries, what they are looked for in, and what of that may be found."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -20,6 +18,8 @@ class DeviceStorage:
 
     Room doubles when it runs out; what does not fit leaves the index as it was.
     """
+
+    plain: None = None
 
     def __init__(self, rows: Tensor, count: int) -> None:
         self._rows, self.count = rows, count
@@ -48,12 +48,6 @@ class DeviceStorage:
     def range_count(self, queries: Tensor, radius: int, allowed: Tensor | None, threads: int | None) -> Tensor:
         counts = _ops.range_count(self._here(queries), self._codes, radius, self._mask(allowed), threads)
         return counts.to(queries.device)
-
-    def at_once(self, *_: Any) -> None:
-        return None
-
-    def whole_planes(self) -> Tensor | None:
-        return None
 
     def gather(self, positions: Tensor) -> Tensor:
         return self._codes[self._here(positions)].to(positions.device)

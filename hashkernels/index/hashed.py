@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from hashkernels import _ops
-from hashkernels.index.storage import Storage
+from hashkernels._arrays import ArrayT
+from hashkernels.index.storage import PlainCodes, Storage
 
 BUCKET_BITS = 16
 """Up to so many bits one table of buckets answers most searches, and takes four bytes a code."""
@@ -20,13 +21,13 @@ BUCKET_BITS = 16
 # Scans for so many queries take about as long as building buckets does.
 _QUERIES_WORTH_BUCKETS = 64
 
-
 Build = Literal["first", "worth it", "never"]
+_Found = TypeVar("_Found")
 
 
 class _Pause:
-    """For how many calls the tables are left alone: twice as many each time that they answer less than half of the
-    queries, none once they do. Whatever threads make of it at the same time only costs time."""
+    """For how many calls the tables are left alone: twice as many each time that they leave half of the queries or more
+    to a scan, none once they do not. Whatever threads make of it at the same time only costs time."""
 
     _LONGEST = 63
 
@@ -64,8 +65,7 @@ class HashedStorage:
         self._asked = 0
         self.tables: _ops.HashTables | None = None
         self._building = threading.Lock()
-        self._pauses: dict[tuple[int, int], _Pause] = {}
-        self._stored_codes: _ops.StoredCodes | None = None  # with the tables, which stay once they are there
+        self._pauses: dict[tuple[str, int, int], _Pause] = {}
         self.build_seconds = 0.0
 
     @property
@@ -93,54 +93,53 @@ class HashedStorage:
             return self
         return HashedStorage(self._codes.added(codes), self._bits, self._bitorder, build=self._build)
 
+    @property
+    def plain(self) -> PlainCodes | None:
+        return None if self._codes.plain is None else self
+
     def topk(self, queries: Tensor, k: int, allowed: Tensor | None, threads: int | None) -> tuple[Tensor, Tensor]:
-        num_queries = queries.shape[0]
-        tables, pause = self._tables_for(num_queries, threads), self._pause(num_queries, k)
-        if tables is None or not pause.is_over():
-            return self._codes.topk(queries, k, allowed, threads)
-        most = self._most_work(queries, threads)
-        distances, indices, left = _ops.hash_topk(queries, tables, k, allowed, most, threads)
-        num_left = left.shape[0]
-        pause.after(answered=2 * num_left < num_queries)
-        if num_left:
-            distances[left], indices[left] = self._codes.topk(queries[left], k, allowed, threads)
-        return distances, indices
+        return self._nearest(
+            queries,
+            k,
+            threads,
+            lambda tables, most: _ops.hash_topk(queries, tables, k, allowed, most, threads),
+            lambda some: self._codes.topk(some, k, allowed, threads),
+        )
 
     def range_search(
         self, queries: Tensor, radius: int, allowed: Tensor | None, max_results: int | None, threads: int | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        found = None
-        if (tables := self._tables_for(queries.shape[0], threads)) is not None:
-            most = self._most_work(queries, threads)
-            found = _ops.hash_range_search(queries, tables, radius, allowed, max_results, threads, most)
-        return self._codes.range_search(queries, radius, allowed, max_results, threads) if found is None else found
+        return self._within(
+            len(queries),
+            radius,
+            threads,
+            lambda tables, most: _ops.hash_range_search(queries, tables, radius, allowed, max_results, threads, most),
+            lambda: self._codes.range_search(queries, radius, allowed, max_results, threads),
+        )
 
     def range_count(self, queries: Tensor, radius: int, allowed: Tensor | None, threads: int | None) -> Tensor:
-        counts = None
-        if (tables := self._tables_for(queries.shape[0], threads)) is not None:
-            most = self._most_work(queries, threads)
-            counts = _ops.hash_range_count(queries, tables, radius, allowed, threads, most)
-        return self._codes.range_count(queries, radius, allowed, threads) if counts is None else counts
+        return self._within(
+            len(queries),
+            radius,
+            threads,
+            lambda tables, most: _ops.hash_range_count(queries, tables, radius, allowed, threads, most),
+            lambda: self._codes.range_count(queries, radius, allowed, threads),
+        )
 
-    def at_once(
-        self, search: _ops.StoredSearch, queries: npt.NDArray[Any], number: int, threads: int | None
-    ) -> tuple[Any, ...] | None:
-        planes = self._codes.whole_planes()
-        if planes is None:
-            return None
-        tables = self._tables_for(len(queries), threads)
-        pause = self._pause(len(queries), number) if search == "topk" else None
-        if tables is None or (pause is not None and not pause.is_over()):
-            return self._codes.at_once(search, queries, number, threads)
-        if self._stored_codes is None:
-            self._stored_codes = _ops.StoredCodes(planes, self.count, tables)
-        found = self._stored_codes.find(search, queries, number, threads)
-        if pause is not None:
-            pause.after(answered=2 * found[2] < len(queries))
-        return found
+    def find(self, search: _ops.PlainSearch, queries: npt.NDArray[Any], number: int, threads: int | None) -> Any:
+        """As ``_ops.PlainPlanes.find``, if ``plain`` is there."""
+        codes = self._codes.plain
+        assert codes is not None
 
-    def whole_planes(self) -> Tensor | None:
-        return self._codes.whole_planes()
+        def through(tables: _ops.HashTables, most: float) -> Any:
+            return _ops.find_in_tables(search, queries, tables, number, most, threads)
+
+        def scan(some: npt.NDArray[Any] = queries) -> Any:
+            return codes.find(search, some, number, threads)
+
+        if search == "topk":
+            return self._nearest(queries, number, threads, through, scan)
+        return self._within(len(queries), number, threads, through, scan)
 
     def gather(self, positions: Tensor) -> Tensor:
         return self._codes.gather(positions)
@@ -152,19 +151,56 @@ class HashedStorage:
         if self._stored is not None:
             self.prepare(threads)
         if self.tables is not None and _ops.can_hash(self.count) and len(queries):
-            sample = queries[:: max(1, len(queries) // 8)]
-            cheap = (
-                self._within_is_cheap(queries, radius, threads)
-                if radius is not None
-                else k is not None and self._mostly_answered(sample, k, self._most_work(queries, threads), threads)
-            )
-            if cheap:
+            sample, most = queries[:: max(1, len(queries) // 8)], self._most_work(len(queries), threads)
+            if radius is not None:
+                answered = _ops.hash_range_count(sample, self.tables, radius, None, threads, most) is not None
+            else:
+                assert k is not None
+                left = _ops.hash_topk(sample, self.tables, k, None, most, threads)[2]
+                answered = 2 * len(left) < len(sample)
+            if answered:
                 return "buckets" if len(self.tables.widths) == 1 else "hash"
         return self._codes.method(queries, threads, k, radius)
 
-    def _pause(self, num_queries: int, k: int) -> _Pause:
-        # Searches for as many answer alike, and the price of a scan changes with the number of queries.
-        return self._pauses.setdefault((k.bit_length(), num_queries.bit_length()), _Pause())
+    def _nearest(
+        self,
+        queries: ArrayT,
+        k: int,
+        threads: int | None,
+        through: Callable[[_ops.HashTables, float], tuple[ArrayT, ArrayT, ArrayT]],
+        scan: Callable[[ArrayT], tuple[ArrayT, ArrayT]],
+    ) -> tuple[ArrayT, ArrayT]:
+        """What ``through`` finds in the tables with no more than so much work, and ``scan`` for the queries that it
+        leaves."""
+        tables = self._tables_for(len(queries), threads)
+        # The price of a scan changes with the number of queries; searches for as many codes answer alike.
+        pause = self._pause("topk", k.bit_length(), len(queries))
+        if tables is None or not pause.is_over():
+            return scan(queries)
+        distances, positions, left = through(tables, self._most_work(len(queries), threads))
+        pause.after(answered=2 * len(left) < len(queries))
+        if len(left):
+            distances[left], positions[left] = scan(queries[left])
+        return distances, positions
+
+    def _within(
+        self,
+        num_queries: int,
+        radius: int,
+        threads: int | None,
+        through: Callable[[_ops.HashTables, float], _Found | None],
+        scan: Callable[[], _Found],
+    ) -> _Found:
+        """What ``through`` finds in the tables with no more than so much work, else ``scan``."""
+        tables, pause = self._tables_for(num_queries, threads), self._pause("range", radius, num_queries)
+        if tables is None or not pause.is_over():
+            return scan()
+        found = through(tables, self._most_work(num_queries, threads))
+        pause.after(answered=found is not None)
+        return scan() if found is None else found
+
+    def _pause(self, search: str, number: int, num_queries: int) -> _Pause:
+        return self._pauses.setdefault((search, number, num_queries.bit_length()), _Pause())
 
     def _tables_for(self, num_queries: int, threads: int | None) -> _ops.HashTables | None:
         """The tables, built now if it is time to; None where there are none or nothing can read them."""
@@ -173,15 +209,6 @@ class HashedStorage:
             self.prepare(threads)
         return self.tables if num_queries and _ops.can_hash(self.count) else None
 
-    def _most_work(self, queries: Tensor, threads: int | None) -> float:
+    def _most_work(self, num_queries: int, threads: int | None) -> float:
         """What a query may take through the tables until a scan would be faster, in nanoseconds of one core."""
-        return _ops.most_hash_work(self.num_bytes, queries.shape[0], self.count, threads)
-
-    def _within_is_cheap(self, queries: Tensor, radius: int, threads: int | None) -> bool:
-        assert self.tables is not None
-        return _ops.hash_range_work(queries, self.tables, radius) <= self._most_work(queries, threads)
-
-    def _mostly_answered(self, queries: Tensor, k: int, most_work: float, threads: int | None) -> bool:
-        assert self.tables is not None
-        left = _ops.hash_topk(queries, self.tables, k, None, most_work, threads)[2]
-        return 2 * len(left) < len(queries)
+        return _ops.most_hash_work(self.num_bytes, num_queries, self.count, threads)

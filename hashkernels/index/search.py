@@ -12,6 +12,7 @@ from torch import Tensor
 from hashkernels import _ops
 from hashkernels._arrays import ArrayT, like, to_tensors
 from hashkernels._validation import check_choice, check_code_pair, check_filter, check_int, check_same_device
+from hashkernels.index.plain import as_array, in_kind_of, is_plain_search, plain_queries
 
 _DISTANCE_DTYPES = {"uint8": torch.uint8, "int16": torch.int16, "int32": torch.int32}
 
@@ -156,6 +157,10 @@ def topk(
     >>> topk(np.array([[0b1010]], np.uint8), database, 3)
     SearchResult(distances=array([[1, 1, 2]], dtype=int32), indices=array([[1, 3, 0]]))
     """
+    if bits is None and filter is None and not explain:
+        plain = _at_once("topk", queries, database, k, threads)
+        if plain is not None:
+            return SearchResult(*plain)
     query_codes, database_codes = to_tensors(queries=queries, database=database)
     check_code_pair(query_codes, database_codes, bits)
     num_database = database_codes.shape[0]
@@ -246,6 +251,10 @@ def range_search(
     >>> range_search(np.array([[0b1010], [0b0111]], np.uint8), database, 1, max_results=1).counts
     array([2, 1])
     """
+    if bits is None and filter is None and max_results is None and not explain:
+        plain = _at_once("range_search", queries, database, radius, threads)
+        if plain is not None:
+            return RangeResult(*plain)
     query_codes, database_codes, radius = _range_arguments(queries, database, radius, bits)
     allowed = allowed_mask(queries, filter, database_codes.shape[0])
     max_results = check_limit(max_results, database_codes.shape[0])
@@ -282,6 +291,10 @@ def range_count(
     >>> range_count(np.array([[0b1010], [0b0111]], np.uint8), database, 1)
     array([2, 1])
     """
+    if bits is None and filter is None:
+        plain = _at_once("range_count", queries, database, radius, threads)
+        if plain is not None:
+            return plain[0]
     query_codes, database_codes, radius = _range_arguments(queries, database, radius, bits)
     allowed = allowed_mask(queries, filter, database_codes.shape[0])
     return like(queries, _ops.range_count(query_codes, database_codes, radius, allowed, threads))
@@ -353,6 +366,22 @@ def range_rows(
         offsets, distances, indices, _ = search(slice(first, first + batch))
         for start, end in itertools.pairwise(offsets.tolist()):
             yield RangeRow(like(queries, distances[start:end]), like(queries, indices[start:end]))
+
+
+def _at_once(
+    search: _ops.PlainSearch, queries: ArrayT, database: ArrayT, number: int, threads: int | None
+) -> list[ArrayT] | None:
+    """What one native call finds, None where it takes the arguments not as they are."""
+    codes = as_array(database) if type(database) is type(queries) else None
+    if codes is None or codes.ndim != 2:
+        return None
+    count, num_bytes = codes.shape
+    if not is_plain_search(search, number, count, 8 * num_bytes, threads):
+        return None
+    plain = plain_queries(search, queries, number, num_bytes)
+    if plain is None or not _ops.are_plain_codes(codes, num_bytes, 0, 0):
+        return None
+    return in_kind_of(queries, _ops.find_in_codes(search, plain, codes, number, threads))
 
 
 def _range_arguments(queries: ArrayT, database: ArrayT, radius: int, bits: int | None) -> tuple[Tensor, Tensor, int]:

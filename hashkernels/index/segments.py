@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from hashkernels import _ops
 from hashkernels.index.merging import Nearest, Within, merge_nearest, merge_within
-from hashkernels.index.storage import Storage, new_storage
+from hashkernels.index.storage import PlainCodes, Storage, new_storage
 
 
 class SegmentedStorage:
@@ -25,6 +23,7 @@ class SegmentedStorage:
             self._starts.append(self._starts[-1] + part.count)
         self.num_bytes = tail.num_bytes
         self.count = self._starts[-1]
+        self.plain: PlainCodes | None = self._parts[0].plain if len(self._parts) == 1 else None
 
     def added(self, codes: Tensor) -> SegmentedStorage:
         return SegmentedStorage(self._fixed, self.tail.added(codes))
@@ -49,14 +48,6 @@ class SegmentedStorage:
         return torch.stack(
             [part.range_count(queries, radius, mask, threads) for part, mask, _ in self._each(allowed)]
         ).sum(0)
-
-    def at_once(
-        self, search: _ops.StoredSearch, queries: npt.NDArray[Any], number: int, threads: int | None
-    ) -> tuple[Any, ...] | None:
-        return self._parts[0].at_once(search, queries, number, threads) if len(self._parts) == 1 else None
-
-    def whole_planes(self) -> Tensor | None:
-        return self._parts[0].whole_planes() if len(self._parts) == 1 else None
 
     def gather(self, positions: Tensor) -> Tensor:
         codes = torch.empty((len(positions), self.num_bytes), dtype=torch.uint8, device="cpu")

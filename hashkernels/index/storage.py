@@ -17,6 +17,13 @@ from hashkernels import _ops
 from hashkernels.index.device_storage import empty_device_storage
 
 
+class PlainCodes(Protocol):
+    """Codes that one native call searches."""
+
+    def find(self, search: _ops.PlainSearch, queries: npt.NDArray[Any], number: int, threads: int | None) -> Any:
+        """As ``_ops.PlainPlanes.find``."""
+
+
 class Storage(Protocol):
     """The codes of an index at one moment, numbered in the order in which they were added. Arguments are checked
     tensors from the CPU, or from the device of the index, and results are where the first of them was.
@@ -33,6 +40,10 @@ class Storage(Protocol):
     def num_bytes(self) -> int:
         """Bytes a code, W."""
 
+    @property
+    def plain(self) -> PlainCodes | None:
+        """The same codes for searches in one native call, where there are any."""
+
     def added(self, codes: Tensor) -> Storage:
         """These codes and a copy of uint8 [n, W] behind them."""
 
@@ -46,14 +57,6 @@ class Storage(Protocol):
 
     def range_count(self, queries: Tensor, radius: int, allowed: Tensor | None, threads: int | None) -> Tensor:
         """Counts int64 [Q]."""
-
-    def at_once(
-        self, search: _ops.StoredSearch, queries: npt.NDArray[Any], number: int, threads: int | None
-    ) -> tuple[Any, ...] | None:
-        """What ``_ops.StoredCodes.find`` finds; None where no one call does."""
-
-    def whole_planes(self) -> Tensor | None:
-        """Planes that are there, in one piece, with room behind them; None where they would have to be made."""
 
     def gather(self, positions: Tensor) -> Tensor:
         """A copy of the codes at positions int64 [n], uint8 [n, W]."""
@@ -91,7 +94,7 @@ class SlicedStorage:
     def __init__(self, planes: Tensor, count: int) -> None:
         self._planes, self.count = planes, count
         self.num_bytes = planes.shape[1] // 8
-        self._stored_codes = _ops.StoredCodes(planes, count)
+        self.plain = _ops.PlainPlanes(planes, count)
 
     def added(self, codes: Tensor) -> SlicedStorage:
         needed = self.count + codes.shape[0]
@@ -112,14 +115,6 @@ class SlicedStorage:
     def range_count(self, queries: Tensor, radius: int, allowed: Tensor | None, threads: int | None) -> Tensor:
         return _ops.sliced_range_count(queries, self._planes, self.count, radius, allowed, threads)
 
-    def at_once(
-        self, search: _ops.StoredSearch, queries: npt.NDArray[Any], number: int, threads: int | None
-    ) -> tuple[Any, ...] | None:
-        return self._stored_codes.find(search, queries, number, threads)
-
-    def whole_planes(self) -> Tensor | None:
-        return self._planes
-
     def gather(self, positions: Tensor) -> Tensor:
         return _ops.gather_codes(self._planes, positions)
 
@@ -132,6 +127,8 @@ class SlicedStorage:
 
 class PackedStorage:
     """Codes as they came, one row each."""
+
+    plain: None = None
 
     def __init__(self, rows: Tensor, count: int) -> None:
         self._rows, self.count = rows, count
@@ -153,12 +150,6 @@ class PackedStorage:
 
     def range_count(self, queries: Tensor, radius: int, allowed: Tensor | None, threads: int | None) -> Tensor:
         return _ops.range_count(queries, self._rows[: self.count], radius, allowed, threads)
-
-    def at_once(self, *_: Any) -> None:
-        return None
-
-    def whole_planes(self) -> Tensor | None:
-        return None
 
     def gather(self, positions: Tensor) -> Tensor:
         return self._rows[positions]

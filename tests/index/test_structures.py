@@ -83,11 +83,10 @@ def test_tables_find_what_a_sort_finds(
     found = _ops.hash_range_search(tensors, tables, radius, allowed, max_results, threads)
     exact.check_within(tuple(part.numpy() for part in found), radius, max_results)
     assert torch.equal(_ops.hash_range_count(tensors, tables, radius, allowed, threads), found[3])
-    work = _ops.hash_range_work(tensors, tables, radius)
-    assert work > 0
-    assert _ops.hash_range_search(tensors, tables, radius, allowed, max_results, threads, 0.99 * work) is None
-    assert _ops.hash_range_count(tensors, tables, radius, allowed, threads, 0.99 * work) is None
-    counts = _ops.hash_range_count(tensors, tables, radius, allowed, threads, 1.01 * work)
+    assert _ops.hash_range_search(tensors, tables, radius, allowed, max_results, threads, 1.0) is None
+    assert _ops.hash_range_count(tensors, tables, radius, allowed, threads, 1.0) is None
+    most = 10.0 ** data.draw(st.integers(1, 6), "most work")
+    counts = _ops.hash_range_count(tensors, tables, radius, allowed, threads, most)
     assert counts is None or torch.equal(counts, found[3])
     k = data.draw(st.integers(1, count), "k")
     distances, indices, left = (part.numpy() for part in _ops.hash_topk(tensors, tables, k, allowed, 1e6, threads))
@@ -188,6 +187,32 @@ def test_hopeless_queries_cost_little_more_than_a_scan_and_are_tried_ever_more_r
     assert len(spent["sliced_topk"]) == 40
     assert 2 <= len(spent["hash_topk"]) <= 6
     assert sum(spent["hash_topk"]) < 0.2 * sum(spent["sliced_topk"])
+
+
+def test_a_radius_that_tables_do_not_answer_is_tried_ever_more_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
+    if _loader.isa() == _loader.REFERENCE:
+        return
+    codes, queries = make_codes(20_000, 64, "uniform", 1), make_codes(4, 64, "uniform", 2)
+    index = hk.BinaryIndex(64, structure="hash")
+    index.add(codes)
+    index.prepare()
+    tried = []
+    original = _ops.find_in_tables
+
+    def find(*arguments: object) -> object:
+        tried.append(original(*arguments) is not None)
+        return original(*arguments)
+
+    monkeypatch.setattr(_ops, "find_in_tables", find)
+    exact = Exact(queries, codes, None)
+    for _ in range(40):
+        exact.check_within((*index.range_search(queries, 25), index.range_count(queries, 25)), 25, None)
+    assert 0 < len(tried) < 10
+    assert not any(tried)
+    tried.clear()
+    for _ in range(5):
+        exact.check_within((*index.range_search(queries, 1), index.range_count(queries, 1)), 1, None)
+    assert tried == [True] * 10
 
 
 def test_plans_are_explained_and_prices_decide(monkeypatch: pytest.MonkeyPatch) -> None:

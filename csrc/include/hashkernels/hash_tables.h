@@ -59,16 +59,13 @@ int choose_chunks(const SlicedCodes& codes, int bits, bool little, uint16_t* ord
 Status build_hash_tables(const SlicedCodes& codes, const HashTables& tables, uint32_t* offsets, uint64_t* rows,
                          uint32_t* ids, uint32_t* slots, int num_threads) noexcept;
 
-// As in search.h, with the same results, unless that is expected to take more than max_work, as hash_range_work() has
-// it, or turns out to: then *done is false, there are no finds, and counts are unspecified.
+// As in search.h, with the same results, unless a query is expected to take more than max_work, or turns out to: then
+// *done is false, there are no finds, and counts are unspecified. In nanoseconds of one core, as most_hash_work() has
+// it (index.h).
 Status range_search(const Codes& queries, const HashTables& tables, int radius, int64_t max_results,
                     const uint8_t* allowed, double max_work, bool* done, RangeFinds* finds, int num_threads) noexcept;
 Status range_count(const Codes& queries, const HashTables& tables, int radius, const uint8_t* allowed, double max_work,
                    bool* done, int64_t* counts, int num_threads) noexcept;
-
-// What a query of a search with this radius is expected to take, in nanoseconds of one core, found from a few of the
-// queries. Comparable with most_hash_work() (index.h).
-double hash_range_work(const Codes& queries, const HashTables& tables, int radius) noexcept;
 
 // As in search.h, but a query that takes more than max_work is given up, as early as what it has found, or the size of
 // a bucket, foretells that: done[q] is 0 then, and its results are unspecified.
