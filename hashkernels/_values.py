@@ -1,5 +1,8 @@
-"""What checks ask about all values of a tensor. A call of torch's takes longer than a look at few values does, so of
-few values a native function answers where there is one."""
+"""What is asked of all values of a tensor, by checks, and done to all of them.
+
+A call of torch's takes longer than a pass over few values does; over more of them it wakes torch's threads, which then
+keep cores busy for some ten milliseconds that a kernel's threads could use. So a native function does it, where there
+is one, unless the values are very many."""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-_FEW = 1 << 16
+_FEW = 1 << 20
 
 _native: ModuleType | None = None
 
@@ -38,8 +41,24 @@ def least_and_greatest(values: Tensor) -> tuple[int, int]:
     return low, high
 
 
+def scaled(values: Tensor, factor: Tensor) -> Tensor:
+    """``values * factor`` for a factor of one element, without a graph."""
+    if (
+        _native is None
+        or values.dtype != factor.dtype
+        or values.dtype not in (torch.float32, torch.float64)
+        or not (factor.is_cpu and _can_be_read(values))
+    ):
+        return values.detach() * factor.detach()
+    result = torch.empty_like(values)
+    is_double = values.dtype == torch.float64
+    _native.scale(values.data_ptr(), is_double, factor.item(), values.numel(), result.data_ptr())
+    return result
+
+
 def _can_be_read(values: Tensor) -> bool:
-    """Whether there are few values, one after the other at an address, which those under a transform have not."""
+    """Whether there are not too many values, one after the other at an address, which those under a transform have
+    not."""
     return (
         values.is_cpu
         and values.numel() <= _FEW

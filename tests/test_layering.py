@@ -37,7 +37,7 @@ BETWEEN = {
     "reference": set(),
     "centers": {"_validation", "_warnings"},
     "_loader": {"_native", "_validation", "_values", "_warnings"},
-    "_ops": {"_loader", "_validation", "_warnings", "reference"},
+    "_ops": {"_loader", "_validation", "_values", "_warnings", "reference"},
 }
 TRAINING = {"data", "train", "report", "cli"}
 # What the package itself offers, open to those parts that use the library as a user does.

@@ -54,6 +54,23 @@ def test_least_and_greatest(answering: str, dtype: torch.dtype) -> None:
     assert _values.least_and_greatest(edges) == (limits.min, limits.max)
 
 
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("factor", [1.0, -0.3, 65536.0, float("inf"), float("nan")], ids=str)
+def test_scaled_values_are_products(answering: str, dtype: torch.dtype, factor: float) -> None:
+    for shape in ((0, 4), (9,), (1100, 64)):
+        values = torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(dtype)
+        by = torch.tensor(factor, dtype=dtype, requires_grad=True)
+        for form in (values, values.T, values.clone().requires_grad_()):
+            found = _values.scaled(form, by)
+            assert not found.requires_grad
+            assert torch.equal(found.nan_to_num(), (form * by).detach().nan_to_num())
+
+
+def test_a_factor_of_another_dtype_is_torchs_work(answering: str) -> None:
+    found = _values.scaled(torch.ones(3), torch.tensor(0.1, dtype=torch.float64))
+    assert torch.equal(found, torch.full((3,), 0.1))
+
+
 def test_reference_asks_torch_alone() -> None:
     before = _loader.isa()
     try:

@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from hashkernels import _values
+from hashkernels._ops._library import nobody_watches
+
 
 def first_order(grad: Tensor, *sources: Tensor) -> Tensor:
     """What a backward pass gives: ``grad``, found from ``sources`` without autograd.
@@ -19,6 +22,13 @@ def first_order(grad: Tensor, *sources: Tensor) -> Tensor:
         return grad
     result: Tensor = _FirstOrder.apply(grad.detach(), *sources)  # type: ignore[no-untyped-call]
     return result
+
+
+def scaled(grad: Tensor, factor: Tensor) -> Tensor:
+    """``grad * factor``, for ``first_order``: ``factor`` has one element."""
+    if nobody_watches() and type(grad) is type(factor) is Tensor:
+        return _values.scaled(grad, factor)
+    return grad * factor
 
 
 def reverse_mode_only(*inputs: Tensor) -> None:

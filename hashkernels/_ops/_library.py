@@ -26,7 +26,11 @@ _num_threads: int | None = None
 
 
 def set_num_threads(threads: int | None) -> None:
-    """Use that many threads, 1..4096, in every native kernel from now on; None follows ``torch.get_num_threads()``."""
+    """Use that many threads, 1..4096, in every native kernel from now on; None follows ``torch.get_num_threads()``.
+
+    torch's own threads (GNU OpenMP) keep their cores for some ten milliseconds after each operation, waiting for the
+    next. With ``OMP_WAIT_POLICY=passive`` in the environment of the process they sleep, and kernels find cores free.
+    """
     global _num_threads
     _num_threads = _validation.check_threads(threads)
 

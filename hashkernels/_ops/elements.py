@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hashkernels import _loader, _validation, reference
-from hashkernels._ops._first_order import first_order, reverse_mode_only
+from hashkernels._ops._first_order import first_order, reverse_mode_only, scaled
 from hashkernels._ops._library import define, thread_argument, thread_count
 
 _FLOATS = (torch.float32, torch.float64)
@@ -73,7 +73,7 @@ class _ElementLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_total: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
         u, grad = ctx.saved_tensors
-        return None if grad_total is None else first_order(grad * grad_total, u, grad_total), *(None,) * 6
+        return None if grad_total is None else first_order(scaled(grad, grad_total), u, grad_total), *(None,) * 6
 
 
 def _checked(u: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from hashkernels import _loader, _validation, reference
-from hashkernels._ops._first_order import first_order, reverse_mode_only
+from hashkernels._ops._first_order import first_order, reverse_mode_only, scaled
 from hashkernels._ops._library import (
     cuda_arguments,
     define,
@@ -228,7 +228,7 @@ class _PairLoss(torch.autograd.Function):
         u, grad = ctx.saved_tensors
         if grad_total is None:
             return (None,) * 7
-        grad = grad * grad_total
+        grad = scaled(grad, grad_total)
         grad = grad if grad.dtype == u.dtype else grad.to(u.dtype)
         return None, first_order(grad, u, grad_total), *(None,) * 5
 

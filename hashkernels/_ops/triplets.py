@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hashkernels import _loader, _validation, reference
-from hashkernels._ops._first_order import first_order, reverse_mode_only
+from hashkernels._ops._first_order import first_order, reverse_mode_only, scaled
 from hashkernels._ops._library import cuda_arguments, define, rows, thread_argument, thread_count
 
 _FLOATS = (torch.float32, torch.float64)
@@ -62,7 +62,7 @@ class _TripletLikelihood(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_total: Tensor) -> tuple[Tensor | None, ...]:
         similarities, grad = ctx.saved_tensors
-        return first_order(grad * grad_total, similarities, grad_total), *(None,) * 5
+        return first_order(scaled(grad, grad_total), similarities, grad_total), *(None,) * 5
 
 
 def _checked(
