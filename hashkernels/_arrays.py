@@ -38,6 +38,8 @@ def to_tensor(name: str, value: Any) -> Tensor:
         if hasattr(value, "__dlpack__"):
             return torch.utils.dlpack.from_dlpack(value)
         raise TypeError(f"{name} must be a torch.Tensor or a numpy.ndarray, got {type(value).__name__}")
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be a numpy.ndarray without a mask, got a MaskedArray")
     if not value.dtype.isnative:
         value = value.astype(value.dtype.newbyteorder("="))
     # A list takes less time than any(), which a small search would notice.

@@ -30,6 +30,16 @@ def test_tensors_lie_over_the_memory_of_the_array(writable: bool) -> None:
     assert array.flags.writeable == writable
 
 
+def test_what_a_mask_hides_is_not_read() -> None:
+    codes = np.arange(8, dtype=np.uint8).reshape(8, 1)
+    hidden = np.ma.masked_array(codes, mask=codes > 3)
+    index = hk.BinaryIndex(8)
+    index.add(codes)
+    for search in (lambda: index.add(hidden), lambda: index.search(hidden, 1), lambda: hk.topk(hidden, codes, 1)):
+        with pytest.raises(TypeError, match=r"must be a numpy\.ndarray without a mask, got a MaskedArray"):
+            search()
+
+
 def test_the_tensor_keeps_a_memory_map_open(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.arange(5000))
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
