@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "plane_blocks.hpp"
+#include "search_plan.hpp"
 
 namespace hashkernels {
 namespace {
@@ -77,8 +78,6 @@ void flush(const CountingTask& task, uint64_t* counters) {
   }
   std::memset(counters, 0, sizeof(uint64_t) * words * (task.last - task.first));
 }
-
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Null where codes are to be counted one by one. Without relevance that is never done.
 AddToHistograms kernel_for(const Kernels& isa, const Codes& queries, bool relevance) {

@@ -7,6 +7,7 @@
 #include "hashkernels/index.h"
 #include "hashkernels/search.h"
 #include "scan_method.hpp"
+#include "search_plan.hpp"
 
 namespace hashkernels {
 
@@ -21,9 +22,9 @@ struct Database {
   explicit Database(const SlicedCodes& sliced, const uint8_t* may_be_found = nullptr)
       : codes{nullptr, sliced.num_codes, 0, sliced.num_bytes}, planes(sliced.planes), allowed(may_be_found) {}
 
-  // How a task of so many queries and codes searches it.
-  ScanMethod scan_method(const ScanCosts& costs, int64_t num_queries, int64_t num_codes) const {
-    return method.value_or(plan_scan(costs, {planes != nullptr, codes.num_bytes, num_queries, num_codes}).method);
+  // How a task of the plan searches it.
+  ScanMethod scan_method(const ScanCosts& costs, const SearchPlan& plan) const {
+    return method.value_or(plan_scan(costs, plan.scan_size(planes != nullptr, codes.num_bytes)).method);
   }
 };
 

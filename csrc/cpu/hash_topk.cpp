@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "hash_probes.hpp"
+#include "query_groups.hpp"
 
 namespace hashkernels {
 namespace {

@@ -107,16 +107,14 @@ Status gather_codes(const SlicedCodes& codes, const int64_t* positions, int64_t 
 const char* search_method(bool sliced, int num_bytes, int64_t num_queries, int64_t num_codes,
                           int num_threads) noexcept {
   const SearchPlan plan(num_queries, num_codes, num_threads);
-  const ScanSize size{sliced, num_bytes, plan.queries_per_tile, plan.codes_per_task()};
-  return scan_method_name(plan_scan(kernels().scan_costs, size).method);
+  return scan_method_name(plan_scan(kernels().scan_costs, plan.scan_size(sliced, num_bytes)).method);
 }
 
 // Threads share the codes of a scan, but only queries of a search through tables.
 double most_hash_work(int num_bytes, int64_t num_queries, int64_t num_codes, int num_threads) noexcept {
   constexpr double kCached = 16 << 20, kFetchByte = 0.05;  // codes that no cache holds are read from memory
   const SearchPlan plan(num_queries, num_codes, num_threads);
-  const ScanSize size{true, num_bytes, plan.queries_per_tile, plan.codes_per_task()};
-  const double task = plan_scan(kernels().scan_costs, size).nanoseconds;
+  const double task = plan_scan(kernels().scan_costs, plan.scan_size(true, num_bytes)).nanoseconds;
   const double bytes = static_cast<double>(num_codes) * num_bytes;
   const double scan = std::max(task * static_cast<double>(plan.num_parts), bytes > kCached ? kFetchByte * bytes : 0);
   const auto sharers = static_cast<double>(std::min<int64_t>(num_queries, num_threads));

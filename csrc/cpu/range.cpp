@@ -4,6 +4,7 @@
 #include <new>
 
 #include "database.hpp"
+#include "few_codes.hpp"
 #include "finds.hpp"
 #include "scan.hpp"
 #include "search_plan.hpp"
@@ -17,7 +18,7 @@ template <class Visit>
 Status scan_all(const SearchPlan& plan, const Codes& queries, const Database& database, int radius, int num_threads,
                 Visit&& visit) {
   const Kernels& isa = kernels();
-  const ScanMethod method = database.scan_method(isa.scan_costs, plan.queries_per_tile, plan.codes_per_task());
+  const ScanMethod method = database.scan_method(isa.scan_costs, plan);
   const int threshold = std::min(radius, 8 * database.codes.num_bytes) + 1;
   const QueryWords query_words(queries);
   if (!query_words) return Status::kOutOfMemory;
@@ -62,6 +63,9 @@ struct FindSink {
 
 Status range_search(const Codes& queries, const Database& database, int radius, int64_t max_results, RangeFinds* finds,
                     int num_threads) noexcept {
+  if (is_of_few(database, queries.num_codes, num_threads)) {
+    return range_search_of_few(queries, database, radius, max_results, finds, num_threads);
+  }
   const SearchPlan plan(queries.num_codes, database.codes.num_codes, num_threads);
   std::unique_ptr<ScannedFinds> state(new (std::nothrow) ScannedFinds(queries.num_codes, plan.num_parts,
                                                                       plan.blocks_per_part * kBlockCodes,
@@ -80,6 +84,9 @@ Status range_search(const Codes& queries, const Database& database, int radius, 
 
 Status range_count(const Codes& queries, const Database& database, int radius, int64_t* counts,
                    int num_threads) noexcept {
+  if (is_of_few(database, queries.num_codes, num_threads)) {
+    return range_count_of_few(queries, database, radius, counts, num_threads);
+  }
   std::fill(counts, counts + queries.num_codes, 0);
   const SearchPlan plan(queries.num_codes, database.codes.num_codes, num_threads);
   Buffer<int64_t> part_counts(queries.num_codes * plan.num_parts);

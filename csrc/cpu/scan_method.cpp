@@ -28,8 +28,15 @@ ScanPlan plan_scan(const ScanCosts& costs, const ScanSize& size) {
   const double tables =
       queries * bytes * costs.query_byte + (made + queries * (blocks + 1) * bytes * costs.sum_byte) *
                                                (size.num_bytes > SlicedShape::kMaxChunkBytes ? kBeyondCache : 1);
-  if (tables < singly) return {ScanMethod::kTables, tables};
-  return {size.sliced ? ScanMethod::kPlanes : ScanMethod::kRows, singly};
+  const ScanPlan plan = tables < singly ? ScanPlan{ScanMethod::kTables, tables}
+                                        : ScanPlan{size.sliced ? ScanMethod::kPlanes : ScanMethod::kRows, singly};
+  if (!size.is_few) return plan;
+  // Few codes need neither blocks nor what selects among many.
+  constexpr double kFewQuery = 30, kFewCode = 0.2, kFewCopied = 3, kBlocks = 1500, kSelect = 200;
+  const double few = queries * (kFewQuery + codes * (costs.row + words * costs.row_word + kFewCode)) +
+                     (size.sliced ? words * costs.slice_word + codes * kFewCopied : 0);
+  const double many = plan.nanoseconds + kBlocks + queries * kSelect;
+  return few < many ? ScanPlan{ScanMethod::kRows, few} : plan;
 }
 
 }  // namespace hashkernels

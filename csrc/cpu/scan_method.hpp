@@ -6,7 +6,7 @@
 namespace hashkernels {
 
 // How a tile of queries is scanned.
-//   rows:   distance by distance, from the codes where they lie; nothing to prepare.
+//   rows:   distance by distance, from the codes where they lie, or of few codes (few_codes.hpp) from a copy.
 //   planes: bit-sliced, one query at a time; for planes that are already there.
 //   tables: bit-sliced, all queries on one carry table a block.
 enum class ScanMethod { kRows, kPlanes, kTables };
@@ -29,6 +29,7 @@ struct ScanSize {
   bool sliced;  // whether the planes are there
   int num_bytes;
   int64_t num_queries, num_codes;
+  bool is_few;  // the task has all codes, and they are few enough to be compared one by one (few_codes.hpp)
 };
 
 // The cheapest way, and what it takes.

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "blocks.hpp"
+#include "scan_method.hpp"
 
 namespace hashkernels {
 
@@ -27,6 +28,10 @@ struct SearchPlan {
     blocks_per_part =
         std::max<int64_t>(1, std::min(kMaxPartBlocks, split_queries ? num_blocks : divide_up(num_blocks, threads)));
     num_parts = divide_up(num_blocks, blocks_per_part);
+  }
+
+  ScanSize scan_size(bool sliced, int num_bytes) const {
+    return {sliced, num_bytes, queries_per_tile, codes_per_task(), num_codes <= kBlockCodes};
   }
 
   int64_t codes_per_task() const { return std::min(num_codes, blocks_per_part * kBlockCodes); }

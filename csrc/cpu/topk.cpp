@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "database.hpp"
+#include "few_codes.hpp"
 #include "scan.hpp"
 #include "search_plan.hpp"
 #include "selection.hpp"
@@ -12,7 +13,9 @@
 namespace hashkernels {
 namespace {
 
-constexpr int64_t kRoundBytes = 256 << 20;  // candidates kept at a time, all threads together
+// Candidates kept at a time, all threads together: as few as fit memory that need not be fetched anew for every search,
+// but enough queries to share what each block costs, if there is room.
+constexpr int64_t kRoundBytes = 8 << 20, kMostRoundBytes = 256 << 20;
 
 // The selections of one task, as TileScan's sink. Query q of the tile is selections[q * stride].
 struct TopkSink {
@@ -131,24 +134,56 @@ void emit(const Selection* parts, int64_t num_parts, int64_t codes_per_part, int
   }
 }
 
-// The queries of one round, for which there is memory at a time.
-Status search_round(const Codes& queries, const Database& database, int64_t k, int32_t* distances, int64_t* indices,
-                    int num_threads) {
+// What the queries of a round select, each in each part of the database. Rounds share the memory.
+class Selections {
+ public:
+  // False where there is no more memory.
+  bool prepare(int64_t slots, int64_t capacity, int max_distance) {
+    const int64_t num_counts = max_distance + 1;
+    if (!make_room(selections_, slots) || !make_room(entries_, slots * capacity) ||
+        !make_room(counts_, slots * num_counts)) {
+      return false;
+    }
+    for (int64_t slot = 0; slot < slots; ++slot) {
+      selections_.buffer[slot].init(max_distance, capacity, entries_.buffer.data() + slot * capacity,
+                                    counts_.buffer.data() + slot * num_counts);
+    }
+    return true;
+  }
+
+  Selection* data() { return selections_.buffer.data(); }
+
+ private:
+  template <class T>
+  struct Room {
+    Buffer<T> buffer;
+    int64_t size = -1;
+  };
+
+  template <class T>
+  static bool make_room(Room<T>& room, int64_t size) {
+    if (size <= room.size) return true;
+    room.size = size;
+    return room.buffer.allocate(size);
+  }
+
+  Room<Selection> selections_;
+  Room<Selection::Entry> entries_;
+  Room<uint32_t> counts_;
+};
+
+// The queries of one round, for which there is room.
+Status search_round(const Codes& queries, const Database& database, int64_t k, Selections& selections,
+                    int32_t* distances, int64_t* indices, int num_threads) {
   const Kernels& isa = kernels();
   const int max_distance = 8 * database.codes.num_bytes;
   const SearchPlan plan(queries.num_codes, database.codes.num_codes, num_threads);
-  const ScanMethod method = database.scan_method(isa.scan_costs, plan.queries_per_tile, plan.codes_per_task());
+  const ScanMethod method = database.scan_method(isa.scan_costs, plan);
   const int64_t codes_per_part = plan.blocks_per_part * kBlockCodes;
-  const int64_t capacity = Selection::capacity(k, plan.codes_per_task());
-  const int64_t slots = queries.num_codes * plan.num_parts;
   const QueryWords query_words(queries);
-  Buffer<Selection> selections(slots);
-  Buffer<Selection::Entry> entries(slots * capacity);
-  Buffer<uint32_t> counts(slots * (max_distance + 1));
-  if (!query_words || !selections || !entries || !counts) return Status::kOutOfMemory;
-  for (int64_t slot = 0; slot < slots; ++slot) {
-    selections[slot].init(max_distance, capacity, entries.data() + slot * capacity,
-                          counts.data() + slot * (max_distance + 1));
+  if (!query_words || !selections.prepare(queries.num_codes * plan.num_parts,
+                                          Selection::capacity(k, plan.codes_per_task()), max_distance)) {
+    return Status::kOutOfMemory;
   }
 
   std::atomic<bool> out_of_memory{false};
@@ -180,16 +215,22 @@ Status search_round(const Codes& queries, const Database& database, int64_t k, i
 
 Status topk(const Codes& queries, const Database& database, int64_t k, int32_t* distances, int64_t* indices,
             int num_threads) noexcept {
+  if (is_of_few(database, queries.num_codes, num_threads)) {
+    return topk_of_few(queries, database, k, distances, indices, num_threads);
+  }
   const SearchPlan plan(queries.num_codes, database.codes.num_codes, num_threads);
-  const int64_t capacity = Selection::capacity(k, plan.codes_per_task());
   const int64_t bytes_per_query =
-      plan.num_parts * (int64_t{sizeof(Selection::Entry)} * capacity + 4 * (8 * database.codes.num_bytes + 1));
-  const int64_t queries_per_round = std::max<int64_t>(1, kRoundBytes / bytes_per_query);
+      plan.num_parts * (int64_t{sizeof(Selection::Entry)} * Selection::capacity(k, plan.codes_per_task()) +
+                        4 * (8 * database.codes.num_bytes + 1));
+  const int64_t wanted = std::max(kRoundBytes / bytes_per_query, SearchPlan::kMaxTile * std::max(num_threads, 1));
+  const int64_t queries_per_round = std::max<int64_t>(1, std::min(wanted, kMostRoundBytes / bytes_per_query));
+  Selections selections;
   for (int64_t first = 0; first < queries.num_codes; first += queries_per_round) {
-    Codes round = queries;
-    round.data = queries.row(first);
-    round.num_codes = std::min(queries_per_round, queries.num_codes - first);
-    const Status status = search_round(round, database, k, distances + first * k, indices + first * k, num_threads);
+    Codes some = queries;
+    some.data = queries.row(first);
+    some.num_codes = std::min(queries_per_round, queries.num_codes - first);
+    const Status status =
+        search_round(some, database, k, selections, distances + first * k, indices + first * k, num_threads);
     if (status != Status::kOk) return status;
   }
   return Status::kOk;

@@ -202,19 +202,26 @@ class EveryMethod : public testing::ForEachIsa {
     for (ScanMethod method : {ScanMethod::kRows, ScanMethod::kPlanes, ScanMethod::kTables}) {
       SCOPED_TRACE(scan_method_name(method));
       for (Database database : {Database(codes, filter), Database(sliced, filter)}) {
-        if (method == (database.planes == nullptr ? ScanMethod::kPlanes : ScanMethod::kRows)) continue;
+        const bool has_planes = database.planes != nullptr, is_few = codes.num_codes <= kBlockCodes;
+        if (method == ScanMethod::kPlanes && !has_planes) continue;
+        if (method == ScanMethod::kRows && has_planes && !is_few) continue;
         database.method = method;
-        for (int64_t k : ks) expect_nearest(queries, database, k, rows);
-        expect_within(queries, database, 4 * codes.num_bytes - 3, rows);
+        for (int64_t k : ks) expect_nearest(queries, database, k, rows, 1);
+        expect_within(queries, database, 4 * codes.num_bytes - 3, rows, 1);
       }
+    }
+    for (const Database& database : {Database(codes, filter), Database(sliced, filter)}) {
+      expect_nearest(queries, database, ks[0], rows, 3);
+      expect_within(queries, database, 4 * codes.num_bytes - 3, rows, 3);
     }
   }
 
  private:
-  static void expect_nearest(const Codes& queries, const Database& database, int64_t k, const std::vector<Row>& rows) {
+  static void expect_nearest(const Codes& queries, const Database& database, int64_t k, const std::vector<Row>& rows,
+                             int num_threads) {
     std::vector<int32_t> distances(queries.num_codes * k, -7);
     std::vector<int64_t> indices(queries.num_codes * k, -7);
-    ASSERT_EQ(topk(queries, database, k, distances.data(), indices.data(), 1), Status::kOk);
+    ASSERT_EQ(topk(queries, database, k, distances.data(), indices.data(), num_threads), Status::kOk);
     for (int64_t q = 0; q < queries.num_codes; ++q) {
       Row expected(rows[q].begin(), rows[q].begin() + std::min<int64_t>(k, rows[q].size()));
       expected.resize(k, {INT32_MAX, -1});
@@ -224,11 +231,12 @@ class EveryMethod : public testing::ForEachIsa {
     }
   }
 
-  static void expect_within(const Codes& queries, const Database& database, int radius, const std::vector<Row>& rows) {
+  static void expect_within(const Codes& queries, const Database& database, int radius, const std::vector<Row>& rows,
+                            int num_threads) {
     std::vector<int64_t> counts(queries.num_codes, -7);
-    ASSERT_EQ(range_count(queries, database, radius, counts.data(), 1), Status::kOk);
+    ASSERT_EQ(range_count(queries, database, radius, counts.data(), num_threads), Status::kOk);
     RangeFinds finds;
-    ASSERT_EQ(range_search(queries, database, radius, 0, &finds, 1), Status::kOk);
+    ASSERT_EQ(range_search(queries, database, radius, 0, &finds, num_threads), Status::kOk);
     const int64_t* offsets = finds.offsets();
     std::vector<int32_t> distances(offsets[queries.num_codes] + 1);
     std::vector<int64_t> indices(distances.size());
@@ -283,6 +291,40 @@ TEST_P(EveryMethod, EqualsASortOfWhatAFilterLeaves) {
   }
 }
 
+TEST_P(EveryMethod, EqualsASortOfFewCodes) {
+  const struct {
+    int64_t num_queries, num_database;
+    int bits;
+  } sizes[] = {{300, 1, 8}, {300, 2, 2048}, {270, 38, 48}, {20, 12, 1024}, {7, 64, 64},
+               {7, 65, 64}, {3, 200, 4096}, {9, 512, 16},  {5, 511, 7},    {9, 100, 256}};
+  for (const auto& size : sizes) {
+    SCOPED_TRACE(::testing::Message() << size.num_queries << " x " << size.num_database << " x " << size.bits);
+    const testing::RandomCodes queries(size.num_queries, size.bits, 60), database(size.num_database, size.bits, 61, 1);
+    const std::vector<int64_t> ks{1, std::min<int64_t>(2, size.num_database), (size.num_database + 1) / 2,
+                                  size.num_database};
+    expect_exact(queries.view(), database.view(), ks);
+    for (int64_t step : {1, 3, 1000}) {
+      std::vector<uint8_t> allowed(size.num_database, 0);
+      for (int64_t n = 2; n < size.num_database; n += step) allowed[n] = 1;
+      expect_exact(queries.view(), database.view(), ks, allowed);
+    }
+  }
+}
+
+// More equal distances than are wanted, and none between the nearest and the farthest.
+TEST_P(EveryMethod, EqualsASortOfFewCodesInClusters) {
+  for (int bits : {8, 64, 4096}) {
+    testing::RandomCodes queries(2, bits, 62), database(300, bits, 63);
+    for (int64_t n = 0; n < 300; ++n) {
+      std::copy_n(queries.row(0), bits / 8, database.row(n));
+      if (n % 3 != 0) {
+        for (int byte = 0; byte < bits / 8; ++byte) database.row(n)[byte] = ~database.row(n)[byte];
+      }
+    }
+    expect_exact(queries.view(), database.view(), {1, 20, 33, 100, 101, 250, 300});
+  }
+}
+
 // With k = 60 the first thresholds come from a sample of so many blocks.
 TEST_P(EveryMethod, EqualsASortInALargeDatabase) {
   const testing::RandomCodes queries(3, 32, 54), database(132000, 32, 55);
@@ -308,22 +350,28 @@ TEST(PlanScan, ComparesWhatEachMethodCosts) {
                         .table_byte = 640,
                         .sum_byte = 0};
   // A block of 4 bytes a code, in planes: 296 a query, or 2560 + 1000, and 40 a query.
-  EXPECT_EQ(plan_scan(costs, {true, 4, 13, 512}).method, ScanMethod::kPlanes);
-  EXPECT_EQ(plan_scan(costs, {true, 4, 14, 512}).method, ScanMethod::kTables);
-  EXPECT_EQ(plan_scan(costs, {true, 4, 14, 1}).method, ScanMethod::kTables);
+  EXPECT_EQ(plan_scan(costs, {true, 4, 13, 512, true}).method, ScanMethod::kPlanes);
+  EXPECT_EQ(plan_scan(costs, {true, 4, 14, 512, true}).method, ScanMethod::kTables);
   // Two blocks, and 8 bytes: 1104 a query, or 10240 + 2000, and 80 a query.
-  EXPECT_EQ(plan_scan(costs, {true, 8, 11, 513}).method, ScanMethod::kPlanes);
-  EXPECT_EQ(plan_scan(costs, {true, 8, 12, 513}).method, ScanMethod::kTables);
-  // Rows are as many as there are: 300 codes at 3 a query, or 2560 + 1000, and 40 a query.
-  EXPECT_EQ(plan_scan(costs, {false, 4, 4, 300}).method, ScanMethod::kRows);
-  EXPECT_EQ(plan_scan(costs, {false, 4, 5, 300}).method, ScanMethod::kTables);
-  EXPECT_EQ(plan_scan(costs, {false, 4, 60, 30}).method, ScanMethod::kRows);
-  // In place at 1: 512 a query, or 5120 + 1000, and 80 a query.
-  EXPECT_EQ(plan_scan(costs, {false, 8, 14, 512}).method, ScanMethod::kRows);
-  EXPECT_EQ(plan_scan(costs, {false, 8, 15, 512}).method, ScanMethod::kTables);
-  // Eight words at 17: 8704 a query, or 1.4 * (40960 + 8000), and 640 a query.
-  EXPECT_EQ(plan_scan(costs, {false, 64, 8, 512}).method, ScanMethod::kRows);
-  EXPECT_EQ(plan_scan(costs, {false, 64, 9, 512}).method, ScanMethod::kTables);
+  EXPECT_EQ(plan_scan(costs, {true, 8, 11, 513, false}).method, ScanMethod::kPlanes);
+  EXPECT_EQ(plan_scan(costs, {true, 8, 12, 513, false}).method, ScanMethod::kTables);
+  // Rows are as many as there are: 600 codes at 3 a query, or two blocks of 2560 + 1000, and 40 a query.
+  EXPECT_EQ(plan_scan(costs, {false, 4, 4, 600, false}).method, ScanMethod::kRows);
+  EXPECT_EQ(plan_scan(costs, {false, 4, 5, 600, false}).method, ScanMethod::kTables);
+  // In place at 1: 1024 a query, or two blocks of 5120 + 1000, and 80 a query.
+  EXPECT_EQ(plan_scan(costs, {false, 8, 12, 1024, false}).method, ScanMethod::kRows);
+  EXPECT_EQ(plan_scan(costs, {false, 8, 13, 1024, false}).method, ScanMethod::kTables);
+  // Eight words at 17: 17408 a query, or 1.4 * 2 * (40960 + 8000), and 640 a query.
+  EXPECT_EQ(plan_scan(costs, {false, 64, 8, 1024, false}).method, ScanMethod::kRows);
+  EXPECT_EQ(plan_scan(costs, {false, 64, 9, 1024, false}).method, ScanMethod::kTables);
+  // Few codes at 30 and 3.2 a code and query, and from planes once 1000 and 3 a code; or what a block takes, and
+  // beside it 1500, and 200 a query.
+  EXPECT_EQ(plan_scan(costs, {false, 4, 60, 30, true}).method, ScanMethod::kRows);
+  EXPECT_EQ(plan_scan(costs, {true, 4, 1, 1, true}).method, ScanMethod::kRows);
+  EXPECT_EQ(plan_scan(costs, {true, 4, 100, 60, true}).method, ScanMethod::kRows);
+  EXPECT_EQ(plan_scan(costs, {true, 4, 100, 90, true}).method, ScanMethod::kTables);
+  // A block that is a part of the codes: 320 a query.
+  EXPECT_EQ(plan_scan(costs, {true, 4, 1, 512, false}).method, ScanMethod::kPlanes);
 }
 
 HASHKERNELS_FOR_EACH_ISA(TopK);

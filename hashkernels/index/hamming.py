@@ -89,10 +89,10 @@ class HammingSearch(Contents):
         Returns:
             ``SearchResult(distances, indices)``, int32 and int64 [Q, k], of the same kind as ``queries``. Where the
             filter leaves fewer than k, rows end in (2147483647, -1). With ``rescore`` ``RescoredResult(scores,
-            indices)``, float32 and int64 [Q, k], whose rows then end in (-inf, -1). With ``explain`` a str: "planes"
-            (bit by bit, one query at a time), "sums" (bit by bit, all queries on one table of sums a block), "buckets"
-            or "hash" (what ``structure`` allows, if it is built; queries that it is slow for are scanned), "cuda" or
-            "reference" (torch).
+            indices)``, float32 and int64 [Q, k], whose rows then end in (-inf, -1). With ``explain`` a str: "rows"
+            (few codes, compared one by one), "planes" (bit by bit, one query at a time), "sums" (bit by bit, all
+            queries on one table of sums a block), "buckets" or "hash" (what ``structure`` allows, if it is built;
+            queries that it is slow for are scanned), "cuda" or "reference" (torch).
 
         Raises:
             ValueError: the index is empty, ``k`` is out of range, ``filter`` names a code that is not there, the codes

@@ -144,7 +144,7 @@ def topk(
     Returns:
         ``SearchResult(distances, indices)``, int32 and int64 [Q, k], of the same kind and on the same device as
         ``queries``. Where the filter leaves fewer than k, rows end in (2147483647, -1). With ``explain`` a str: "rows"
-        (few queries, or few long codes: compared where they lie), "sums" (many queries: each block of codes is brought
+        (few queries or few codes: compared one by one), "sums" (many queries: each block of codes is brought
         into planes of bits, of which one table of sums serves all), "cuda" or "reference" (torch).
 
     Raises:

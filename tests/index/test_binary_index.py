@@ -153,11 +153,16 @@ def test_the_instruction_set_may_change_under_an_index(codes: np.ndarray) -> Non
 
 def test_a_search_explains_how_it_would_run(isa: str, index: hk.BinaryIndex) -> None:
     queries = random_codes(500, 65, 1)
-    explained = [index.search(queries[:count], 3, threads=1, explain=True) for count in (0, 1, 500)]
+    larger = hk.BinaryIndex(65)
+    larger.add(random_codes(700, 65, 2))
+    explained = [larger.search(queries[:count], 3, threads=1, explain=True) for count in (0, 1, 500)]
+    few = hk.BinaryIndex(65)
+    few.add(queries[:20])
+    explained.append(few.search(queries, 3, threads=1, explain=True))
     if isa == _loader.REFERENCE:
-        assert explained == ["reference"] * 3
+        assert explained == ["reference"] * 4
     else:
-        assert explained[1:] == ["planes", "sums"]
+        assert explained[1:] == ["planes", "sums", "rows"]
     with pytest.raises(ValueError, match=r"k must be in 1\.\.300, got 0"):
         index.search(queries, 0, explain=True)
 

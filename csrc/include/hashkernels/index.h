@@ -44,8 +44,8 @@ Status range_count(const Codes& queries, const SlicedCodes& database, int radius
                    int64_t* counts, int num_threads) noexcept;
 
 // How a search of so many queries and codes runs, which is how it is expected to be fastest: "rows" (popcounts of the
-// codes where they lie), "planes" (bit-sliced, one query at a time) or "sums" (bit-sliced, all queries on one carry
-// table a block). `sliced`: over SlicedCodes, else over Codes.
+// codes where they lie, or of a copy of few of them), "planes" (bit-sliced, one query at a time) or "sums" (bit-sliced,
+// all queries on one carry table a block). `sliced`: over SlicedCodes, else over Codes.
 const char* search_method(bool sliced, int num_bytes, int64_t num_queries, int64_t num_codes, int num_threads) noexcept;
 
 // What a query may take through hash tables until a search through planes would be faster, in nanoseconds of one core.
