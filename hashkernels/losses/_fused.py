@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hashkernels import _ops
+from hashkernels.losses._labels import share_a_class
 from hashkernels.losses._pair_sums import LEAST_WEIGHT, Columns, PairMean, PairSums, Weighing
 
 PairOp = Callable[..., _ops.PairLoss]
@@ -130,7 +131,7 @@ def _own_pairs(
     own: Tensor,
 ) -> _OwnPairs:
     own_labels = columns.labels[own]
-    positive = (labels & own_labels).any(dim=1)
+    positive = share_a_class(labels, own_labels)
     values = aligned_loss(rows, columns.emb[own], positive)
     if weight is not None:
         values = torch.where(positive, weight(labels, own_labels).to(values.dtype), 1) * values

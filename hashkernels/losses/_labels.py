@@ -11,6 +11,8 @@ from torch.nn import functional
 from hashkernels import _ops
 from hashkernels._validation import check_labels
 
+NO_CLASS = -1  # as a class id, of a row of a bank that is not written yet
+
 
 def canonical_labels(name: str, labels: Any, num_items: int, num_classes: int) -> Tensor:
     """Checked labels, as ``int64 [N]`` or ``bool [N, num_classes]``; a row may be without a class."""
@@ -58,13 +60,19 @@ def unpack_classes(words: Tensor, num_classes: int) -> Tensor:
 
 
 def packed_classes(labels: Tensor, num_classes: int) -> Tensor:
-    """Packed classes ``int64 [N, W]``, from either form."""
+    """Packed classes ``int64 [N, W]``, from either form; none for `NO_CLASS`."""
     if labels.ndim == 2:
         return _ops.pack_labels(labels)
+    bit = torch.where(labels == NO_CLASS, 0, 1 << (labels & 63))[:, None]
     if num_classes <= 64:
-        return (1 << labels)[:, None]
+        return bit
     words = labels.new_zeros(len(labels), (num_classes + 63) // 64)
-    return words.scatter_(1, (labels >> 6)[:, None], (1 << (labels & 63))[:, None])
+    return words.scatter_(1, (labels >> 6).clamp(min=0)[:, None], bit)
+
+
+def share_a_class(first: Tensor, second: Tensor) -> Tensor:
+    """bool [N]: whether the items of one number do; both are class ids ``int64 [N]``, or packed ``int64 [N, W]``."""
+    return first == second if first.ndim == 1 else (first & second).any(dim=1)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -128,7 +128,8 @@ class PairwiseLoss(HashLoss):
             self._before_write(indices, batch)
             self.bank.write(indices, batch.u, batch.labels)
             own = None if self.self_pairs else indices
-        emb, classes, filled = self.bank.embeddings.to(batch.u.dtype), self.bank.classes, self.bank.filled
+        classes, filled = self.bank.classes_beside(batch.labels), self.bank.filled
+        emb = self.bank.embeddings.to(batch.u.dtype)
         if not fused:
             emb, classes, filled = self.bank.snapshot(batch.u.dtype), classes.clone(), filled.clone()
         return Columns(self._activate(emb), classes, filled if self.skip_unfilled else None, own)

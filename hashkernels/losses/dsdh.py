@@ -129,13 +129,20 @@ class DSDHLoss(PairLikelihoodLoss):
         if not len(filled):
             return
         u = self.bank.embeddings[filled].to(self.classifier.dtype)  # [n, bits]
-        y = unpack_classes(self.bank.classes[filled], self.num_classes).to(u.dtype)  # [n, C]
+        classes = self.bank.classes[filled]
         codes = self.codes[filled]
         b = codes.to(u.dtype)
         ridge = (self.nu / self.mu) * torch.eye(self.bits, dtype=u.dtype, device=u.device)
         factor = torch.linalg.cholesky(b.T @ b + ridge)
-        w = torch.cholesky_solve(b.T @ y, factor)  # [bits, C]
-        pull = y @ w.T + (self.eta / self.mu) * u  # [n, bits]
+        if classes.ndim == 1:  # Y has a single 1 in each row
+            code_sums = b.new_zeros(self.num_classes, self.bits).index_add_(0, classes, b)  # whole numbers, exact
+            w = torch.cholesky_solve(code_sums.T, factor)  # [bits, C]
+            classified = w.T.index_select(0, classes)  # Y W^T, [n, bits]
+        else:
+            y = unpack_classes(classes, self.num_classes).to(u.dtype)  # [n, C]
+            w = torch.cholesky_solve(b.T @ y, factor)
+            classified = y @ w.T
+        pull = classified + (self.eta / self.mu) * u  # [n, bits]
         self.classifier.copy_(w)
         moved = _ops.discrete_descent(codes, pull, w @ w.T, self.sweeps)
         # Not in place: a backward pass that is still to come, of a compiled graph, has read the codes before. A tensor

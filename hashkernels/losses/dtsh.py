@@ -107,7 +107,8 @@ class DTSHLoss(HashLoss):
             # Not a copy of before changed in place, which inductor of torch 2.13 takes for the mask of after.
             eligible = eligible.index_fill(0, indices, False)
         rows = self.bank.draw(eligible, self.drawn)
-        return Columns(self.bank.embeddings[rows].to(batch.u.dtype), self.bank.classes[rows], None, None)
+        classes = self.bank.classes_beside(batch.labels)[rows]
+        return Columns(self.bank.embeddings[rows].to(batch.u.dtype), classes, None, None)
 
     def _triplet_weight(self, positive: Tensor, negative: Tensor) -> Tensor:
         """What each triplet of a query counts, float64 [N]."""

@@ -68,10 +68,25 @@ def test_updates_never_raise_the_objective(example):
     assert values == sorted(values, reverse=True)
 
 
+def test_class_ids_and_one_hot_labels_move_the_codes_alike():
+    generator = torch.Generator().manual_seed(0)
+    u, ids = torch.randn(60, 12, generator=generator), torch.randint(0, 5, (60,), generator=generator)
+    moved = []
+    for labels in (ids, one_hot(ids)):
+        loss = DSDHLoss(12, 5, num_train=60, update_every=0, eta=0.1).double()
+        loss(u.double(), labels, indices=torch.arange(60))
+        before = loss.codes.clone()
+        loss.update_codes()
+        assert not torch.equal(loss.codes, before)
+        moved.append((loss.codes, loss.classifier))
+    assert torch.equal(moved[0][0], moved[1][0])
+    torch.testing.assert_close(moved[0][1], moved[1][1], rtol=1e-12, atol=1e-12)
+
+
 def test_undecided_bits_stay():
-    loss = DSDHLoss(2, 1, num_train=1, update_every=0, eta=0.0).double()
-    loss(torch.tensor([[1.0, -1.0]]).double(), torch.tensor([0]), indices=torch.tensor([0]))
-    loss.bank.classes.zero_()  # no class: the classifier is zero, and nothing speaks for either value
+    loss = DSDHLoss(2, 2, num_train=1, update_every=0, eta=0.0).double()
+    no_class = torch.zeros(1, 2)  # the classifier is zero, and nothing speaks for either value
+    loss(torch.tensor([[1.0, -1.0]]).double(), no_class, indices=torch.tensor([0]))
     loss.update_codes()
     assert loss.codes.tolist() == [[1, -1]]
 
