@@ -8,7 +8,7 @@ later than the timeout it was made with.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -99,6 +99,18 @@ class Ranks:
             dist.all_gather(parts, mine, group=self._group)
         return [part.cpu().numpy() for part in parts]
 
+    def gather_rows(self, tensor: Tensor, counts: Sequence[int]) -> list[Tensor]:
+        """The tensor of each rank, without its gradient; they differ in the number of rows alone, ``counts[rank]``."""
+        if self.alone:
+            return [tensor.detach()]
+        padded = tensor.new_zeros((max(counts), *tensor.shape[1:]), requires_grad=False)
+        padded[: len(tensor)] = tensor.detach()
+        padded = padded.to(self.device(tensor.device))
+        parts = [torch.empty_like(padded) for _ in counts]
+        with _all_there():
+            dist.all_gather(parts, padded, group=self._group)
+        return [part[:count].to(tensor.device) for part, count in zip(parts, counts, strict=True)]
+
     def sum(self, array: Ints) -> Ints:
         """The sum over ranks of an int64 array."""
         if self.alone:
@@ -109,9 +121,12 @@ class Ranks:
         summed: Ints = total.cpu().numpy()
         return summed
 
-    def device(self) -> torch.device:
-        """Where the backend of the group wants its tensors: on the current GPU, if it serves nothing else."""
-        backend = dist.get_backend(self._group)
+    def device(self, near: torch.device | None = None) -> torch.device:
+        """Where the backend of the group wants its tensors: on the current GPU, if it serves nothing else; on the GPU
+        ``near``, if it serves those."""
+        backend = str(dist.get_backend(self._group))
+        if near is not None and near.type == "cuda" and "nccl" in backend:
+            return near
         return torch.device("cuda" if backend in ("nccl", "cuda:nccl") else "cpu")
 
 

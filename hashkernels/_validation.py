@@ -272,6 +272,16 @@ def check_positions(name: str, value: Any, count: int) -> torch.Tensor:
     return positions
 
 
+def check_item_positions(name: str, value: Any, num_items: int) -> torch.Tensor:
+    """Integers of any dtype, one for each item: [num_items]. How large they may be is not checked."""
+    tensor = check_tensor(name, value, 1)
+    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+        raise TypeError(f"{name} must be integers, got {dtype_name(tensor.dtype)}")
+    if tensor.shape[0] != num_items:
+        raise ValueError(f"{name} must have one entry for each of {num_items} items, got {tensor.shape[0]}")
+    return tensor
+
+
 def check_device(name: str, value: Any) -> torch.device:
     """The CPU, or a GPU that torch sees, with its number."""
     try:

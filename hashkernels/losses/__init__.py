@@ -8,6 +8,8 @@ says how to get the sum.
 - triplets: `DTSHLoss`
 - rankings: `MIHashLoss`, `TALRLoss`
 - class centers and classifiers: `CSQLoss`, `DPNLoss`, `OrthoHashLoss`, `GreedyHashLoss`
+
+`DistributedLoss` wraps any of them for training by several processes.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from hashkernels.losses.csq import CSQLoss
 from hashkernels.losses.dbdh import DBDHLoss
 from hashkernels.losses.dch import DCHLoss
 from hashkernels.losses.dhn import DHNLoss
+from hashkernels.losses.distributed import DistributedLoss
 from hashkernels.losses.dpn import DPNLoss
 from hashkernels.losses.dpsh import DPSHLoss
 from hashkernels.losses.dsdh import DSDHLoss
@@ -39,6 +42,7 @@ __all__ = [
     "DSDHLoss",
     "DSHLoss",
     "DTSHLoss",
+    "DistributedLoss",
     "ECMLoss",
     "GreedyHashLoss",
     "HashLoss",

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hashkernels._validation import check_int, check_same_device, check_tensor, dtype_name, value_checks_enabled
+from hashkernels._validation import check_int, check_item_positions, check_same_device, value_checks_enabled
 from hashkernels.losses._labels import NO_CLASS, packed_classes
 
 
@@ -36,11 +36,7 @@ class Bank(nn.Module):
         """The positions of a batch, ``int64 [N]``."""
         if indices is None:
             raise ValueError(f"indices must be given: the loss keeps a bank of num_train={self.num_train} items")
-        tensor = check_tensor("indices", indices, 1)
-        if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
-            raise TypeError(f"indices must be integers, got {dtype_name(tensor.dtype)}")
-        if tensor.shape[0] != u.shape[0]:
-            raise ValueError(f"indices must have one entry for each of {u.shape[0]} items, got {tensor.shape[0]}")
+        tensor = check_item_positions("indices", indices, u.shape[0])
         check_same_device("u", u, "indices", tensor)
         if tensor.numel() and value_checks_enabled(tensor):
             low, high = (int(x) for x in torch.aminmax(tensor))
