@@ -52,7 +52,7 @@ def fit(
         loss: ``loss(u, labels, indices=...)`` -> scalar; moved to the model's device. ``indices`` are the positions of
             the batch's items in the dataset, int64 [N].
         dataset: a pair (items, labels) of tensors or arrays, items uint8 images (scaled to 0..1) or floating point; or
-            a map-style ``torch.utils.data.Dataset`` of such pairs.
+            a map-style ``torch.utils.data.Dataset`` of such pairs, in which what follows the label is not looked at.
         epochs: passes over the data.
         batch_size: at least 2.
         learning_rate: of Adam, at the start.
@@ -313,7 +313,14 @@ def _num_items(dataset: Pair | Dataset[Any]) -> int:
 def _batch(dataset: Pair | Dataset[Any], rows: torch.Tensor) -> Pair:
     if isinstance(dataset, tuple):
         return dataset[0][rows], dataset[1][rows]
-    items, labels = default_collate([dataset[row] for row in rows.tolist()])
+    parts = default_collate([dataset[row] for row in rows.tolist()])
+    if not isinstance(parts, list | tuple) or len(parts) < 2:
+        got = f"{len(parts)} part" if isinstance(parts, list | tuple) else type(parts).__name__
+        raise TypeError(f"dataset must give an item and its label for each position, got {got}")
+    for name, part in (("items", parts[0]), ("labels", parts[1])):
+        if not isinstance(part, torch.Tensor):
+            raise TypeError(f"{name} of dataset must be tensors, arrays or numbers, got {type(part).__name__}")
+    items, labels = parts[:2]
     return items, labels
 
 

@@ -135,6 +135,28 @@ def test_arrays_and_a_map_style_dataset_are_a_pair_too() -> None:
     assert first.to_dict() == second.to_dict() == third.to_dict()
 
 
+def test_what_a_dataset_gives_after_the_label_is_not_looked_at() -> None:
+    """As a script of one's own has it, whose bank wants the position of each item."""
+    items, labels = blobs()
+    expected = fit(build_model((6,), 16), CSQLoss(16, 3), (items, labels), epochs=2)
+    indexed = TensorDataset(items, labels, torch.arange(60))
+    assert fit(build_model((6,), 16), CSQLoss(16, 3), indexed, epochs=2).to_dict() == expected.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("sample", "message"),
+    [
+        ({"image": torch.zeros(6), "label": 0}, "must give an item and its label for each position, got dict"),
+        ((torch.zeros(6),), "must give an item and its label for each position, got 1 part"),
+        ((torch.zeros(6), "cat"), "labels of dataset must be tensors, arrays or numbers, got tuple"),
+        ((torch.zeros(6), [0, 2]), "labels of dataset must be tensors, arrays or numbers, got list"),
+    ],
+)
+def test_fit_says_what_a_dataset_must_give(sample: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        fit(build_model((6,), 16), CSQLoss(16, 3), [sample] * 4, epochs=1)  # type: ignore[arg-type]
+
+
 def test_multi_hot_labels_train() -> None:
     items, labels = blobs()
     multi_hot = torch.nn.functional.one_hot(labels, 3)
