@@ -15,7 +15,8 @@ from hashkernels import _ops
 
 SCALES = {"positive_scale": 0.7, "negative_scale": 1.9}
 LIKELIHOOD = {"scale": 0.5, **SCALES}
-CAUCHY = {"gamma": 3.0, "distance_scale": 8.0, "min_distance": 0.5, **SCALES}
+LEAST = {"positive_min_distance": 7.0, "negative_min_distance": 0.5}
+CAUCHY = {"gamma": 3.0, "distance_scale": 8.0, **LEAST, **SCALES}
 CONTRASTIVE = {"margin": 30.0, **SCALES}
 LOSSES: dict[str, tuple[Callable[..., _ops.PairLoss], dict[str, float]]] = {
     "likelihood": (_ops.likelihood_loss, LIKELIHOOD),
@@ -43,7 +44,8 @@ def pair_values(name: str, u: Tensor, v: Tensor, labels: Tensor, others: Tensor,
             return values
         common, either = (labels[:, None] & others).sum(2).double(), (labels[:, None] | others).sum(2)
         return torch.where(positive, common / either, 1) * values
-    distance = torch.maximum(CAUCHY["distance_scale"] * (1 - theta), torch.tensor(CAUCHY["min_distance"]).double())
+    least = torch.where(positive, LEAST["positive_min_distance"], LEAST["negative_min_distance"])
+    distance = torch.maximum(CAUCHY["distance_scale"] * (1 - theta), least)
     probability = CAUCHY["gamma"] / (CAUCHY["gamma"] + distance)
     return -torch.log(torch.where(positive, probability, 1 - probability))
 
@@ -249,19 +251,20 @@ def test_no_address_leaves_python_with_the_wrong_shape(isa: str, name: str) -> N
 
 @pytest.mark.parametrize(("theta", "near"), [(0.99, True), (0.2, False)])
 def test_the_cauchy_loss_by_hand(isa: str, theta: float, near: bool) -> None:
-    """d = 8 (1 - theta): 6.4 at 0.2; 0.08 at 0.99, which counts as 0.5 and has no gradient."""
-    distance = 0.5 if near else 6.4
+    """d = 8 (1 - theta): 6.4 at 0.2; 0.08 at 0.99, which counts as 0.4 or 0.5 and has no gradient."""
     bank, u = torch.ones(1, 1, dtype=torch.float64), torch.tensor([[theta]], dtype=torch.float64, requires_grad=True)
+    d, apart = (0.4, 0.5) if near else (6.4, 6.4)
     for label, value, slope in (
-        (0, torch.log(torch.tensor((3 + distance) / 3)), -8 / (3 + distance)),
-        (1, torch.log(torch.tensor((3 + distance) / distance)), 8 * 3 / (distance * (3 + distance))),
+        (0, torch.log(torch.tensor((3 + d) / 3)), -8 / (3 + d)),
+        (1, torch.log(torch.tensor((3 + apart) / apart)), 8 * 3 / (apart * (3 + apart))),
     ):
         loss = _ops.cauchy_loss(
             u,
             torch.tensor([label]),
             gamma=3.0,
             distance_scale=8.0,
-            min_distance=0.5,
+            positive_min_distance=0.4,
+            negative_min_distance=0.5,
             bank=bank,
             bank_labels=torch.tensor([0]),
         )

@@ -17,9 +17,11 @@ inline LikelihoodLoss make_likelihood_loss(double scale, double positive_scale, 
   return {scale, positive_scale, negative_scale, mean_of(weighted), overlap};
 }
 
-inline CauchyLoss make_cauchy_loss(double gamma, double distance_scale, double min_distance, double positive_scale,
-                                   double negative_scale, bool weighted) {
-  return {gamma, distance_scale, min_distance, positive_scale, negative_scale, mean_of(weighted)};
+inline CauchyLoss make_cauchy_loss(double gamma, double distance_scale, double positive_min_distance,
+                                   double negative_min_distance, double positive_scale, double negative_scale,
+                                   bool weighted) {
+  return {gamma,          distance_scale, positive_min_distance, negative_min_distance,
+          positive_scale, negative_scale, mean_of(weighted)};
 }
 
 inline ContrastiveLoss make_contrastive_loss(double margin, double positive_scale, double negative_scale,

@@ -146,7 +146,8 @@ Status cauchy_loss(const Embeddings<T>& u, const Embeddings<T>& v, int64_t bits,
   parameters.function = PairFunction::kCauchy;
   parameters.scale = static_cast<T>(loss.distance_scale);
   parameters.gamma = static_cast<T>(loss.gamma);
-  parameters.min_distance = static_cast<T>(loss.min_distance);
+  parameters.positive_min_distance = static_cast<T>(loss.positive_min_distance);
+  parameters.negative_min_distance = static_cast<T>(loss.negative_min_distance);
   return pairwise_loss(u, v, bits, u_labels, v_labels, parameters, {loss.positive_scale, -loss.distance_scale},
                        {loss.negative_scale, loss.distance_scale}, loss.mean, result, grad, num_threads);
 }

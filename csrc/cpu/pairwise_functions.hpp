@@ -52,18 +52,22 @@ template <class S>
 struct Cauchy {
   static constexpr bool kOfDistances = false;
   using Vector = typename S::Vector;
-  Vector gamma, scale, min_distance;
+  Vector gamma, scale, positive_min, negative_min;
 
   explicit Cauchy(const PairParameters<typename S::T>& p)
-      : gamma(splat<Vector>(p.gamma)), scale(splat<Vector>(p.scale)), min_distance(splat<Vector>(p.min_distance)) {}
+      : gamma(splat<Vector>(p.gamma)),
+        scale(splat<Vector>(p.scale)),
+        positive_min(splat<Vector>(p.positive_min_distance)),
+        negative_min(splat<Vector>(p.negative_min_distance)) {}
 
   Loss<S> operator()(Vector theta, typename S::Mask relevant) const {
     const Vector free = scale * (1 - theta);  // in this order: near theta = 1 the difference is exact
-    const Vector distance = free < min_distance ? min_distance : free;
+    const Vector least = relevant ? positive_min : negative_min;
+    const Vector distance = free < least ? least : free;
     const Vector ratio = (relevant ? distance : gamma) / (relevant ? gamma : distance);
     const Vector reciprocal = 1 / (gamma + distance);
     const Vector slope = relevant ? reciprocal : reciprocal * ratio;
-    return {log1p<S>(ratio), free < min_distance ? Vector{} : slope};
+    return {log1p<S>(ratio), free < least ? Vector{} : slope};
   }
 };
 

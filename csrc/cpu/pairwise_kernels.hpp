@@ -34,15 +34,15 @@ enum class PairFunction { kRelevance, kMargin, kLikelihood, kCauchy, kContrastiv
 //   kMargin       x^2 with factor x; x = max(0, positive_margin - theta), or max(0, theta - negative_margin)
 //   kLikelihood   softplus(z) with factor logistic(z); z = -scale * theta, or scale * theta
 //   kCauchy       log(1 + d / gamma) with factor 1 / (gamma + d), or log(1 + gamma / d) with factor
-//                 gamma / (d (gamma + d)); d = max(min_distance, scale * (1 - theta)), and the factor is 0 where d is
-//                 min_distance
+//                 gamma / (d (gamma + d)); d = max(min_distance, scale * (1 - theta)), of relevant pairs or of
+//                 the others, and the factor is 0 where d is min_distance
 //   kContrastive  max(0, x) with factor 1, or 0 where x <= 0; x = -theta, or negative_margin + theta
 template <class T>
 struct PairParameters {
   PairFunction function;
   T positive_slope, negative_slope;
   T positive_margin, negative_margin;
-  T scale, gamma, min_distance;
+  T scale, gamma, positive_min_distance, negative_min_distance;
   bool overlap;  // kLikelihood, multi-hot labels: relevant pairs weigh |common classes| / |classes of either|
 };
 

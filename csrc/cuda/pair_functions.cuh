@@ -72,18 +72,20 @@ struct CauchyFunction : OfProducts {
   explicit CauchyFunction(const CauchyLoss& loss)
       : gamma(static_cast<float>(loss.gamma)),
         distance_scale(static_cast<float>(loss.distance_scale)),
-        min_distance(static_cast<float>(loss.min_distance)) {}
+        positive_min(static_cast<float>(loss.positive_min_distance)),
+        negative_min(static_cast<float>(loss.negative_min_distance)) {}
 
   __device__ __forceinline__ PairValue operator()(float theta, bool relevant) const {
     const float free = distance_scale * (1 - theta);
-    const bool is_near = free < min_distance;
-    const float distance = is_near ? min_distance : free;
+    const float least = relevant ? positive_min : negative_min;
+    const bool is_near = free < least;
+    const float distance = is_near ? least : free;
     const float ratio = __fdividef(relevant ? distance : gamma, relevant ? gamma : distance);
     const float slope = __fdividef(relevant ? 1.0f : -ratio, gamma + distance);
     return {log1pf(ratio), is_near ? 0.0f : -distance_scale * slope};
   }
 
-  float gamma, distance_scale, min_distance;
+  float gamma, distance_scale, positive_min, negative_min;
 };
 
 struct ContrastiveFunction : OfProducts {

@@ -52,7 +52,7 @@ TEST_P(PairwiseFunctions, LikelihoodOfExtremeValuesIsFinite) {
 }
 
 TEST_P(PairwiseFunctions, CauchyIsAccurateOverItsRange) {
-  const CauchyLoss loss{20, 24, 1e-6, 1, 1, PairMean::kEachKind};
+  const CauchyLoss loss{20, 24, 1e-6, 1e-6, 1, 1, PairMean::kEachKind};
   for (bool relevant : {false, true}) {
     for (double distance = 1e-6; distance < 100; distance *= 1.02) {
       expect_accurate<float>(static_cast<float>(1 - distance), relevant, loss, 1e-6);
@@ -62,13 +62,14 @@ TEST_P(PairwiseFunctions, CauchyIsAccurateOverItsRange) {
 }
 
 TEST_P(PairwiseFunctions, CauchyHasNoGradientBelowItsLeastDistance) {
-  const CauchyLoss loss{20, 24, 0.25, 1, 1, PairMean::kEachKind};
+  const CauchyLoss loss{20, 24, 0.25, 0.5, 1, 1, PairMean::kEachKind};
   for (bool relevant : {false, true}) {
     for (double theta : {1.0, 1.5, 0.999}) {
       EXPECT_EQ(at(theta, relevant, loss).slope, 0);
-      EXPECT_NEAR(at(theta, relevant, loss).value, relevant ? std::log(20.25 / 20) : std::log(20.25 / 0.25), 1e-14);
+      EXPECT_NEAR(at(theta, relevant, loss).value, relevant ? std::log(20.25 / 20) : std::log(20.5 / 0.5), 1e-14);
     }
-    EXPECT_NE(at(0.98, relevant, loss).slope, 0);
+    EXPECT_EQ(at(0.985, relevant, loss).slope == 0, !relevant);  // a distance of 0.36
+    EXPECT_NE(at(0.97, relevant, loss).slope, 0);
   }
 }
 
@@ -77,8 +78,8 @@ TEST_P(PairwiseFunctions, NotANumberComesThrough) {
   for (bool relevant : {false, true}) {
     EXPECT_TRUE(std::isnan(at(nan, relevant, LikelihoodLoss{1, 1, 1, PairMean::kEachKind}).value));
     EXPECT_TRUE(std::isnan(at(nan, relevant, LikelihoodLoss{1, 1, 1, PairMean::kEachKind}).slope));
-    EXPECT_TRUE(std::isnan(at(nan, relevant, CauchyLoss{20, 24, 0.25, 1, 1, PairMean::kEachKind}).value));
-    EXPECT_TRUE(std::isnan(at(nan, relevant, CauchyLoss{20, 24, 0.25, 1, 1, PairMean::kEachKind}).slope));
+    EXPECT_TRUE(std::isnan(at(nan, relevant, CauchyLoss{20, 24, 0.25, 0.25, 1, 1, PairMean::kEachKind}).value));
+    EXPECT_TRUE(std::isnan(at(nan, relevant, CauchyLoss{20, 24, 0.25, 0.25, 1, 1, PairMean::kEachKind}).slope));
   }
 }
 
@@ -100,8 +101,8 @@ TEST_P(PairwiseFunctions, EqualTheDoubleLoop) {
   for (PairMean mean : {PairMean::kEachKind, PairMean::kWeighted}) {
     check_against_double_loop<float>(LikelihoodLoss{0.5, 5, 1, mean});
     check_against_double_loop<double>(LikelihoodLoss{3, 1, 0, mean});
-    check_against_double_loop<float>(CauchyLoss{15, 6.5, 0.5, 1, 2, mean});
-    check_against_double_loop<double>(CauchyLoss{0.5, 6.5, 0.01, 1, 1, mean});
+    check_against_double_loop<float>(CauchyLoss{15, 6.5, 0.5, 1.5, 1, 2, mean});
+    check_against_double_loop<double>(CauchyLoss{0.5, 6.5, 2.5, 0.01, 1, 1, mean});
   }
 }
 

@@ -108,10 +108,11 @@ inline PairFormula formula(const LikelihoodLoss& loss) {
 
 inline PairFormula formula(const CauchyLoss& loss) {
   return [loss](double theta, bool relevant) {
-    const double free = loss.distance_scale * (1 - theta), d = std::max(free, loss.min_distance);
+    const double least = relevant ? loss.positive_min_distance : loss.negative_min_distance;
+    const double free = loss.distance_scale * (1 - theta), d = std::max(free, least);
     const double slope = (relevant ? 1 : -loss.gamma / d) / (loss.gamma + d);
     return PairLoss{relevant ? std::log1p(d / loss.gamma) : std::log1p(loss.gamma / d),
-                    free < loss.min_distance ? 0 : -loss.distance_scale * slope};
+                    free < least ? 0 : -loss.distance_scale * slope};
   };
 }
 

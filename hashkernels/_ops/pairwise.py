@@ -129,7 +129,8 @@ def cauchy_loss(
     *,
     gamma: float,
     distance_scale: float,
-    min_distance: float,
+    positive_min_distance: float,
+    negative_min_distance: float,
     positive_scale: float = 1.0,
     negative_scale: float = 1.0,
     weighted: bool = False,
@@ -140,12 +141,13 @@ def cauchy_loss(
     precision: str = "auto",
 ) -> PairLoss:
     """The same as ``likelihood_loss`` for the distance d = max(min_distance, distance_scale * (1 - u_i . v_j)):
-    log(1 + d / gamma) for positive pairs and log(1 + gamma / d) for the others.
+    log(1 + d / gamma) for positive pairs and log(1 + gamma / d) for the others, each kind with its own min_distance.
 
-    ``gamma`` and ``min_distance`` are positive; a pair nearer than ``min_distance`` has no gradient. With rows of
-    length 1 and ``distance_scale`` = bits / 2 it is the loss of Deep Cauchy Hashing.
+    ``gamma`` and both least distances are positive; a pair nearer than that has no gradient. With rows of length 1 and
+    ``distance_scale`` = bits / 2 it is the loss of Deep Cauchy Hashing.
     """
-    parameters = (gamma, distance_scale, min_distance, positive_scale, negative_scale, weighted)
+    least = (positive_min_distance, negative_min_distance)
+    parameters = (gamma, distance_scale, *least, positive_scale, negative_scale, weighted)
     return _pair_loss(_cauchy_loss, u, labels, bank, bank_labels, left_out, parameters, 0.0, threads, precision)
 
 
@@ -406,7 +408,8 @@ _likelihood_loss = _define(
 )
 _cauchy_loss = _define(
     "cauchy_loss",
-    f"float gamma, float distance_scale, float min_distance, {_SCALES}, bool weighted",
+    "float gamma, float distance_scale, float positive_min_distance, float negative_min_distance, "
+    f"{_SCALES}, bool weighted",
     reference.cauchy_loss,
 )
 _contrastive_loss = _define("contrastive_loss", f"float margin, {_SCALES}, bool weighted", reference.contrastive_loss)

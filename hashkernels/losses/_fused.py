@@ -18,8 +18,7 @@ PairOp = Callable[..., _ops.PairLoss]
 class Fused(NamedTuple):
     """The op of a pair loss, all but scales, weighting and bank given."""
 
-    positive: PairOp
-    negative: PairOp | None = None  # where irrelevant pairs need other options than the relevant ones
+    op: PairOp
     weight: Callable[[Tensor, Tensor], Tensor] | None = None  # of relevant pairs: [N] from packed classes of both
 
 
@@ -48,10 +47,10 @@ def fused_mean(
     all_pairs = len(rows) * (len(rows) - 1 if itself else len(columns.emb))
     num_pairs = all_pairs - (0 if itself or columns.own is None else len(rows))
 
-    def run(op: PairOp, weighing: Weighing) -> _ops.PairLoss:
+    def run(weighing: Weighing) -> _ops.PairLoss:
         def scaled(u: Tensor, u_labels: Tensor, **bank: Tensor) -> _ops.PairLoss:
             scales = {"positive_scale": weighing.positive, "negative_scale": weighing.negative}
-            return op(u, u_labels, weighted=not weighing.each, **scales, **bank)
+            return fused.op(u, u_labels, weighted=not weighing.each, **scales, **bank)
 
         if itself:
             return scaled(rows, labels)
@@ -59,16 +58,14 @@ def fused_mean(
             return scaled(rows, labels, bank=columns.emb, bank_labels=columns.labels, left_out=left_out)
         return against(scaled, rows, labels, columns.emb, columns.labels)
 
-    if fused.negative is not None or (own is not None and weighing.each):
-        # A divisor that is known only afterwards, or two options: each kind of pairs has a pass of its own.
-        positive = run(fused.positive, Weighing(1.0, 0.0, each=True))
-        negative = run(fused.negative or fused.positive, Weighing(0.0, 1.0, each=True))
+    if own is not None and weighing.each:
+        # A divisor that is known only afterwards: each kind of pairs has a pass of its own.
+        positive = run(Weighing(1.0, 0.0, each=True))
+        negative = run(Weighing(0.0, 1.0, each=True))
         num_positive, num_negative = positive.num_pairs
         sums = PairSums(positive.total * num_positive, negative.total * num_negative, num_positive, num_negative)
-        if own is not None:
-            sums = sums.without(own.sums())
-        return PairMean(sums.mean(weighing).value, num_pairs)
-    loss = run(fused.positive, weighing)
+        return PairMean(sums.without(own.sums()).mean(weighing).value, num_pairs)
+    loss = run(weighing)
     if own is None:
         return PairMean(loss.total, num_pairs)
     if weighing.positive == weighing.negative:  # all pairs weigh the same, and their number is known

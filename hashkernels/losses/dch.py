@@ -116,12 +116,16 @@ class DCHLoss(PairwiseLoss):
     def _fused(self, batch: Batch) -> Fused | None:
         if self.distance != "cosine" or self.balance != "both":
             return None
-        distance_scale = self.bits / 2
-        nearest = max(_LEAST_DISTANCE, (1 - self.max_cosine) * distance_scale)
-        op = partial(_ops.cauchy_loss, gamma=self.gamma, distance_scale=distance_scale)
-        near = partial(op, min_distance=nearest)
-        # Only irrelevant pairs count as at least min_distance.
-        return Fused(near, None if nearest >= self.min_distance else partial(op, min_distance=self.min_distance))
+        scale = self.bits / 2
+        nearest = max(_LEAST_DISTANCE, (1 - self.max_cosine) * scale)
+        op = partial(
+            _ops.cauchy_loss,
+            gamma=self.gamma,
+            distance_scale=scale,
+            positive_min_distance=nearest,
+            negative_min_distance=max(nearest, self.min_distance),
+        )
+        return Fused(op)
 
     def _compute(self, batch: Batch) -> Terms:
         rows = self._activate(batch.u)

@@ -113,22 +113,27 @@ def cauchy_loss(
     left_out: Tensor | None,
     gamma: float,
     distance_scale: float,
-    min_distance: float,
+    positive_min_distance: float,
+    negative_min_distance: float,
     positive_scale: float,
     negative_scale: float,
     weighted: bool,
     with_grad: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The loss of `pair_cauchy` on max(min_distance, distance_scale * (1 - theta)): what `_pair_loss` returns."""
+    """The loss of `pair_cauchy` on max(min_distance, distance_scale * (1 - theta)), each kind of pairs with its own
+    least distance: what `_pair_loss` returns."""
+
+    def least(positive: Tensor) -> Tensor:
+        return torch.where(positive, positive_min_distance, negative_min_distance)
 
     def value(theta: Tensor, positive: Tensor) -> Tensor:
-        distance = (distance_scale * (1 - theta)).clamp(min=min_distance)
-        return pair_cauchy(distance, positive, gamma, min_distance)
+        distance = (distance_scale * (1 - theta)).maximum(least(positive))
+        return pair_cauchy(distance, positive, gamma, negative_min_distance)
 
     def slope(theta: Tensor, positive: Tensor) -> Tensor:
         distance = distance_scale * (1 - theta)
-        near = distance < min_distance
-        distance = distance.clamp(min=min_distance)
+        near = distance < least(positive)
+        distance = distance.maximum(least(positive))
         by_distance = torch.where(positive, 1 / (gamma + distance), -gamma / (distance * (gamma + distance)))
         return torch.where(near, 0, -distance_scale * by_distance)
 

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from hashkernels import _ops
 
+CAUCHY = {"gamma": 5.0, "distance_scale": 0.2, "positive_min_distance": 0.5, "negative_min_distance": 1.0}
+
 
 def codes(count: int, width: int, device: torch.device) -> Tensor:
     generator = torch.Generator().manual_seed(count)
@@ -68,7 +70,7 @@ def test_losses(device: torch.device, rows: int, columns: int, bits: int, kind: 
             _ops.margin_loss(leaf, own, positive_margin=0.8 * bits, negative_margin=-0.3 * bits, **where),
             _ops.likelihood_loss(leaf, own, scale=0.1, weighted=True, **where),
             _ops.likelihood_loss(leaf, packed(labels, device), scale=0.1, weighted=True, overlap=True, **classes),
-            _ops.cauchy_loss(leaf, own, gamma=5.0, distance_scale=0.2, min_distance=1.0, **where),
+            _ops.cauchy_loss(leaf, own, **CAUCHY, **where),
             _ops.contrastive_loss(leaf, own, margin=2.0 * bits, weighted=True, **where),
         )
         return tuple(x for part in losses for x in (part.total, torch.autograd.grad(part.total, leaf)[0]))

@@ -7,6 +7,7 @@ from unittest import mock
 import pytest
 import torch
 
+from hashkernels import _ops
 from hashkernels.losses import DBDHLoss, DCHLoss, DHNLoss, DPSHLoss, DSDHLoss, DSHLoss, HashNetLoss
 from hashkernels.losses._pairwise import PairwiseLoss
 
@@ -73,6 +74,13 @@ def test_own_pairs_can_be_taken_out_afterwards_as_on_a_gpu(example, case, monkey
     kind, options = CASES[case]
     with mock.patch("hashkernels.losses._fused._op_leaves_out", return_value=False):
         bank_both_ways(example, kind, options, monkeypatch)
+
+
+@pytest.mark.parametrize("options", [{}, {"num_train": 20}])
+def test_both_kinds_of_pairs_of_dch_come_from_one_pass(example, options):
+    with mock.patch("hashkernels._ops.cauchy_loss", side_effect=_ops.cauchy_loss) as op:
+        DCHLoss(12, 5, **options)(example.u, example.labels, indices=torch.arange(9)).backward()
+    assert op.call_count == 1
 
 
 def bank_both_ways(example, kind, options, monkeypatch):

@@ -50,14 +50,15 @@ struct LikelihoodLoss {
   bool overlap = false;
 };
 
-// The Cauchy cross-entropy of DCH on the distance d = max(min_distance, distance_scale * (1 - theta)):
+// The Cauchy cross-entropy of DCH on the distance d = max(min_distance, distance_scale * (1 - theta)), where each kind
+// of pairs has a min_distance of its own:
 //   relevant pairs:   log(1 + d / gamma)
 //   irrelevant pairs: log(1 + gamma / d)
 // With rows of length 1, theta is the cosine, and distance_scale = bits / 2 gives DCH's distance: the caller normalises
-// the rows, and applies the chain rule of that. gamma and min_distance are positive; pairs nearer than min_distance
-// have no gradient.
+// the rows, and applies the chain rule of that. gamma and both least distances are positive; pairs
+// nearer than that have no gradient.
 struct CauchyLoss {
-  double gamma, distance_scale, min_distance, positive_scale, negative_scale;
+  double gamma, distance_scale, positive_min_distance, negative_min_distance, positive_scale, negative_scale;
   PairMean mean;
 };
 

@@ -270,8 +270,8 @@ TEST(EmulatedLikelihoodLoss, BatchAndBank) {
 
 TEST(EmulatedCauchyLoss, BatchAndBank) {
   for (const PairMean mean : {PairMean::kEachKind, PairMean::kWeighted}) {
-    PairCase(70, -1, 48, 0, CauchyLoss{10.0, 0.4, 0.3, 1.0, 0.7, mean}).expect_right();
-    PairCase(5, 130, 65, 1, CauchyLoss{5.0, 0.2, 1.0, 2.0, 1.0, mean}).expect_right(5);
+    PairCase(70, -1, 48, 0, CauchyLoss{10.0, 0.4, 0.3, 0.5, 1.0, 0.7, mean}).expect_right();
+    PairCase(5, 130, 65, 1, CauchyLoss{5.0, 0.2, 1.5, 1.0, 2.0, 1.0, mean}).expect_right(5);
   }
 }
 
@@ -411,8 +411,8 @@ TEST(EmulatedSplitLoss, LikelihoodAndCauchy) {
   for (const Way way : {kSplit, kFloat16, kBFloat16}) {
     PairCase(70, -1, 48, 0, LikelihoodLoss{0.5, 1.0, 0.7, PairMean::kWeighted}, 0, way).expect_right();
     PairCase(5, 130, 65, 1, LikelihoodLoss{0.1, 2.0, 1.0, PairMean::kEachKind}, 0, way).expect_right();
-    PairCase(70, -1, 48, 0, CauchyLoss{10.0, 0.4, 0.3, 1.0, 0.7, PairMean::kEachKind}, 0, way).expect_right();
-    PairCase(5, 130, 65, 1, CauchyLoss{5.0, 0.2, 1.0, 2.0, 1.0, PairMean::kWeighted}, 0, way).expect_right();
+    PairCase(70, -1, 48, 0, CauchyLoss{10.0, 0.4, 0.3, 0.5, 1.0, 0.7, PairMean::kEachKind}, 0, way).expect_right();
+    PairCase(5, 130, 65, 1, CauchyLoss{5.0, 0.2, 1.5, 1.0, 2.0, 1.0, PairMean::kWeighted}, 0, way).expect_right();
   }
 }
 
