@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from hashkernels import _validation as check
+from hashkernels._arrays import to_tensor
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def as_items(name: str, array: NDArray[Any] | torch.Tensor) -> torch.Tensor:
         >>> tuple(as_items("images", np.zeros((5, 8, 8, 3), np.uint8)).shape)
         (5, 3, 8, 8)
     """
-    items = torch.as_tensor(array)
+    items = to_tensor(name, array)
     if items.ndim not in (2, 3, 4):
         raise ValueError(f"{name} must be embeddings [N, D] or images [N, H, W(, C)], got shape {tuple(items.shape)}")
     if 0 in items.shape:
@@ -87,7 +88,7 @@ def as_items(name: str, array: NDArray[Any] | torch.Tensor) -> torch.Tensor:
 
 def as_labels(name: str, array: NDArray[Any] | torch.Tensor, num_items: int) -> torch.Tensor:
     """Class ids as int64 [N], or multi-hot labels as uint8 [N, C] (an [N, 1] column of ids counts as ids)."""
-    labels = torch.as_tensor(array)
+    labels = to_tensor(name, array)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     labels = check.check_labels(name, labels, num_items)

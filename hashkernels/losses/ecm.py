@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hashkernels import _ops
 from hashkernels._validation import check_choice, check_real
+from hashkernels._warnings import warn
 from hashkernels.centers import bounds
 from hashkernels.losses._base import Batch, HashLoss, Packed, Presets, Terms
 from hashkernels.losses._class_centers import UPDATES, ClassCenters
@@ -43,7 +44,7 @@ class ECMLoss(HashLoss):
     - ``"hamming"``: the greatest distance that the Hamming bound allows.
     - ``"plotkin"``: the greatest possible average distance, a real number that codes do reach for few classes.
       Networks trained from scratch learn far better with it (mAP 0.85 against 0.67 at 32 bits on a Fashion-MNIST
-      subset). With many classes it is close to zero: then choose another normalizer.
+      subset). With more classes than bits it is close to zero: then choose another normalizer, or ``"ecm"``.
     - ``"tightest"``: the tightest known bound on the least distance, an integer, with its linear program where scipy
       is installed. It is what `hashkernels.centers.best_centers` is measured against.
     - ``"gv"``: the Gilbert-Varshamov bound, a distance that random codes have.
@@ -79,6 +80,10 @@ class ECMLoss(HashLoss):
     Raises:
         ValueError: alpha is 0 and ``normalizer="alpha"``, which would divide by it; centers of a wrong shape; a number
             out of its range.
+
+    Warns:
+        HashkernelsWarning: a named margin gives an alpha between -1 and 1, and ``normalizer="alpha"``; Plotkin's does
+            where there are more classes than bits.
 
     Source: Xu, Wang and Kitani, *Error Correction Maximization for Deep Image Hashing*, BMVC 2018, equations 6, 8
     and 9.
@@ -190,10 +195,16 @@ class ECMLoss(HashLoss):
             return float(self.bits)
         if self.normalizer == "alpha_clamped":
             return max(abs(self.alpha), 1.0)
+        source = f"margin={self.margin!r} makes it for bits={self.bits} and num_classes={self.num_classes}"
         if abs(self.alpha) < _LEAST_ALPHA:
             raise ValueError(
-                f'normalizer must be "alpha_clamped" or "bits" where alpha is zero, as margin={self.margin!r} makes it '
-                f'for bits={self.bits} and num_classes={self.num_classes}: got "alpha", which would divide by it'
+                f'normalizer must be "alpha_clamped" or "bits" where alpha is zero, as {source}: got "alpha", which '
+                "would divide by it"
+            )
+        if isinstance(self.margin, str) and abs(self.alpha) < 1:
+            warn(
+                f"alpha is {self.alpha:.3g}, as {source}: divided by its square, the term of irrelevant pairs drowns "
+                'the others; take normalizer="alpha_clamped" or "bits", or margin="ecm"'
             )
         return abs(self.alpha)
 

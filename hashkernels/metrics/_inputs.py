@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +21,7 @@ from hashkernels._validation import (
     counted,
     dtype_name,
 )
-from hashkernels._warnings import HashkernelsWarning
+from hashkernels._warnings import warn
 
 _SIGN_DTYPES = tuple(dtype for dtype in PACKABLE_DTYPES if dtype != torch.uint8)
 # What codes of a byte a bit hold: {0, 1}, masks of images, and -1/+1 as uint8.
@@ -107,7 +105,7 @@ def label_pair(query_labels: Any, database_labels: Any, queries: Tensor, databas
 def warn_of_no_class(name: str, labels: Tensor) -> None:
     """Say that -1, which often stands for no class, is one: items that have it are relevant to each other."""
     if labels.ndim == 1 and labels.dtype.is_signed and bool((labels == -1).any()):
-        _warn(f"{name} hold -1, a class id like any other: leave out queries that have no class")
+        warn(f"{name} hold -1, a class id like any other: leave out queries that have no class")
 
 
 def warn_of_unpacked(name: str, codes: Tensor) -> None:
@@ -118,7 +116,7 @@ def warn_of_unpacked(name: str, codes: Tensor) -> None:
     low, high = (int(value) for value in torch.aminmax(first))
     if (low, high) in _UNPACKED and bool(((first == low) | (first == high)).all()):
         as_signs = "" if low == 0 else ", viewed as int8"
-        _warn(
+        warn(
             f"{name} hold only {low} and {high}, taken as packed codes of {8 * codes.shape[1]} bits: if they are of "
             f"{codes.shape[1]} bits, give them to pack_codes first{as_signs}"
         )
@@ -191,7 +189,7 @@ def _check_signs(name: str, tensor: Tensor) -> None:
         kind = dtype_name(tensor.dtype)
         raise ValueError(f"{name} of {kind} must hold only -1 and +1: pack embeddings with pack_codes")
     if bool(zeros.any()):
-        _warn(f"{name} hold {int(zeros.sum())} zeros, packed as -1: give -1/+1, or packed codes")
+        warn(f"{name} hold {int(zeros.sum())} zeros, packed as -1: give -1/+1, or packed codes")
 
 
 def _on_one_device(queries: Tensor, database: Tensor) -> tuple[Tensor, Tensor]:
@@ -211,15 +209,3 @@ def _fits(database: Tensor, device: torch.device) -> bool:
     """Whether codes and labels of 8 bytes would fill at most half of the memory that is free on the GPU."""
     free, _ = torch.cuda.mem_get_info(device)
     return 2 * (database.numel() + 8 * len(database)) <= free
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, HashkernelsWarning, stacklevel=_frames_to_caller())
-
-
-def _frames_to_caller() -> int:
-    """How far up the stack of the function that asks the library was called."""
-    frame, depth = sys._getframe(1), 1
-    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "hashkernels":
-        frame, depth = frame.f_back, depth + 1
-    return depth

@@ -75,6 +75,7 @@ def test_as_items_brings_images_to_channels_first() -> None:
         (np.zeros((3, 4), np.uint8), TypeError, "must be floating point"),
         (np.zeros((3, 4, 4), np.int32), TypeError, "uint8 or floating point"),
         (np.full((3, 4), np.nan), ValueError, "finite"),
+        (np.full((3, 4), "cat"), TypeError, "x must have a numeric dtype that torch knows, got <U3"),
         (np.zeros((3, 5, 5, 5)), ValueError, "channels"),
     ],
 )
@@ -88,6 +89,8 @@ def test_as_labels_takes_ids_columns_and_multi_hot() -> None:
     assert as_labels("y", np.array([[1, 0], [1, 1]]), 2).tolist() == [[1, 0], [1, 1]]
     with pytest.raises(ValueError, match="at least 0, got -1"):
         as_labels("y", np.array([0, -1]), 2)
+    with pytest.raises(TypeError, match="y must have a numeric dtype that torch knows, got <U3"):
+        as_labels("y", np.array(["cat", "dog"]), 2)
     with pytest.raises(ValueError, match="one row for each of 3"):
         as_labels("y", np.array([0, 1]), 3)
 

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from hashkernels import HashkernelsWarning
 from hashkernels.losses import ECMLoss
 
 # (classes, bits, alpha): tables 1, 2 and 3 of the paper
@@ -221,3 +222,13 @@ def test_class_centers_take_no_references():
     with pytest.raises(ValueError, match='ref_emb must be None with classwise=True and positives="center"'):
         loss(u, labels, ref_emb=torch.zeros(4, 12), ref_labels=torch.arange(4))
     assert not loss.centers.known.any()
+
+
+def test_an_alpha_that_drowns_relevant_pairs_is_warned_of_where_the_loss_is_made():
+    with pytest.warns(HashkernelsWarning, match=r"alpha is -0\.323, .* bits=32 and num_classes=100: ") as told:
+        ECMLoss(32, num_classes=100, margin="plotkin")  # -32 / 99
+    assert [warning.filename for warning in told] == [__file__]
+    for normalizer in ("bits", "alpha_clamped"):
+        ECMLoss(32, num_classes=100, margin="plotkin", normalizer=normalizer)
+    ECMLoss(32, num_classes=100, margin=-0.3)  # asked for
+    ECMLoss(32, num_classes=32, margin="plotkin")  # alpha is -32 / 31
