@@ -79,7 +79,8 @@ class DistributedLoss(nn.Module):
 
         Args:
             u, labels, indices: of this rank's part, as for `HashLoss.forward`: labels of one form on all ranks, indices
-                on all or on none.
+                on all or on none. Indices are positions in the whole training set, as ``DistributedSampler`` draws
+                them, not in a part of it.
 
         Returns:
             A scalar, the same on every rank.

@@ -303,3 +303,6 @@ def test_the_backend_says_where_sums_are_taken(monkeypatch, backend):
     for name, answer in {"is_initialized": True, "get_rank": 0, "get_world_size": 1, "get_backend": backend}.items():
         monkeypatch.setattr(distributed, name, lambda *_, answer=answer: answer)
     assert Ranks(True).device() == torch.device(BACKENDS[backend])
+    assert Ranks(True).device(torch.device("cpu")) == torch.device(BACKENDS[backend])
+    there = torch.device("cuda", 1)
+    assert Ranks(True).device(there) == (there if "nccl" in backend else torch.device("cpu"))
