@@ -35,9 +35,10 @@ class DistributedLoss(nn.Module):
     outputs as one process, too, batch normalisation must be ``torch.nn.SyncBatchNorm``.)
 
     Parameters of the loss (a classifier, a surrogate posterior) get the gradient of the whole loss on every rank. Wrap
-    such a loss as well: ``DistributedDataParallel(DistributedLoss(...), broadcast_buffers=False)`` gives all ranks the
-    same parameters to begin with, and averages what their dropout makes different. `DTSHLoss` with a bank draws other
-    items on every rank unless torch's generators are seeded alike.
+    such a loss as well: ``DistributedDataParallel(DistributedLoss(...))`` gives all ranks the same parameters to begin
+    with, and averages what their dropout makes different. (Its buffers need no broadcast, which a large bank would
+    feel: ``broadcast_buffers=False``, of newer torch ``forward_sync_buffers=False``.) `DTSHLoss` with a bank draws
+    other items on every rank unless torch's generators are seeded alike.
 
     Every call is collective, in evaluation mode too: all ranks must call equally often. An error on one is raised on
     all.

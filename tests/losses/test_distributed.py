@@ -68,7 +68,7 @@ def train(rank=None):
     net, loss = nn.Linear(6, BITS).double(), GreedyHashLoss(BITS, NUM_CLASSES).double()
     if rank is not None:
         net = DistributedDataParallel(net)
-        loss = DistributedDataParallel(DistributedLoss(loss), broadcast_buffers=False)
+        loss = DistributedDataParallel(DistributedLoss(loss))
     optimiser = torch.optim.SGD([*net.parameters(), *loss.parameters()], lr=0.1)
     for step in range(3):
         generator = torch.Generator().manual_seed(step)
