@@ -101,6 +101,19 @@ class BlockStack(torch.nn.Module):
         )
         return result
 
+    def shared_nll(
+        self, x: torch.Tensor, own: torch.Tensor, patterns: torch.Tensor, shares: torch.Tensor, *, dropout: bool
+    ) -> torch.Tensor:
+        """`split_nll` to ``own`` [count, N], and in place of a second pattern to ``patterns`` [count, M] of M classes,
+        where class m counts for item n by ``shares[n, m]``."""
+        kept, scale = self.draw_kept(x.shape[1], dropout)
+        weights = self._weights(freeze=False)
+        _ops.reverse_mode_only(x, *weights)
+        result: torch.Tensor = _SharedNLL.apply(  # type: ignore[no-untyped-call]
+            x, *weights, kept, scale, own, patterns, shares
+        )
+        return result
+
     def _weights(self, freeze: bool) -> tuple[torch.Tensor, ...]:
         parameters = self.weight_in, self.bias_in, self.weight_out, self.bias_out
         return tuple(p.detach() for p in parameters) if freeze else parameters
@@ -156,3 +169,64 @@ class _SplitNLL(torch.autograd.Function):
             if weight is not None:
                 grad_x *= weight.unsqueeze(1)
         return grad_x if inputs else None, *grads
+
+
+class _SharedNLL(torch.autograd.Function):
+    """As `_SplitNLL`, where a logit of the second term is the mean of those of several classes: so is the row of
+    weights that makes it, and no array of items, classes and blocks is needed."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        weight_in: torch.Tensor,
+        bias_in: torch.Tensor,
+        weight_out: torch.Tensor,
+        bias_out: torch.Tensor,
+        kept: torch.Tensor | None,
+        scale: float,
+        own: torch.Tensor,
+        patterns: torch.Tensor,
+        shares: torch.Tensor,
+    ) -> torch.Tensor:
+        hidden, slope = _ops.hidden_units(x, weight_in, bias_in, kept, scale)
+        logits = torch.baddbmm(bias_out.unsqueeze(1), hidden, weight_out.mT)
+        weight = shares.sum(1)
+        rows = shares @ _rows(weight_out, patterns)  # [count, N, H]
+        meant = (hidden * rows).sum(2) + bias_out.gather(1, patterns) @ shares.T  # [count, N]
+        missed = weight * logits.gather(2, own.unsqueeze(2)).squeeze(2) - meant
+        errors, nll = _ops.pattern_errors(logits, torch.stack((own, own), dim=1), weight)
+        ctx.save_for_backward(x, weight_in, weight_out, own, weight, rows, slope, hidden, errors)
+        return torch.stack((nll[0], nll[1] + missed.sum(dtype=nll.dtype))).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        with torch.no_grad(), full_precision(grad):
+            grads = _SharedNLL._gradients(ctx, grad)
+        x, weight_in, weight_out, *_ = ctx.saved_tensors
+        sources = x, weight_in, weight_out, grad
+        return *(None if g is None else _ops.first_order(g, *sources) for g in grads), *(None,) * 5
+
+    @staticmethod
+    def _gradients(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        own_grad, target_grad = grad.unbind()
+        x, weight_in, weight_out, own, weight, rows, slope, hidden, errors = ctx.saved_tensors
+        layer = slope, x, weight_in, weight_out, torch.stack((own, own), dim=1)
+        product = torch.bmm(errors, weight_out)  # by the units, of the first term
+        grads: tuple[torch.Tensor | None, ...] = (None, None, None, None)
+        if any(ctx.needs_input_grad[1:5]):
+            _, *grad_in = _ops.hidden_gradients(product, *layer, with_inputs=False, with_parameters=True)
+            grad_out = torch.bmm(errors.mT, hidden), errors.sum(1)
+            grads = tuple(parameter_grad.mul_(own_grad) for parameter_grad in (*grad_in, *grad_out))
+        if not ctx.needs_input_grad[0]:
+            return None, *grads
+        product = weight.unsqueeze(1) * (product + _rows(weight_out, own)) - rows
+        grad_x, *_ = _ops.hidden_gradients(product, *layer, with_inputs=True, with_parameters=False)
+        return grad_x * target_grad, *grads
+
+
+def _rows(weight: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """``weight[k, index[k, i]]`` of [count, P, H] and [count, I]: [count, I, H]."""
+    count, num_patterns, hidden = weight.shape
+    first = torch.arange(count, device=index.device).unsqueeze(1) * num_patterns
+    return weight.reshape(-1, hidden).index_select(0, (index + first).flatten()).view(count, -1, hidden)

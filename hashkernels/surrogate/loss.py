@@ -155,15 +155,19 @@ class SurrogateLoss(HashLoss):
         """The target term without its weight, and the posterior's own term where it is asked for."""
         u, labels = batch.u, batch.labels
         dropout = self.posterior.training and self.target_dropout
+        one_pass = joint and dropout == self.posterior.training
         if labels.ndim == 2 and self.multi_label == "average":
+            positive = labels.to(u.dtype)
+            shares = positive / positive.sum(1, keepdim=True).clamp(min=1)
+            if one_pass and self.num_classes <= 1 << self.posterior.block_bits:  # else the table takes less
+                posterior, target = self.posterior.shared_nll(u, self.centers, shares)
+                return target, posterior
             table = self.posterior.log_prob_table(u, self.centers, freeze=True, dropout=dropout)
-            positive = labels.to(table.dtype)
-            per_item = (table * positive).sum(1) / positive.sum(1).clamp(min=1)
-            target = -per_item.sum() / max(u.shape[0], 1)
+            target = -(table * shares).sum() / max(u.shape[0], 1)
         else:
             codes = target_codes(self.centers, self.tie_break, labels)
             weight = None if labels.ndim == 1 else labels.any(dim=1)
-            if joint and dropout == self.posterior.training:
+            if one_pass:
                 posterior, target = self.posterior.split_nll(u, codes, weight)
                 return target, posterior
             target = self.posterior.nll(u, codes, weight, freeze=True, dropout=dropout)

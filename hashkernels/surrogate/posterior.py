@@ -156,6 +156,29 @@ class SurrogatePosterior(torch.nn.Module):
         """
         return self._two_nlls(u, u.detach(), targets, weight, freeze=False, dropout=self.training)
 
+    def shared_nll(
+        self, u: torch.Tensor, codes: torch.Tensor, shares: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """`split_nll` with a mean over ``codes`` ([M, bits], read by sign) in place of a target of each item's own.
+
+        ``shares`` [N, M] says what each code counts for each item; a row may add up to any number. The second is
+        ``-(shares * log_prob_table(u, codes, freeze=True)).sum() / N``.
+        """
+        u = self._check_embeddings(u)
+        own, targets = u.detach() > 0, self._check_targets("codes", codes) > 0
+        check_tensor("shares", shares, 2)
+        if tuple(shares.shape) != (len(own), len(targets)):
+            raise ValueError(f"shares must have shape ({len(own)}, {len(targets)}), got {tuple(shares.shape)}")
+        cuts = zip(self._cut(u), self._cut(own), self._cut(targets), strict=True)
+        with full_precision(u):
+            shares = shares.to(u.dtype)
+            sums = [
+                stack.shared_nll(x, _index(first), _index(others), shares, dropout=self.training)
+                for (stack, x), (_, first), (_, others) in cuts
+            ]
+            own_nll, target_nll = (sum(sums[1:], start=sums[0]) / max(u.shape[0], 1)).unbind()
+            return own_nll, target_nll
+
     def _two_nlls(
         self,
         u: torch.Tensor,

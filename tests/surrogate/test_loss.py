@@ -149,7 +149,7 @@ def test_joint_training_draws_codes_to_their_centers():
 
 
 @pytest.mark.parametrize("update", ["joint", "alternating"])
-@pytest.mark.parametrize("bits", [8, 20])
+@pytest.mark.parametrize("bits", [2, 8, 20])
 def test_average_rule_is_the_mean_over_the_centers_of_the_labels(update, bits):
     loss = make_loss(bits, base=None, weight=1.0, dropout=0.0, update=update)
     centers = torch.from_numpy(random_centers(5, bits))
@@ -163,7 +163,10 @@ def test_average_rule_is_the_mean_over_the_centers_of_the_labels(update, bits):
     close(value, expected)
     close(gradients(value, [u])[0], gradients(expected, [u])[0])
     if update == "joint":
-        close(loss(u, labels), value + loss.posterior_loss(u))
+        joint, apart = loss(u, labels), value + loss.posterior_loss(u)
+        close(joint, apart)
+        for found, wanted in zip(*(gradients(x, [u, *loss.parameters()]) for x in (joint, apart)), strict=True):
+            close(found, wanted)
 
 
 def test_sign_rule_takes_the_sign_of_the_sum_and_a_fixed_bit_at_zero():

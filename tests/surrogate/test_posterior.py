@@ -140,6 +140,57 @@ def test_split_nll_works_where_only_one_side_needs_a_gradient():
     assert all(p.grad is None for p in posterior.parameters())
 
 
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize(("num_items", "num_codes"), [(1, 1), (6, 3), (2, 20)])
+def test_shared_nll_equals_two_loops_with_stopped_gradients(isa, bits, num_items, num_codes):
+    posterior = make_posterior(bits).eval()
+    modules = as_modules(posterior)
+    u = torch.randn(num_items, bits, dtype=torch.float64, requires_grad=True)
+    v = u.detach().clone().requires_grad_()
+    codes, shares = torch.randn(num_codes, bits), torch.rand(num_items, num_codes, dtype=torch.float64)
+    shares[0] = 0  # an item of no class
+
+    own, target = posterior.shared_nll(u, codes, shares)
+    expected_own = loop_nll(modules, v.detach(), v.detach())
+    expected_target = sum(
+        shares[n, m] * loop_nll(modules, v[n : n + 1], codes[m : m + 1]) / num_items
+        for n in range(num_items)
+        for m in range(num_codes)
+    )
+    close(own, expected_own)
+    close(target, expected_target)
+
+    (3 * own + 0.5 * target).backward()
+    (3 * expected_own).backward()
+    for actual, wanted in module_gradients(posterior, modules):
+        close(actual, wanted)
+    (grad,) = torch.autograd.grad(0.5 * expected_target, v)
+    close(u.grad, grad)
+
+
+def test_shared_nll_shares_one_dropout_mask():
+    torch.manual_seed(3)
+    posterior = SurrogatePosterior(16, hidden=32, dropout=0.5).double()
+    u = torch.randn(5, 16, dtype=torch.float64)
+    own, target = posterior.shared_nll(u, u, torch.eye(5))
+    close(own, target)
+    assert own != posterior.shared_nll(u, u, torch.eye(5))[0]
+
+
+def test_shared_nll_works_where_only_one_side_needs_a_gradient():
+    posterior = make_posterior(9).eval()
+    u, shares = torch.randn(4, 9, dtype=torch.float64), torch.ones(4, 4)
+    sum(posterior.shared_nll(u, -u, shares)).backward()
+    assert u.grad is None
+    assert posterior.full_blocks.weight_in.grad.abs().sum() > 0
+
+    posterior.requires_grad_(False).zero_grad()
+    u.requires_grad_()
+    sum(posterior.shared_nll(u, -u, shares)).backward()
+    assert u.grad.abs().sum() > 0
+    assert all(p.grad is None for p in posterior.parameters())
+
+
 @pytest.mark.parametrize("bits", [3, 5])
 def test_gradcheck(bits):
     posterior = make_posterior(bits, block_bits=3, hidden=3).eval()
@@ -268,9 +319,9 @@ def test_empty_batch_gives_zero(bits):
     posterior = SurrogatePosterior(bits, hidden=4)
     u = torch.empty(0, bits, requires_grad=True)
     assert posterior.nll(u) == 0
-    own, target = posterior.split_nll(u, u)
-    (own + target).backward()
-    assert own == target == 0
+    for own, target in (posterior.split_nll(u, u), posterior.shared_nll(u, torch.ones(3, bits), torch.ones(0, 3))):
+        (own + target).backward()
+        assert own == target == 0
     assert u.grad.shape == (0, bits)
 
 
@@ -300,14 +351,21 @@ def test_second_derivatives_forward_mode_and_weights_of_another_length_are_error
     posterior = SurrogatePosterior(9, block_bits=4)
     u = torch.randn(3, 9, requires_grad=True)
     for source in (u, posterior.full_blocks.weight_in):
-        (gradient,) = torch.autograd.grad(sum(posterior.split_nll(u, -u.detach())), source, create_graph=True)
-        with pytest.raises(RuntimeError, match="first derivatives only"):
-            gradient.sum().backward()
+        for terms in (posterior.split_nll(u, -u.detach()), posterior.shared_nll(u, -u.detach(), torch.eye(3))):
+            (gradient,) = torch.autograd.grad(sum(terms), source, create_graph=True)
+            with pytest.raises(RuntimeError, match="first derivatives only"):
+                gradient.sum().backward()
     for inputs in ((u, torch.ones_like(u)),), ((u.detach(), torch.ones_like(u)),):
         with pytest.raises(RuntimeError, match="reverse mode only"):
             torch.func.jvp(lambda x: posterior.split_nll(x, -x)[1], *zip(*inputs, strict=True))
+        with pytest.raises(RuntimeError, match="reverse mode only"):
+            torch.func.jvp(lambda x: posterior.shared_nll(x, -u, torch.eye(3))[1], *zip(*inputs, strict=True))
     with pytest.raises(ValueError, match=r"weight must have shape \(3,\), got \(4,\)"):
         posterior.split_nll(u, u, torch.rand(4))
+    with pytest.raises(ValueError, match=r"shares must have shape \(3, 2\), got \(3, 3\)"):
+        posterior.shared_nll(u, torch.ones(2, 9), torch.eye(3))
+    with pytest.raises(ValueError, match=r"codes must have shape \[N, 9\], got \(2, 8\)"):
+        posterior.shared_nll(u, torch.ones(2, 8), torch.ones(3, 2))
 
 
 def test_autocast_and_half_precision_compute_in_float32():
@@ -327,7 +385,7 @@ def test_compiles_into_one_graph(training):
 
     def step(u):
         own, target = posterior.split_nll(u, -u)
-        return own + target + posterior.nll(u)
+        return own + target + posterior.nll(u) + sum(posterior.shared_nll(u, -u, torch.eye(4)))
 
     compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
     value = compiled(u)
