@@ -100,9 +100,8 @@ class Ranks:
         return [part.cpu().numpy() for part in parts]
 
     def gather_rows(self, tensor: Tensor, counts: Sequence[int]) -> list[Tensor]:
-        """The tensor of each rank, without its gradient; they differ in the number of rows alone, ``counts[rank]``."""
-        if self.alone:
-            return [tensor.detach()]
+        """The tensor of each rank of a group, without its gradient; they differ in the number of rows alone, which is
+        ``counts[rank]``."""
         padded = tensor.new_zeros((max(counts), *tensor.shape[1:]), requires_grad=False)
         padded[: len(tensor)] = tensor.detach()
         padded = padded.to(self.device(tensor.device))
