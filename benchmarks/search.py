@@ -200,6 +200,11 @@ CASES = (
     # Little to do: what is made ready for many, and what a call takes, must not outweigh it.
     _topk_case(1, 1_000, 64, 10),
     _topk_case(10, 1_000, 2048, 10),
+    # Many queries among few codes, such as the centers of classes.
+    *(
+        _topk_case(10_000, database, 64, k, target=True)
+        for database, k in ((10, 1), (100, 10), (1_000, 10), (5_000, 10))
+    ),
     *(_topk_case(1000, 1_000_000, 64, 10, kind) for kind in ("clustered", "equal", "sorted")),
     Case(
         "range_search",
