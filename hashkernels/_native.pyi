@@ -199,6 +199,15 @@ class HashTables:
         ids: int,
         slots: int,
     ) -> None: ...
+    def topk(
+        self, queries: npt.NDArray[Any], k: int, threads: int
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64]]: ...
+    def range_search(
+        self, queries: npt.NDArray[Any], radius: int, threads: int
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int64]] | None: ...
+    def range_count(
+        self, queries: npt.NDArray[Any], radius: int, threads: int
+    ) -> tuple[npt.NDArray[np.int64]] | None: ...
 
 def tag_bits(num_codes: int) -> int: ...
 def choose_chunks(
@@ -259,15 +268,6 @@ class PlainCodes(_Searched):
 class PlainPlanes(_Searched):
     def __init__(self, planes: int, count: int, num_bytes: int) -> None: ...
 
-def plain_hash_topk(
-    tables: HashTables, queries: npt.NDArray[Any], k: int, max_work: float, threads: int
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64]]: ...
-def plain_hash_range_search(
-    tables: HashTables, queries: npt.NDArray[Any], radius: int, max_work: float, threads: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int64]] | None: ...
-def plain_hash_range_count(
-    tables: HashTables, queries: npt.NDArray[Any], radius: int, max_work: float, threads: int
-) -> tuple[npt.NDArray[np.int64]] | None: ...
 def retrieval_counts(
     queries: int,
     num_queries: int,

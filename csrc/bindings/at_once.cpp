@@ -117,12 +117,17 @@ py::class_<Searched<Database>> register_searched(py::module_& module, const char
       .def("range_count", &Searched<Database>::range_count);
 }
 
+// What a query may take until a scan of all codes would be faster.
+double most_work(const HashTables& tables, const Codes& queries, int threads) {
+  return most_hash_work(tables.num_bytes, queries.num_codes, tables.num_codes, threads);
+}
+
 // Also the queries that were given up.
-py::tuple topk_through(const HashTables& tables, const py::handle& queries, int64_t k, double max_work, int threads) {
+py::tuple topk_through(const HashTables& tables, const py::handle& queries, int64_t k, int threads) {
   const Codes q = checked_queries(queries, tables.num_bytes);
   std::vector<uint8_t> done(q.num_codes);
   Nearest found = nearest(q, tables.num_codes, k, [&](int32_t* distances, int64_t* positions) {
-    return topk(q, tables, k, nullptr, max_work, distances, positions, done.data(), threads);
+    return topk(q, tables, k, nullptr, most_work(tables, q, threads), distances, positions, done.data(), threads);
   });
   std::vector<int64_t> left;
   for (int64_t query = 0; query < q.num_codes; ++query) {
@@ -132,22 +137,20 @@ py::tuple topk_through(const HashTables& tables, const py::handle& queries, int6
                         py::array_t<int64_t>(static_cast<int64_t>(left.size()), left.data()));
 }
 
-py::object range_search_through(const HashTables& tables, const py::handle& queries, int radius, double max_work,
-                                int threads) {
+py::object range_search_through(const HashTables& tables, const py::handle& queries, int radius, int threads) {
   const Codes q = checked_queries(queries, tables.num_bytes);
   return within(q, threads, [&](RangeFinds* finds) {
     bool done = false;
-    return range_search(q, tables, radius, 0, nullptr, max_work, &done, finds, threads);
+    return range_search(q, tables, radius, 0, nullptr, most_work(tables, q, threads), &done, finds, threads);
   });
 }
 
-py::object range_count_through(const HashTables& tables, const py::handle& queries, int radius, double max_work,
-                               int threads) {
+py::object range_count_through(const HashTables& tables, const py::handle& queries, int radius, int threads) {
   const Codes q = checked_queries(queries, tables.num_bytes);
   py::array_t<int64_t> counts(q.num_codes);
   bool done = false;
   call([&, out = counts.mutable_data()] {
-    return range_count(q, tables, radius, nullptr, max_work, &done, out, threads);
+    return range_count(q, tables, radius, nullptr, most_work(tables, q, threads), &done, out, threads);
   });
   return done ? py::object(py::make_tuple(std::move(counts))) : py::none();
 }
@@ -163,9 +166,10 @@ void register_at_once(py::module_& module) {
       .def(py::init([](uintptr_t planes, int64_t count, int num_bytes) {
         return Searched<SlicedCodes>{{address<const uint64_t>(planes), count, num_bytes}};
       }));
-  module.def("plain_hash_topk", topk_through);
-  module.def("plain_hash_range_search", range_search_through);
-  module.def("plain_hash_range_count", range_count_through);
+  py::reinterpret_borrow<py::class_<HashTables>>(module.attr("HashTables"))
+      .def("topk", topk_through)
+      .def("range_search", range_search_through)
+      .def("range_count", range_count_through);
 }
 
 }  // namespace hashkernels::bindings

@@ -53,21 +53,15 @@ def find_in_codes(
 
 
 def find_in_tables(
-    search: PlainSearch,
-    queries: npt.NDArray[Any],
-    tables: HashTables,
-    number: int,
-    max_work: float,
-    threads: int | None,
+    search: PlainSearch, queries: npt.NDArray[Any], tables: HashTables, number: int, threads: int | None
 ) -> Any:
-    """As ``PlainPlanes.find``, as long as a query takes no more than ``max_work``.
+    """As ``PlainPlanes.find``, as long as a query takes no more than a scan would.
 
     Returns:
         "topk": also int64 [n], the queries that were not answered, whose rows are unspecified. The others: None where
         a query would take more, or turned out to.
     """
-    native = _native(f"plain_hash_{search}")
-    return native(tables.native, queries, number, max_work, threads or get_num_threads())
+    return getattr(tables.native, search)(queries, number, threads or get_num_threads())
 
 
 def _native(name: str) -> Any:

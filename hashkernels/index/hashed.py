@@ -102,7 +102,7 @@ class HashedStorage:
             queries,
             k,
             threads,
-            lambda tables, most: _ops.hash_topk(queries, tables, k, allowed, most, threads),
+            lambda tables: _ops.hash_topk(queries, tables, k, allowed, self._most_work(len(queries), threads), threads),
             lambda some: self._codes.topk(some, k, allowed, threads),
         )
 
@@ -113,7 +113,9 @@ class HashedStorage:
             len(queries),
             radius,
             threads,
-            lambda tables, most: _ops.hash_range_search(queries, tables, radius, allowed, max_results, threads, most),
+            lambda tables: _ops.hash_range_search(
+                queries, tables, radius, allowed, max_results, threads, self._most_work(len(queries), threads)
+            ),
             lambda: self._codes.range_search(queries, radius, allowed, max_results, threads),
         )
 
@@ -122,7 +124,9 @@ class HashedStorage:
             len(queries),
             radius,
             threads,
-            lambda tables, most: _ops.hash_range_count(queries, tables, radius, allowed, threads, most),
+            lambda tables: _ops.hash_range_count(
+                queries, tables, radius, allowed, threads, self._most_work(len(queries), threads)
+            ),
             lambda: self._codes.range_count(queries, radius, allowed, threads),
         )
 
@@ -131,8 +135,8 @@ class HashedStorage:
         codes = self._codes.plain
         assert codes is not None
 
-        def through(tables: _ops.HashTables, most: float) -> Any:
-            return _ops.find_in_tables(search, queries, tables, number, most, threads)
+        def through(tables: _ops.HashTables) -> Any:
+            return _ops.find_in_tables(search, queries, tables, number, threads)
 
         def scan(some: npt.NDArray[Any] = queries) -> Any:
             return codes.find(search, some, number, threads)
@@ -167,17 +171,16 @@ class HashedStorage:
         queries: ArrayT,
         k: int,
         threads: int | None,
-        through: Callable[[_ops.HashTables, float], tuple[ArrayT, ArrayT, ArrayT]],
+        through: Callable[[_ops.HashTables], tuple[ArrayT, ArrayT, ArrayT]],
         scan: Callable[[ArrayT], tuple[ArrayT, ArrayT]],
     ) -> tuple[ArrayT, ArrayT]:
-        """What ``through`` finds in the tables with no more than so much work, and ``scan`` for the queries that it
-        leaves."""
+        """What ``through`` finds in the tables, and ``scan`` for the queries that it leaves."""
         tables = self._tables_for(len(queries), threads)
         # The price of a scan changes with the number of queries; searches for as many codes answer alike.
         pause = self._pause("topk", k.bit_length(), len(queries))
         if tables is None or not pause.is_over():
             return scan(queries)
-        distances, positions, left = through(tables, self._most_work(len(queries), threads))
+        distances, positions, left = through(tables)
         pause.after(answered=2 * len(left) < len(queries))
         if len(left):
             distances[left], positions[left] = scan(queries[left])
@@ -188,14 +191,14 @@ class HashedStorage:
         num_queries: int,
         radius: int,
         threads: int | None,
-        through: Callable[[_ops.HashTables, float], _Found | None],
+        through: Callable[[_ops.HashTables], _Found | None],
         scan: Callable[[], _Found],
     ) -> _Found:
-        """What ``through`` finds in the tables with no more than so much work, else ``scan``."""
+        """What ``through`` finds in the tables, or ``scan`` where a query would take longer there."""
         tables, pause = self._tables_for(num_queries, threads), self._pause("range", radius, num_queries)
         if tables is None or not pause.is_over():
             return scan()
-        found = through(tables, self._most_work(num_queries, threads))
+        found = through(tables)
         pause.after(answered=found is not None)
         return scan() if found is None else found
 
