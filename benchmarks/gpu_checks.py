@@ -13,6 +13,7 @@ from torch import Tensor
 from hashkernels import _ops
 
 MARGINS = {"positive_margin": 6.0, "negative_margin": -2.0}
+CAUCHY = {"gamma": 9.0, "distance_scale": 0.2, "positive_min_distance": 1.0, "negative_min_distance": 1.0}
 Tensors = tuple[Tensor, ...]
 
 
@@ -97,7 +98,7 @@ def everything(device: torch.device) -> list[Tensor]:
             for loss in (
                 _ops.margin_loss(leaf, own, **MARGINS, precision=precision),
                 _ops.likelihood_loss(leaf, classes, scale=0.1, overlap=True, precision=precision),
-                _ops.cauchy_loss(leaf, own, gamma=9.0, distance_scale=0.2, min_distance=1.0, precision=precision),
+                _ops.cauchy_loss(leaf, own, **CAUCHY, precision=precision),
                 _ops.contrastive_loss(leaf, own, margin=128.0, precision=precision),
             ):
                 results += [loss.total.detach(), torch.autograd.grad(loss.total, leaf)[0]]

@@ -45,7 +45,13 @@ PAIR_LOSSES: dict[str, Callable[[int], tuple[Callable[..., Any], PairCost]]] = {
         lambda theta, same, u, v: softplus(0.1 * theta) - torch.where(same, 0.1 * theta, 0),
     ),
     "Cauchy": lambda bits: (
-        partial(_ops.cauchy_loss, gamma=20.0, distance_scale=bits / 2, min_distance=1.0),
+        partial(
+            _ops.cauchy_loss,
+            gamma=20.0,
+            distance_scale=bits / 2,
+            positive_min_distance=1.0,
+            negative_min_distance=1.0,
+        ),
         lambda theta, same, u, v: _ops.pair_cauchy((bits / 2 * (1 - theta)).clamp(min=1.0), same, 20.0, 1.0),
     ),
     "contrastive": lambda bits: (

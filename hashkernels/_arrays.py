@@ -27,13 +27,14 @@ class _WritableView:
 
 
 def to_tensor(name: str, value: Any) -> Tensor:
-    """A tensor as it is; a NumPy array, or anything that speaks DLPack, as a tensor over the same memory.
+    """A tensor as it is, unless it is to be read negated; a NumPy array, or anything that speaks DLPack, as a tensor
+    over the same memory.
 
     Of a NumPy array only what torch cannot describe is copied: negative strides, foreign byte order, elements off their
     alignment.
     """
     if isinstance(value, Tensor):
-        return value
+        return value if torch.compiler.is_compiling() else value.resolve_neg()
     if not isinstance(value, np.ndarray):
         if hasattr(value, "__dlpack__"):
             return torch.utils.dlpack.from_dlpack(value)

@@ -30,6 +30,27 @@ def test_tensors_lie_over_the_memory_of_the_array(writable: bool) -> None:
     assert array.flags.writeable == writable
 
 
+def test_a_tensor_that_is_to_be_read_negated_is(isa: str) -> None:
+    made = torch.randn(9, 64, dtype=torch.complex64, generator=torch.Generator().manual_seed(1))
+    u, labels = made.conj().imag, torch.arange(9) % 3
+    assert u.is_neg()
+    plain = u.clone()
+    assert torch.equal(hk.pack_codes(u), hk.pack_codes(plain))
+    loss = hk.losses.ECMLoss(64, num_classes=3)
+    assert torch.equal(loss(u, labels), loss(plain, labels))
+    codes = hk.pack_codes(plain)
+    index = hk.BinaryIndex(64)
+    index.add(codes)
+    negated = torch._neg_view(codes)
+    for search in (
+        lambda q: hk.topk(q, codes, 4),
+        lambda q: index.search(q, 4),
+        lambda q: hk.range_search(q, codes, 30),
+    ):
+        for found, expected in zip(search(negated), search(negated.resolve_neg()), strict=True):
+            assert torch.equal(found, expected)
+
+
 def test_what_a_mask_hides_is_not_read() -> None:
     codes = np.arange(8, dtype=np.uint8).reshape(8, 1)
     hidden = np.ma.masked_array(codes, mask=codes > 3)

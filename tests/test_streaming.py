@@ -3,6 +3,7 @@ GPU: the database given is taken for one that has to stream, its chunks for what
 
 from __future__ import annotations
 
+import itertools
 import random
 import weakref
 from collections import deque
@@ -203,13 +204,15 @@ class HostCodes:
         return self.codes[rows]
 
 
-def chunks_that_searches_see(gpu: Gpu, database: Any) -> list[Tensor]:
-    """What arrives of the database, which its owner changes once the call is over."""
+def chunks_that_searches_see(gpu: Gpu, database: Any, wanted: int | None = None) -> list[Tensor]:
+    """What arrives of the database, as many chunks as are wanted, which its owner changes once the call is over."""
     seen: list[Tensor] = []
     device: Any = SimpleNamespace(type="cuda")
-    for _, part in streaming.chunks(database, device):
+    chunks = streaming.chunks(database, device)
+    for _, part in itertools.islice(chunks, wanted):
         arrived: Any = part
         gpu.current.ask(lambda arrived=arrived: seen.append(arrived.memory.clone()))
+    del chunks
     database.codes.zero_()
     while gpu.step():
         pass
@@ -225,3 +228,14 @@ def test_each_search_sees_its_chunk_whatever_streams_do_first(monkeypatch: pytes
         monkeypatch.setattr(streaming, "torch", gpu.as_torch())
         seen = chunks_that_searches_see(gpu, HostCodes(expected.clone(), pinned))
         assert torch.equal(torch.cat(seen), expected)
+
+
+@pytest.mark.parametrize("rows", [7, 60])
+def test_a_search_that_ends_early_has_seen_what_it_took(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    monkeypatch.setattr(streaming, "CHUNK_BYTES", WIDTH * rows)
+    expected = random_codes(60, 2)
+    for seed in range(200):
+        gpu = Gpu(seed)
+        monkeypatch.setattr(streaming, "torch", gpu.as_torch())
+        seen = chunks_that_searches_see(gpu, HostCodes(expected.clone(), True), 1)
+        assert torch.equal(torch.cat(seen), expected[:rows])

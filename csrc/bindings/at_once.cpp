@@ -43,7 +43,7 @@ Codes checked_queries(const py::handle& object, int num_bytes) {
 
 // Whether a search takes these codes as they are, for so many results each: rows of `num_bytes` bytes, at least one,
 // none of whose last bytes has a bit of `pad`.
-bool are_plain_codes(const py::handle& object, int num_bytes, int pad, int64_t results) {
+bool are_plain_codes(const py::handle& object, int64_t num_bytes, int pad, int64_t results) {
   const std::optional<Codes> codes = plain_codes(object);
   if (!codes || codes->num_bytes != num_bytes || results > kMostResults / codes->num_codes) return false;
   for (int64_t i = 0; pad != 0 && i < codes->num_codes; ++i) {

@@ -51,6 +51,7 @@ void by_size(int out_size, uintptr_t out, Kernel&& kernel) {
   }
 }
 
+void register_at_once(pybind11::module_& module);
 void register_checksum(pybind11::module_& module);
 void register_counting(pybind11::module_& module);
 void register_codes(pybind11::module_& module);
@@ -63,7 +64,6 @@ void register_pairwise(pybind11::module_& module);
 void register_index(pybind11::module_& module);
 void register_rescore(pybind11::module_& module);
 void register_search(pybind11::module_& module);
-void register_at_once(pybind11::module_& module);
 void register_sums(pybind11::module_& module);
 void register_surrogate(pybind11::module_& module);
 void register_system(pybind11::module_& module);

@@ -218,6 +218,7 @@ Status range_search_of_few(const Codes& queries, const Database& database, int r
       }
       state->add(std::move(group));
     });
+    if (status != Status::kOk) return status;
     state->set_offsets();
     finds->state = std::move(state);
     return status;

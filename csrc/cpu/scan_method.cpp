@@ -36,7 +36,7 @@ ScanPlan plan_scan(const ScanCosts& costs, const ScanSize& size) {
   const double few = queries * (kFewQuery + codes * (costs.row + words * costs.row_word + kFewCode)) +
                      (size.sliced ? words * costs.slice_word + codes * kFewCopied : 0);
   const double many = plan.nanoseconds + kBlocks + queries * kSelect;
-  return few < many ? ScanPlan{ScanMethod::kRows, few} : plan;
+  return few < many || plan.method == ScanMethod::kRows ? ScanPlan{ScanMethod::kRows, few} : plan;
 }
 
 }  // namespace hashkernels

@@ -211,6 +211,29 @@ Status search_round(const Codes& queries, const Database& database, int64_t k, S
   });
 }
 
+// What the selections of so many queries take.
+int64_t round_bytes(int64_t num_queries, const Codes& database, int64_t k, int num_threads) {
+  const SearchPlan plan(num_queries, database.num_codes, num_threads);
+  return num_queries * plan.num_parts *
+         (int64_t{sizeof(Selection::Entry)} * Selection::capacity(k, plan.codes_per_task()) +
+          4 * (8 * database.num_bytes + 1));
+}
+
+// How many queries go in a round. The last round may have fewer, and so be cut into more parts.
+int64_t round_size(int64_t num_queries, const Codes& database, int64_t k, int num_threads) {
+  const int64_t shared = SearchPlan::kMaxTile * std::max(num_threads, 1);
+  int64_t rounds = 1;
+  const auto size = [&] { return std::max<int64_t>(1, divide_up(num_queries, rounds)); };
+  const auto bytes = [&] {
+    const int64_t rest = num_queries % size();
+    return std::max(round_bytes(size(), database, k, num_threads),
+                    rest == 0 ? 0 : round_bytes(rest, database, k, num_threads));
+  };
+  while (size() > shared && bytes() > kRoundBytes) ++rounds;
+  while (size() > 1 && bytes() > kMostRoundBytes) ++rounds;
+  return size();
+}
+
 }  // namespace
 
 Status topk(const Codes& queries, const Database& database, int64_t k, int32_t* distances, int64_t* indices,
@@ -218,12 +241,7 @@ Status topk(const Codes& queries, const Database& database, int64_t k, int32_t* 
   if (is_of_few(database, queries.num_codes, num_threads)) {
     return topk_of_few(queries, database, k, distances, indices, num_threads);
   }
-  const SearchPlan plan(queries.num_codes, database.codes.num_codes, num_threads);
-  const int64_t bytes_per_query =
-      plan.num_parts * (int64_t{sizeof(Selection::Entry)} * Selection::capacity(k, plan.codes_per_task()) +
-                        4 * (8 * database.codes.num_bytes + 1));
-  const int64_t wanted = std::max(kRoundBytes / bytes_per_query, SearchPlan::kMaxTile * std::max(num_threads, 1));
-  const int64_t queries_per_round = std::max<int64_t>(1, std::min(wanted, kMostRoundBytes / bytes_per_query));
+  const int64_t queries_per_round = round_size(queries.num_codes, database.codes, k, num_threads);
   Selections selections;
   for (int64_t first = 0; first < queries.num_codes; first += queries_per_round) {
     Codes some = queries;

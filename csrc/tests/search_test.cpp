@@ -325,6 +325,12 @@ TEST_P(EveryMethod, EqualsASortOfFewCodesInClusters) {
   }
 }
 
+// 2,100 queries, each of which keeps 12 KB, go in rounds.
+TEST_P(EveryMethod, EqualsASortInSeveralRounds) {
+  const testing::RandomCodes queries(2100, 16, 64), database(1500, 16, 65);
+  expect_exact(queries.view(), database.view(), {700});
+}
+
 // With k = 60 the first thresholds come from a sample of so many blocks.
 TEST_P(EveryMethod, EqualsASortInALargeDatabase) {
   const testing::RandomCodes queries(3, 32, 54), database(132000, 32, 55);

@@ -26,9 +26,14 @@ def first_order(grad: Tensor, *sources: Tensor) -> Tensor:
 
 def scaled(grad: Tensor, factor: Tensor) -> Tensor:
     """``grad * factor``, for ``first_order``: ``factor`` has one element."""
-    if nobody_watches() and type(grad) is type(factor) is Tensor:
+    if nobody_watches() and type(grad) is type(factor) is Tensor and not _is_batched(factor):
         return _values.scaled(grad, factor)
     return grad * factor
+
+
+def _is_batched(tensor: Tensor) -> bool:
+    """Whether it stands for several (``is_grads_batched=True``), which nothing else tells."""
+    return torch._C._functorch.is_legacy_batchedtensor(tensor)
 
 
 def reverse_mode_only(*inputs: Tensor) -> None:

@@ -110,7 +110,8 @@ def _common_kind(arguments: tuple[Any, ...]) -> str | None:
                 return None
             continue
         own = "cpu" if argument.is_cpu else "cuda" if argument.is_cuda else None
-        if own is None or (kind is not None and own != kind):
+        # What is to be read negated (``z.conj().imag``), the dispatcher makes.
+        if own is None or (kind is not None and own != kind) or argument.is_neg():
             return None
         kind = own
     return kind

@@ -179,14 +179,16 @@ def chunks(database: Tensor, device: torch.device, beside: int = 0) -> Iterator[
         return
     current = torch.cuda.current_stream(device)
     slots = [_Slot(database, min(rows, len(database)), device) for _ in parts[:2]]
-    slots[0].send(parts[0][1])
-    for i, (first, part) in enumerate(parts):
-        yield first, slots[i % 2].receive(len(part), current)
-        slots[i % 2].read_by(current)
-        if i + 1 < len(parts):
-            slots[(i + 1) % 2].send(parts[i + 1][1])
-    for slot in slots:
-        slot.finish()
+    try:
+        slots[0].send(parts[0][1])
+        for i, (first, part) in enumerate(parts):
+            yield first, slots[i % 2].receive(len(part), current)
+            slots[i % 2].read_by(current)
+            if i + 1 < len(parts):
+                slots[(i + 1) % 2].send(parts[i + 1][1])
+    finally:  # also where the caller wants no more, or failed
+        for slot in slots:
+            slot.finish()
 
 
 class _Slot:

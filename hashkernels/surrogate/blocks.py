@@ -163,7 +163,7 @@ class _SplitNLL(torch.autograd.Function):
         grads: tuple[torch.Tensor | None, ...] = (None, None, None, None)
         if parameters:
             grad_out = torch.bmm(errors.mT, hidden), errors.sum(1)
-            grads = tuple(parameter_grad.mul_(own_grad) for parameter_grad in (*grad_in, *grad_out))
+            grads = tuple(parameter_grad * own_grad for parameter_grad in (*grad_in, *grad_out))
         if inputs:
             grad_x *= target_grad
             if weight is not None:
@@ -217,7 +217,7 @@ class _SharedNLL(torch.autograd.Function):
         if any(ctx.needs_input_grad[1:5]):
             _, *grad_in = _ops.hidden_gradients(product, *layer, with_inputs=False, with_parameters=True)
             grad_out = torch.bmm(errors.mT, hidden), errors.sum(1)
-            grads = tuple(parameter_grad.mul_(own_grad) for parameter_grad in (*grad_in, *grad_out))
+            grads = tuple(parameter_grad * own_grad for parameter_grad in (*grad_in, *grad_out))
         if not ctx.needs_input_grad[0]:
             return None, *grads
         product = weight.unsqueeze(1) * (product + _rows(weight_out, own)) - rows

@@ -162,7 +162,8 @@ class SurrogatePosterior(torch.nn.Module):
         """`split_nll` with a mean over ``codes`` ([M, bits], read by sign) in place of a target of each item's own.
 
         ``shares`` [N, M] says what each code counts for each item; a row may add up to any number. The second is
-        ``-(shares * log_prob_table(u, codes, freeze=True)).sum() / N``.
+        ``-(shares * log_prob_table(u, codes, freeze=True)).sum() / N``. No gradient reaches ``shares``, and there are
+        first derivatives in reverse mode only.
         """
         u = self._check_embeddings(u)
         own, targets = u.detach() > 0, self._check_targets("codes", codes) > 0

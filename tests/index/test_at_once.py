@@ -128,6 +128,9 @@ def test_packed_codes_that_are_not_plain_go_the_way_of_tensors(monkeypatch: pyte
     monkeypatch.setattr(_ops, "find_in_codes", at_once)
     for other in (codes[::-1], np.asfortranarray(codes), torch.from_numpy(codes).t().contiguous().t()):
         hk.topk(queries if isinstance(other, np.ndarray) else torch.from_numpy(queries), other, 5)
+    negated = torch._neg_view(torch.from_numpy(queries))
+    expected = hk.topk(negated.resolve_neg(), torch.from_numpy(codes), 5, bits=64)
+    assert torch.equal(hk.topk(negated, torch.from_numpy(codes), 5).indices, expected.indices)
     hk.topk(queries, codes, 5, bits=64)
     hk.topk(queries, codes, 5, filter=np.arange(9))
     hk.range_search(queries, codes, 5, max_results=2)

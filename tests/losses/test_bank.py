@@ -85,8 +85,13 @@ def test_a_bank_of_another_size_is_not_loaded():
     small, large = DPSHLoss(BITS, 70, num_train=9), DPSHLoss(BITS, 70, num_train=10)
     u, labels, _ = batch(0)
     small(u, hot(labels), indices=torch.arange(8))
+    large(u, labels, indices=torch.arange(8))
+    large.eval()
+    before, classes = large(u, labels), large.bank.classes.clone()
     with pytest.raises(RuntimeError, match=r"size mismatch for bank.classes"):
         large.load_state_dict(small.state_dict())
+    assert torch.equal(large.bank.classes, classes)
+    assert torch.equal(large(u, labels), before)
 
 
 def test_multi_hot_labels_under_inference_mode_leave_a_bank_that_can_be_trained():

@@ -410,6 +410,17 @@ def test_forward_mode_is_right_or_an_error(case, with_gradient):
         torch.testing.assert_close(found, (gradient * direction).sum())
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_batched_gradients_are_single_ones(case):
+    u, labels = batch(dtype=torch.float64)
+    loss = make(case).double().eval()
+    value = call(loss, u, labels)
+    factors = torch.tensor([1.0, -0.5, 3.0], dtype=torch.float64)
+    (found,) = torch.autograd.grad(value, u, factors, is_grads_batched=True, retain_graph=True)
+    single = [torch.autograd.grad(value, u, factor, retain_graph=True)[0] for factor in factors]
+    torch.testing.assert_close(found, torch.stack(single))
+
+
 def tangent(f, point, direction):
     with forward_ad.dual_level():
         return forward_ad.unpack_dual(f(forward_ad.make_dual(point, direction))).tangent

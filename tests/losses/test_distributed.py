@@ -183,6 +183,9 @@ def test_a_group_of_some_ranks(heard):
 def test_what_is_wrapped_and_where():
     with pytest.raises(TypeError, match="loss must be a HashLoss, got Linear"):
         DistributedLoss(nn.Linear(2, 2))
+    for group in ("x", False, distributed.GroupMember.NON_GROUP_MEMBER):
+        with pytest.raises(TypeError, match="group must be a process group that this rank is in, got"):
+            DistributedLoss(DPSHLoss(BITS, NUM_CLASSES), group)
     loss = DistributedLoss(DPSHLoss(BITS, NUM_CLASSES))
     with pytest.raises(RuntimeError, match=r"distributed needs torch\.distributed\.init_process_group first"):
         loss(torch.ones(2, BITS), torch.tensor([0, 1]))
