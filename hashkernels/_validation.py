@@ -259,9 +259,7 @@ def check_filter(name: str, value: Any, num_database: int) -> torch.Tensor:
 
 def check_positions(name: str, value: Any, count: int) -> torch.Tensor:
     """Integers [n] of any dtype in 0..count-1, as int64."""
-    tensor = check_tensor(name, value, 1)
-    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
-        raise TypeError(f"{name} must be integers, got {dtype_name(tensor.dtype)}")
+    tensor = _check_integers(name, value)
     positions = tensor.long()
     if positions.numel() and value_checks_enabled(positions):
         low, high = least_and_greatest(positions)
@@ -274,11 +272,16 @@ def check_positions(name: str, value: Any, count: int) -> torch.Tensor:
 
 def check_item_positions(name: str, value: Any, num_items: int) -> torch.Tensor:
     """Integers of any dtype, one for each item: [num_items]. How large they may be is not checked."""
+    tensor = _check_integers(name, value)
+    if tensor.shape[0] != num_items:
+        raise ValueError(f"{name} must have one entry for each of {num_items} items, got {tensor.shape[0]}")
+    return tensor
+
+
+def _check_integers(name: str, value: Any) -> torch.Tensor:
     tensor = check_tensor(name, value, 1)
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
         raise TypeError(f"{name} must be integers, got {dtype_name(tensor.dtype)}")
-    if tensor.shape[0] != num_items:
-        raise ValueError(f"{name} must have one entry for each of {num_items} items, got {tensor.shape[0]}")
     return tensor
 
 

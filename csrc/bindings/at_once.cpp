@@ -166,7 +166,8 @@ void register_at_once(py::module_& module) {
       .def(py::init([](uintptr_t planes, int64_t count, int num_bytes) {
         return Searched<SlicedCodes>{{address<const uint64_t>(planes), count, num_bytes}};
       }));
-  py::reinterpret_borrow<py::class_<HashTables>>(module.attr("HashTables"))
+  py::reinterpret_borrow<py::class_<HashTables>>(
+      module.attr("HashTables"))  // of register_hash_tables, which comes first
       .def("topk", topk_through)
       .def("range_search", range_search_through)
       .def("range_count", range_count_through);

@@ -18,16 +18,21 @@ namespace {
 // The codes that may be found, as rows.
 class FewCodes {
  public:
-  FewCodes(const Kernels& isa, const Database& database) : isa_(isa), rows_(database.codes) {
-    if (database.planes == nullptr && database.allowed == nullptr) return;
+  FewCodes(const Kernels& isa, const Codes& rows) : isa_(isa), rows_(rows) {}
+
+  // To be called first.
+  Status load(const Database& database) {
+    if (database.planes == nullptr && database.allowed == nullptr) return Status::kOk;
     const Codes& codes = database.codes;
     copy_.resize(codes.num_codes * codes.num_bytes);
+    Status status = Status::kOk;
     if (database.planes != nullptr) {
-      unslice_codes({database.planes, codes.num_codes, codes.num_bytes}, 0, codes.num_codes, copy_.data(),
-                    codes.num_bytes, 1);
+      status = unslice_codes({database.planes, codes.num_codes, codes.num_bytes}, 0, codes.num_codes, copy_.data(),
+                             codes.num_bytes, 1);
       rows_ = {copy_.data(), codes.num_codes, codes.num_bytes, codes.num_bytes};
     }
     if (database.allowed != nullptr) keep(database.allowed);
+    return status;
   }
 
   int count() const { return static_cast<int>(rows_.num_codes); }
@@ -165,7 +170,8 @@ template <class Body>
 Status for_each_few(const Codes& queries, const Database& database, int num_threads, Body&& body) {
   return or_out_of_memory([&] {
     const Kernels& isa = kernels();
-    const FewCodes codes(isa, database);
+    FewCodes codes(isa, database.codes);
+    if (const Status status = codes.load(database); status != Status::kOk) return status;
     return for_each_group(queries.num_codes, threads_for(queries, codes, num_threads),
                           [&](int64_t first, int64_t last) {
                             Found found(isa, codes);

@@ -31,8 +31,9 @@ ScanPlan plan_scan(const ScanCosts& costs, const ScanSize& size) {
   const ScanPlan plan = tables < singly ? ScanPlan{ScanMethod::kTables, tables}
                                         : ScanPlan{size.sliced ? ScanMethod::kPlanes : ScanMethod::kRows, singly};
   if (!size.is_few) return plan;
-  // Few codes need neither blocks nor what selects among many.
-  constexpr double kFewQuery = 30, kFewCode = 0.2, kFewCopied = 3, kBlocks = 1500, kSelect = 200;
+  // Few codes need neither the room for blocks (a search) nor the selection among many (a query).
+  constexpr double kBlocks = 1500, kSelect = 200;
+  constexpr double kFewQuery = 30, kFewCode = 0.2, kFewCopied = 3;  // a query, a code of it, a code out of planes
   const double few = queries * (kFewQuery + codes * (costs.row + words * costs.row_word + kFewCode)) +
                      (size.sliced ? words * costs.slice_word + codes * kFewCopied : 0);
   const double many = plan.nanoseconds + kBlocks + queries * kSelect;

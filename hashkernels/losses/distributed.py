@@ -49,7 +49,7 @@ class DistributedLoss(nn.Module):
         group: the process group; default: all processes.
 
     Raises:
-        TypeError: ``loss`` is no `HashLoss`; a wrong dtype.
+        TypeError: ``loss`` is no `HashLoss`, or ``group`` no process group that this rank is in; a wrong dtype.
         ValueError: as the loss; ranks whose labels, dtypes or indices are not of one kind.
         RuntimeError: no process group; a rank died or hangs.
 

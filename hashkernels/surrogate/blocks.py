@@ -6,6 +6,7 @@ they spend their time starting small operations and drawing dropout masks; stack
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -144,11 +145,7 @@ class _SplitNLL(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        with torch.no_grad(), full_precision(grad):
-            grads = _SplitNLL._gradients(ctx, grad)
-        x, weight_in, weight_out, *_ = ctx.saved_tensors
-        sources = x, weight_in, weight_out, grad
-        return *(None if g is None else _ops.first_order(g, *sources) for g in grads), None, None, None, None
+        return *_first_order(_SplitNLL._gradients, ctx, grad), None, None, None, None
 
     @staticmethod
     def _gradients(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -162,8 +159,7 @@ class _SplitNLL(torch.autograd.Function):
         del product
         grads: tuple[torch.Tensor | None, ...] = (None, None, None, None)
         if parameters:
-            grad_out = torch.bmm(errors.mT, hidden), errors.sum(1)
-            grads = tuple(parameter_grad * own_grad for parameter_grad in (*grad_in, *grad_out))
+            grads = _of_parameters(grad_in, errors, hidden, own_grad)
         if inputs:
             grad_x *= target_grad
             if weight is not None:
@@ -201,11 +197,7 @@ class _SharedNLL(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        with torch.no_grad(), full_precision(grad):
-            grads = _SharedNLL._gradients(ctx, grad)
-        x, weight_in, weight_out, *_ = ctx.saved_tensors
-        sources = x, weight_in, weight_out, grad
-        return *(None if g is None else _ops.first_order(g, *sources) for g in grads), *(None,) * 5
+        return *_first_order(_SharedNLL._gradients, ctx, grad), *(None,) * 5
 
     @staticmethod
     def _gradients(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -216,13 +208,30 @@ class _SharedNLL(torch.autograd.Function):
         grads: tuple[torch.Tensor | None, ...] = (None, None, None, None)
         if any(ctx.needs_input_grad[1:5]):
             _, *grad_in = _ops.hidden_gradients(product, *layer, with_inputs=False, with_parameters=True)
-            grad_out = torch.bmm(errors.mT, hidden), errors.sum(1)
-            grads = tuple(parameter_grad * own_grad for parameter_grad in (*grad_in, *grad_out))
+            grads = _of_parameters(grad_in, errors, hidden, own_grad)
         if not ctx.needs_input_grad[0]:
             return None, *grads
         product = weight.unsqueeze(1) * (product + _rows(weight_out, own)) - rows
         grad_x, *_ = _ops.hidden_gradients(product, *layer, with_inputs=True, with_parameters=False)
         return grad_x * target_grad, *grads
+
+
+_Gradients = tuple[torch.Tensor | None, ...]
+
+
+def _first_order(gradients: Callable[[Any, torch.Tensor], _Gradients], ctx: Any, grad: torch.Tensor) -> _Gradients:
+    """What ``gradients(ctx, grad)`` finds, of which x and the two matrices of weights are saved first."""
+    with torch.no_grad(), full_precision(grad):
+        grads = gradients(ctx, grad)
+    x, weight_in, weight_out, *_ = ctx.saved_tensors
+    return tuple(None if g is None else _ops.first_order(g, x, weight_in, weight_out, grad) for g in grads)
+
+
+def _of_parameters(
+    grad_in: Sequence[torch.Tensor], errors: torch.Tensor, hidden: torch.Tensor, own_grad: torch.Tensor
+) -> _Gradients:
+    """The gradients of both layers' weights and biases, where those of the first are found already."""
+    return tuple(grad * own_grad for grad in (*grad_in, torch.bmm(errors.mT, hidden), errors.sum(1)))
 
 
 def _rows(weight: torch.Tensor, index: torch.Tensor) -> torch.Tensor:

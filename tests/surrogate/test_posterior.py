@@ -69,6 +69,20 @@ def module_gradients(posterior: SurrogatePosterior, modules: list[nn.Sequential]
     return pairs
 
 
+def check_terms(posterior, modules, found, expected):
+    """Both terms, the gradient of the first to the parameters, and that of the second to the embeddings."""
+    (u, own, target), (v, expected_own, expected_target) = found, expected
+    close(own, expected_own)
+    close(target, expected_target)
+
+    (3 * own + 0.5 * target).backward()
+    (3 * expected_own).backward()
+    for actual, wanted in module_gradients(posterior, modules):
+        close(actual, wanted)
+    (grad,) = torch.autograd.grad(0.5 * expected_target, v)
+    close(u.grad, grad)
+
+
 def close(actual: torch.Tensor, expected: torch.Tensor) -> None:
     torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-12)
 
@@ -106,15 +120,7 @@ def test_split_nll_equals_two_loops_with_stopped_gradients(bits, num_items):
     own, target = posterior.split_nll(u, targets)
     expected_own = loop_nll(modules, v.detach(), v.detach())
     expected_target = loop_nll(modules, v, targets)
-    close(own, expected_own)
-    close(target, expected_target)
-
-    (3 * own + 0.5 * target).backward()
-    (3 * expected_own).backward()
-    for actual, wanted in module_gradients(posterior, modules):
-        close(actual, wanted)
-    (grad,) = torch.autograd.grad(0.5 * expected_target, v)
-    close(u.grad, grad)
+    check_terms(posterior, modules, (u, own, target), (v, expected_own, expected_target))
 
 
 def test_split_nll_shares_one_dropout_mask():
@@ -157,15 +163,7 @@ def test_shared_nll_equals_two_loops_with_stopped_gradients(isa, bits, num_items
         for n in range(num_items)
         for m in range(num_codes)
     )
-    close(own, expected_own)
-    close(target, expected_target)
-
-    (3 * own + 0.5 * target).backward()
-    (3 * expected_own).backward()
-    for actual, wanted in module_gradients(posterior, modules):
-        close(actual, wanted)
-    (grad,) = torch.autograd.grad(0.5 * expected_target, v)
-    close(u.grad, grad)
+    check_terms(posterior, modules, (u, own, target), (v, expected_own, expected_target))
 
 
 def test_shared_nll_shares_one_dropout_mask():
