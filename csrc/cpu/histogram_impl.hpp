@@ -106,15 +106,14 @@ HASHKERNELS_INLINE typename Lanes::Vector relevant_part(const HistogramBlock& bl
   return relevant;
 }
 
-// The groups of one query that hold a code are queued first and counted then: how many and which changes from query to
-// query, and this way nothing but the end of the queue is hard to predict.
+// Which groups of a query hold a code is noted first and counted then: how many and which changes from query to query,
+// and this way nothing but the end of the loop over them is hard to predict.
 template <class Lanes, bool kRelevance>
 void add_to_histograms(const HistogramBlock& block, const HistogramQueries& queries, uint64_t* __restrict counters) {
   using Vector = typename Lanes::Vector;
   using Count = BucketCount<Lanes>;
   constexpr int kSets = kRelevance ? 2 : 1;
   const int num_groups = histogram_groups(queries.num_bytes);
-  const uint32_t relevant_place = num_groups * kHistogramGroupWords;
   const FindMembers<Lanes> find_members = members_kernel<Lanes>(queries.num_bytes);
   const uint16_t* picks = queries.picks;
   Members<Lanes> members;
@@ -126,35 +125,33 @@ void add_to_histograms(const HistogramBlock& block, const HistogramQueries& quer
         relevant[part] = relevant_part<Lanes>(block, queries, query, part);
       }
     }
+    const auto member = [&](int g, int set, int part) {
+      const Vector group = members.groups[g][part];
+      if constexpr (!kRelevance) return group;
+      return group & (set == 0 ? ~relevant[part] : relevant[part]);
+    };
 
-    Vector queue[kSets * Members<Lanes>::kMaxGroups + 1][kParts<Lanes>];
-    uint32_t where[kSets * Members<Lanes>::kMaxGroups + 1];
-    int queued = 0;
-    uint32_t place = (block.parity ^ queries.parities[query]) * kHitWords;
-#pragma GCC unroll 2
-    for (int g = 0; g < num_groups; ++g, place += kHistogramGroupWords) {
-#pragma GCC unroll 2
+    uint64_t held[kSets] = {};  // a bit a group
+    for (int g = 0; g < num_groups; ++g) {
       for (int set = 0; set < kSets; ++set) {
         Vector any = {};
-        for (int part = 0; part < kParts<Lanes>; ++part) {
-          Vector group = members.groups[g][part];
-          if constexpr (kRelevance) group &= set == 0 ? ~relevant[part] : relevant[part];
-          queue[queued][part] = group;
-          any |= group;
-        }
-        where[queued] = place + set * relevant_place;
-        queued += static_cast<int>(Lanes::any(any));
+        for (int part = 0; part < kParts<Lanes>; ++part) any |= member(g, set, part);
+        held[set] |= static_cast<uint64_t>(Lanes::any(any)) << g;
       }
     }
 
-    for (int entry = 0; entry < queued; ++entry) {
-      typename Count::Group group[kParts<Lanes>];
-      for (int part = 0; part < kParts<Lanes>; ++part) group[part] = Count::group(queue[entry][part]);
-      uint64_t* at = counters + where[entry];
-      const auto* bucket = members.buckets;
-      store<Lanes>(at, load<Lanes>(at) + Count::of(group, bucket[0]) +
-                           (Count::of(group, bucket[1]) << 16 | Count::of(group, bucket[2]) << 32 |
-                            Count::of(group, bucket[3]) << 48));
+    uint64_t* own = counters + (block.parity ^ queries.parities[query]) * kHitWords;
+    for (int set = 0; set < kSets; ++set, own += num_groups * kHistogramGroupWords) {
+      for (uint64_t rest = held[set]; rest != 0; rest &= rest - 1) {
+        const int g = __builtin_ctzll(rest);
+        typename Count::Group group[kParts<Lanes>];
+        for (int part = 0; part < kParts<Lanes>; ++part) group[part] = Count::group(member(g, set, part));
+        uint64_t* at = own + g * kHistogramGroupWords;
+        const auto* bucket = members.buckets;
+        store<Lanes>(at, load<Lanes>(at) + Count::of(group, bucket[0]) +
+                             (Count::of(group, bucket[1]) << 16 | Count::of(group, bucket[2]) << 32 |
+                              Count::of(group, bucket[3]) << 48));
+      }
     }
     picks += picks_of(queries.num_bytes);
     counters += histogram_words(queries.num_bytes, kRelevance);

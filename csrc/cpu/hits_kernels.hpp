@@ -51,6 +51,8 @@ void measure_rows_scalar(const uint64_t* query, const uint8_t* rows, int64_t str
                          uint16_t* distances);
 void measure_rows_avx2(const uint64_t* query, const uint8_t* rows, int64_t stride, int num_bytes, int count,
                        uint16_t* distances);
+void measure_rows_avx512_vpopcnt(const uint64_t* query, const uint8_t* rows, int64_t stride, int num_bytes, int count,
+                                 uint16_t* distances);
 void measure_rows_neon(const uint64_t* query, const uint8_t* rows, int64_t stride, int num_bytes, int count,
                        uint16_t* distances);
 

@@ -12,8 +12,8 @@ namespace hashkernels {
 enum class ScanMethod { kRows, kPlanes, kTables };
 const char* scan_method_name(ScanMethod method);
 
-// What an instruction set's kernels take, in nanoseconds: measured on Zen 3 for "scalar" and "avx2", estimated for the
-// others. HashWork's, of the same core, are compared with them.
+// What an instruction set's kernels take, in nanoseconds: measured on Zen 3 for "scalar" and "avx2", on Zen 4 for those
+// of AVX-512, estimated for "neon". HashWork's are compared with them.
 struct ScanCosts {
   double row, row_word;  // rows: a code and a query, and each word of the code on top
   double row_in_place;   // the same for codes of one word, which form blocks as they are

@@ -10,6 +10,7 @@ namespace {
 
 struct Avx2 {
   using Vector = uint64_t __attribute__((vector_size(32), may_alias));
+  static constexpr bool kPrefetches = true;
   static HASHKERNELS_INLINE Vector parity(Vector a, Vector b, Vector c) { return a ^ b ^ c; }
   static HASHKERNELS_INLINE Vector majority(Vector a, Vector b, Vector c) { return (a & b) | ((a ^ b) & c); }
   // This form of the carry keeps fewer inputs alive, so that none is read from memory twice.

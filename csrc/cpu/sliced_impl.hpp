@@ -279,7 +279,8 @@ void sum_one_of(const uint64_t* __restrict planes, const uint64_t* __restrict fl
     for (int byte = 0; byte < num_bytes; ++byte) {
       Vector x[8];
       for (int i = 0; i < 8; ++i) {
-        if (part == 0 && ahead) __builtin_prefetch(plane + (8 * byte + i + kPlanesAhead) * kHitWords);
+        if (Lanes::kPrefetches && part == 0 && ahead)
+          __builtin_prefetch(plane + (8 * byte + i + kPlanesAhead) * kHitWords);
         x[i] = load<Lanes>(plane + (8 * byte + i) * kHitWords) ^ broadcast<Lanes>(flips[8 * byte + i]);
       }
       Vector twos[4], fours[2];

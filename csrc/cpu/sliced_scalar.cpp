@@ -6,6 +6,7 @@ namespace {
 
 struct Portable {
   using Vector = uint64_t __attribute__((vector_size(16), may_alias));
+  static constexpr bool kPrefetches = true;
   static HASHKERNELS_INLINE Vector parity(Vector a, Vector b, Vector c) { return a ^ b ^ c; }
   static HASHKERNELS_INLINE Vector majority(Vector a, Vector b, Vector c) { return (a & b) | ((a ^ b) & c); }
   static HASHKERNELS_INLINE void add(Vector a, Vector b, Vector c, Vector* sum, Vector* carry) {

@@ -1,5 +1,8 @@
 #include "hashkernels/distance.h"
 
+#include <cstring>
+
+#include "../cpu/kernels.hpp"
 #include "testing.hpp"
 
 namespace hashkernels {
@@ -34,6 +37,25 @@ TEST_P(Distance, NarrowOutputsHoldTheSameNumbers) {
     const int expected = testing::distance(queries.view(), i / 700, database.view(), i % 700);
     ASSERT_EQ(narrow[i], expected);
     ASSERT_EQ(middle[i], expected);
+  }
+}
+
+// Rows end where their memory does, and so do queries.
+TEST_P(Distance, RowsAreMeasuredWhereTheyLie) {
+  for (int bits : {1, 8, 40, 72, 256, 320, 321, 384, 511, 512, 520, 1023, 1024, 2000, 4096}) {
+    for (int64_t count : {1, 2, 7, 8, 9, 23}) {
+      const testing::RandomCodes query(1, bits, 5), rows(count, bits, 6, bits % 3);
+      const Codes codes = rows.view();
+      std::vector<uint64_t> words((codes.num_bytes + 7) / 8);
+      std::memcpy(words.data(), query.view().data, codes.num_bytes);
+      std::vector<uint16_t> distances(count + 1, 0xABCD);
+      kernels().measure_rows(words.data(), codes.data, codes.stride, codes.num_bytes, static_cast<int>(count),
+                             distances.data());
+      for (int64_t n = 0; n < count; ++n) {
+        ASSERT_EQ(distances[n], testing::distance(query.view(), 0, codes, n)) << bits << " bits, row " << n;
+      }
+      ASSERT_EQ(distances[count], 0xABCD);
+    }
   }
 }
 
