@@ -1,13 +1,15 @@
 """What a benchmark case is, and how it is timed.
 
-The contenders of a case take turns, so that a machine whose speed drifts slows all of them; the figure of each is the
-median over rounds. Nothing is timed before its result has been checked.
+The contenders of a case take turns, so that a machine whose speed drifts slows all of them, and in a new order each
+round, as what ran before decides what is in the caches; the figure of each is the median over rounds. Nothing is timed
+before its result has been checked.
 """
 
 from __future__ import annotations
 
 import contextlib
 import platform
+import random
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -156,9 +158,12 @@ def measure(
 def _times(trial: Trial, contenders: Mapping[str, Callable[[], Any]], seconds: float) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {name: [] for name in contenders}
     loops = {name: _loops(run) for name, run in contenders.items()}
+    order, shuffler = list(contenders), random.Random(0)
     start = time.perf_counter()
     while min(map(len, times.values())) < 3 or time.perf_counter() - start < seconds * len(times):
-        for name, run in contenders.items():
+        shuffler.shuffle(order)
+        for name in order:
+            run = contenders[name]
             began = time.perf_counter()
             for _ in range(loops[name]):
                 run()

@@ -9,12 +9,14 @@ from typing import Any
 
 import torch
 
+import hashkernels as hk
+
 from .logic import logic_rate
 
 _READ_VALUES = 64 << 20  # 256 MB of float32: more than any cache
 _SIDE = 1536
 
-# What cases count: bytes read from memory, multiply-adds in float32, and operations of two inputs on single bits.
+# What cases count: bytes read from memory, multiply-adds in float32, and operations on single bits.
 READ, MULTIPLY_ADD, LOGIC = "bytes read", "multiply-adds", "logic"
 
 
@@ -24,7 +26,7 @@ def machine_limits() -> dict[str, float]:
     values = torch.ones(_READ_VALUES)
     square = torch.randn(_SIDE, _SIDE)
     product = torch.empty_like(square)
-    rate = logic_rate()
+    rate = logic_rate(hk.info().isa)
     return {
         READ: values.nbytes / _seconds(lambda: torch.dot(values, values)),
         MULTIPLY_ADD: _SIDE**3 / _seconds(lambda: torch.mm(square, square, out=product)),

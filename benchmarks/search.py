@@ -154,7 +154,7 @@ def _code_bytes(database: int, bits: int, **_: Any) -> float:
 
 
 def _logic(queries: int, database: int, bits: int, **_: Any) -> float:
-    return queries * database * logic_per_pair(bits)
+    return queries * database * logic_per_pair(bits, hk.info().isa)
 
 
 def _topk_case(queries: int, database: int, bits: int, k: int, codes: str = "random", *, target: bool = False) -> Case:
