@@ -1,7 +1,8 @@
 // The kernels of sliced_kernels.hpp over any register width; everything here has internal linkage (see kernels.hpp).
 //
 // An instruction set brings a type Lanes: Vector (a GCC vector of uint64), parity(a, b, c), majority(a, b, c), both at
-// once as add(a, b, c, &sum, &carry), and any(v), whether a bit is set.
+// once as add(a, b, c, &sum, &carry), any(v), whether a bit is set, and kPrefetches, whether cores with the set have to
+// be told what to read next where a page ends.
 #pragma once
 
 #include <cstdint>
@@ -265,7 +266,7 @@ void build_table(const uint64_t* planes, const SlicedShape& shape, uint8_t* tabl
 
 // ---- one query
 
-// Where blocks lie ahead, planes are prefetched throughout: pages end where hardware prefetching does.
+// Where blocks lie ahead, planes are prefetched throughout, if the set asks for it.
 //
 // Eight planes at a time; what exceeds the weights 1, 2 and 4 ripples up a counter of kHigh planes.
 template <class Lanes, int kHigh>
@@ -279,8 +280,9 @@ void sum_one_of(const uint64_t* __restrict planes, const uint64_t* __restrict fl
     for (int byte = 0; byte < num_bytes; ++byte) {
       Vector x[8];
       for (int i = 0; i < 8; ++i) {
-        if (Lanes::kPrefetches && part == 0 && ahead)
+        if (Lanes::kPrefetches && part == 0 && ahead) {
           __builtin_prefetch(plane + (8 * byte + i + kPlanesAhead) * kHitWords);
+        }
         x[i] = load<Lanes>(plane + (8 * byte + i) * kHitWords) ^ broadcast<Lanes>(flips[8 * byte + i]);
       }
       Vector twos[4], fours[2];
