@@ -19,6 +19,28 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kCheckEvery{50};
 
+// To sleep and be woken takes a thread about as long, so it first looks whether that can be avoided. Where threads have
+// to share a core, whoever has work goes first.
+constexpr std::chrono::microseconds kSpin{50};
+
+inline void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+template <class Done>
+void spin_until(Done&& done) {
+  for (const auto deadline = Clock::now() + kSpin; Clock::now() < deadline; std::this_thread::yield()) {
+    for (int i = 0; i < 16; ++i) {
+      if (done()) return;
+      relax();
+    }
+  }
+}
+
 struct Job {
   Task task;
   void* context;
@@ -27,7 +49,7 @@ struct Job {
   int next_worker;  // worker number of the next helper; guarded by the pool's mutex
   InterruptCheck interrupt_check;
   Clock::time_point next_check = Clock::now() + kCheckEvery;  // the caller's own
-  int active = 0;                                             // helpers inside run(); guarded by the pool's mutex
+  std::atomic<int> active{0};                                 // helpers inside run(); changed under the pool's mutex
   std::atomic<int64_t> next{0};
   std::atomic<bool> stopped{false};
 
@@ -65,6 +87,7 @@ thread_local int Job::current_worker = 0;
 class Pool {
  public:
   Status run(Job& job) {
+    const bool alone = job.open_seats == 0;
     {
       std::lock_guard<std::mutex> lock(mutex_);
       // The seats are what is missing after the threads that exist; a system that has no more threads to give leaves
@@ -72,13 +95,20 @@ class Pool {
       while (num_threads_ < job.open_seats && start_thread()) {
       }
       jobs_.push_back(&job);
+      open_seats_ += job.open_seats;
     }
-    work_.notify_all();
+    if (!alone) work_.notify_all();
 
     while (job.run_one(0)) job.check(0);
 
     std::unique_lock<std::mutex> lock(mutex_);
     jobs_.remove(&job);
+    open_seats_ -= job.open_seats;
+    if (job.active > 0) {
+      lock.unlock();
+      spin_until([&] { return job.active == 0; });
+      lock.lock();
+    }
     done_.wait(lock, [&] { return job.active == 0; });
     return job.stopped.load(std::memory_order_relaxed) ? Status::kInterrupted : Status::kOk;
   }
@@ -104,6 +134,7 @@ class Pool {
         return job != nullptr;
       });
       --job->open_seats;
+      --open_seats_;
       ++job->active;
       const int worker = job->next_worker++;
       lock.unlock();
@@ -111,6 +142,10 @@ class Pool {
       }
       lock.lock();
       if (--job->active == 0) done_.notify_all();
+      if (open_seats_ > 0) continue;
+      lock.unlock();
+      spin_until([&] { return open_seats_ > 0; });
+      lock.lock();
     }
   }
 
@@ -118,6 +153,7 @@ class Pool {
   std::condition_variable work_, done_;
   std::list<Job*> jobs_;
   int num_threads_ = 0;
+  std::atomic<int> open_seats_{0};  // of all jobs; changed under the mutex
 };
 
 // Never destroyed: its threads outlive every static. A forked child has none of them, and perhaps a locked mutex: it
