@@ -11,7 +11,7 @@ SANITIZE_FLAGS = -DHASHKERNELS_CUDA=OFF -DHASHKERNELS_BUILD_PYTHON=OFF -DHASHKER
 # The loop over all pairs of 32 bits takes longest and asks for no memory. What the thread sanitizer looks at: the pool, and
 # what splits its work over threads, which every instruction set does alike.
 ADDRESS_TESTS = -E 'symbols|PassTheRangeOf32Bits'
-THREAD_TESTS = -R 'ParallelFor|Thread|scalar' -E 'symbols|PairwiseFunctions'
+THREAD_TESTS = -R 'Parallel|Thread|scalar' -E 'symbols|PairwiseFunctions'
 
 .PHONY: help install test fuzz cpp-test sanitize arm-test lint format typecheck bench bench-check check
 

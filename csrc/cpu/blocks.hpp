@@ -11,6 +11,13 @@ namespace hashkernels {
 inline constexpr int64_t kBlockCodes = 512;
 inline constexpr int kMaxWords = kMaxBytes / 8;
 
+// Blocks first .. last - 1.
+struct BlockRange {
+  int64_t first = 0, last = 0;
+
+  int64_t size() const { return last - first; }
+};
+
 inline int words_per_code(int num_bytes) { return (num_bytes + 7) / 8; }
 inline int64_t num_blocks(int64_t num_codes) { return (num_codes + kBlockCodes - 1) / kBlockCodes; }
 

@@ -85,12 +85,12 @@ AddToHistograms kernel_for(const Kernels& isa, const Codes& queries, bool releva
   return isa.select_histogram(queries.num_bytes, relevance);
 }
 
-bool count_by_code(const Kernels& isa, const LabelledQueries& queries, const CountingTask& task) {
+bool count_by_code(const Kernels& isa, const LabelledQueries& queries, const CountingTask& task, BlockWalk& walk) {
   LabelledBlock block(task.database, task.database_labels);
   BlockHistogram histogram(task.num_bins());
   Compared compared;
   if (!block || !histogram) return false;
-  for (int64_t b = task.first_block; b < task.last_block; ++b) {
+  for (int64_t b; walk.next(&b);) {
     block.load(b);
     for (int64_t q = 0; q < task.last - task.first; ++q) {
       block.compare(isa, queries, task.first + q, compared);
@@ -100,9 +100,9 @@ bool count_by_code(const Kernels& isa, const LabelledQueries& queries, const Cou
   return true;
 }
 
-bool count_by_plane(const Kernels& isa, AddToHistograms add_to_histograms, const CountingTask& task) {
+bool count_by_plane(const Kernels& isa, AddToHistograms add_to_histograms, const CountingTask& task, BlockWalk& walk) {
   const int64_t words = histogram_words(task.queries.num_bytes, task.relevant != nullptr) * (task.last - task.first);
-  PlaneBlocks blocks(isa, task);
+  PlaneBlocks blocks(isa, task, walk);
   Buffer<uint64_t> counters(words);
   if (!blocks || !counters) return false;
   std::memset(counters.data(), 0, sizeof(uint64_t) * words);
@@ -132,11 +132,10 @@ bool count_alone(const Kernels& isa, const Codes& queries, const Codes& database
                           .database_labels = {nullptr, 0},
                           .first = 0,
                           .last = queries.num_codes,
-                          .first_block = 0,
-                          .last_block = num_blocks(database.num_codes),
                           .total = total,
                           .relevant = nullptr};
-  return count_by_plane(isa, kernel_for(isa, queries, false), task);
+  BlockWalk walk({0, num_blocks(database.num_codes)});
+  return count_by_plane(isa, kernel_for(isa, queries, false), task, walk);
 }
 
 int64_t queries_per_task(const Kernels& isa, const Codes& queries, bool relevance, int num_threads) {
@@ -144,14 +143,14 @@ int64_t queries_per_task(const Kernels& isa, const Codes& queries, bool relevanc
   if (kernel_for(isa, queries, relevance) == nullptr) return kQueryGroup;
   const int64_t fitting = kCounterBytes / (8 * histogram_words(queries.num_bytes, relevance));
   const int64_t most = std::clamp(fitting, kQueryGroup, kMaxPlaneGroup);
-  const int64_t wanted = num_threads == 1 ? num_queries : divide_up(num_queries, 2 * num_threads);
+  const int64_t wanted = divide_up(num_queries, num_threads);
   // Equal groups: a small last one would pay for its blocks like a whole one.
   return divide_up(num_queries, divide_up(num_queries, std::clamp(wanted, kQueryGroup, most)));
 }
 
-bool count_group(const Kernels& isa, const LabelledQueries& queries, const CountingTask& task) {
+bool count_group(const Kernels& isa, const LabelledQueries& queries, const CountingTask& task, BlockWalk& walk) {
   const AddToHistograms kernel = kernel_for(isa, task.queries, task.relevant != nullptr);
-  return kernel == nullptr ? count_by_code(isa, queries, task) : count_by_plane(isa, kernel, task);
+  return kernel == nullptr ? count_by_code(isa, queries, task, walk) : count_by_plane(isa, kernel, task, walk);
 }
 
 }  // namespace hashkernels

@@ -3,20 +3,19 @@
 
 #include <cstdint>
 
+#include "block_walks.hpp"
 #include "counting_blocks.hpp"
 #include "kernels.hpp"
 
 namespace hashkernels {
 
-// Queries first..last - 1 against blocks first_block..last_block - 1. Counts are added to total and relevant, laid out
-// as in retrieval_counts, from the first of these queries on. With relevant == nullptr all codes are counted alone, and
-// no label is read.
+// Queries first..last - 1. Counts are added to total and relevant, laid out as in retrieval_counts, from the first of
+// these queries on. With relevant == nullptr all codes are counted alone, and no label is read.
 struct CountingTask {
   const Codes& queries;
   const Codes& database;
   Labels query_labels, database_labels;
   int64_t first, last;
-  int64_t first_block, last_block;
   int64_t* total;
   int64_t* relevant;
 
@@ -35,7 +34,7 @@ bool count_alone(const Kernels& isa, const Codes& queries, const Codes& database
 // How many queries a task should have.
 int64_t queries_per_task(const Kernels& isa, const Codes& queries, bool relevance, int num_threads);
 
-// False when out of memory.
-bool count_group(const Kernels& isa, const LabelledQueries& queries, const CountingTask& task);
+// Counts the codes of the blocks of a walk. False when out of memory.
+bool count_group(const Kernels& isa, const LabelledQueries& queries, const CountingTask& task, BlockWalk& walk);
 
 }  // namespace hashkernels

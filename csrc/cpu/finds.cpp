@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <new>
 
-#include "search_plan.hpp"
+#include "blocks.hpp"
 
 namespace hashkernels {
 
@@ -53,19 +53,21 @@ void RangeFinds::State::set_offsets() {
   }
 }
 
-ScannedFinds::ScannedFinds(int64_t queries, int64_t parts, int64_t part_codes, int distance, int64_t results)
-    : State(queries, results),
-      num_parts_(parts),
-      codes_per_part_(part_codes),
-      max_distance_(distance),
-      finds_(new (std::nothrow) Finds[queries * parts]) {}
+ScannedFinds::ScannedFinds(const SearchPlan& plan, int max_distance, int64_t max_found)
+    : State(plan.num_queries, max_found), plan_(plan), max_distance_(max_distance) {}
 
-ScannedFinds::~ScannedFinds() { delete[] finds_; }
+template <class Visit>
+void ScannedFinds::for_each_part(int64_t query, Visit&& visit) const {
+  for (const auto& part : parts_.of(query / plan_.queries_per_tile)) {
+    visit(part->finds[query % plan_.queries_per_tile], part->first_block * kBlockCodes);
+  }
+}
 
 void ScannedFinds::finish() {
+  parts_.sort(plan_.num_tiles);
   for (int64_t q = 0; q < num_queries; ++q) {
     counts[q] = 0;
-    for (int64_t p = 0; p < num_parts_; ++p) counts[q] += at(q, p).num_met();
+    for_each_part(q, [&](const Finds& finds, int64_t) { counts[q] += finds.num_met(); });
   }
   set_offsets();
 }
@@ -82,20 +84,19 @@ Status ScannedFinds::write(int32_t* distances, int64_t* indices, int num_threads
 // Sorts by counting, part after part.
 void ScannedFinds::write_query(int64_t query, int64_t* starts, int32_t* distances, int64_t* indices) const {
   std::fill(starts, starts + max_distance_ + 2, 0);
-  for (int64_t p = 0; p < num_parts_; ++p) {
-    for (int64_t i = 0; i < at(query, p).size(); ++i) ++starts[at(query, p).distance(i) + 1];
-  }
+  for_each_part(query, [&](const Finds& finds, int64_t) {
+    for (int64_t i = 0; i < finds.size(); ++i) ++starts[finds.distance(i) + 1];
+  });
   starts[0] = offsets[query];
   for (int d = 0; d <= max_distance_; ++d) starts[d + 1] += starts[d];
-  for (int64_t p = 0; p < num_parts_; ++p) {
-    const Finds& finds = at(query, p);
+  for_each_part(query, [&](const Finds& finds, int64_t first_code) {
     for (int64_t i = 0; i < finds.size(); ++i) {
       const int64_t rank = starts[finds.distance(i)]++;
       if (rank >= offsets[query + 1]) continue;
       distances[rank] = finds.distance(i);
-      indices[rank] = p * codes_per_part_ + finds.position(i);
+      indices[rank] = first_code + finds.position(i);
     }
-  }
+  });
 }
 
 RangeFinds::RangeFinds() noexcept = default;

@@ -3,9 +3,13 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
+#include <utility>
 
 #include "hashkernels/search.h"
 #include "parallel.hpp"
+#include "search_plan.hpp"
+#include "tile_parts.hpp"
 
 namespace hashkernels {
 
@@ -62,26 +66,36 @@ struct RangeFinds::State {
   Buffer<int64_t> offsets, counts;
 };
 
-// The finds of each query in each part of the database.
+// What a walk finds for the queries of a tile.
+struct FindsPart {
+  FindsPart(int64_t own_tile, int64_t own_first_block, int64_t num_queries)
+      : tile(own_tile), first_block(own_first_block), finds(std::make_unique<Finds[]>(num_queries)) {}
+
+  const int64_t tile, first_block;
+  const std::unique_ptr<Finds[]> finds;
+};
+
+// The finds of a scan.
 class ScannedFinds final : public RangeFinds::State {
  public:
-  ScannedFinds(int64_t num_queries, int64_t num_parts, int64_t codes_per_part, int max_distance, int64_t max_results);
-  ~ScannedFinds() override;
-  explicit operator bool() const override { return finds_ && State::operator bool(); }
+  ScannedFinds(const SearchPlan& plan, int max_distance, int64_t max_results);
 
-  Finds& at(int64_t query, int64_t part) { return finds_[query * num_parts_ + part]; }
-  const Finds& at(int64_t query, int64_t part) const { return finds_[query * num_parts_ + part]; }
-  // Once all finds are in.
+  // Any thread. Throws std::bad_alloc.
+  void add(std::unique_ptr<FindsPart> part) { parts_.add(std::move(part)); }
+  // Once all finds are in. Throws std::bad_alloc.
   void finish();
   Status write(int32_t* distances, int64_t* indices, int num_threads) const noexcept override;
 
  private:
+  // Calls visit(finds, first_code) for each part of the database, in order.
+  template <class Visit>
+  void for_each_part(int64_t query, Visit&& visit) const;
   // `starts`: kMaxBits + 2 values to work with.
   void write_query(int64_t query, int64_t* starts, int32_t* distances, int64_t* indices) const;
 
-  const int64_t num_parts_, codes_per_part_;
+  const SearchPlan plan_;
   const int max_distance_;
-  Finds* finds_;
+  TileParts<FindsPart> parts_;
 };
 
 }  // namespace hashkernels

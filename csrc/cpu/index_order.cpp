@@ -113,13 +113,13 @@ class GroupState {
 // Both ways through the database, by index, of the queries of a task: take(ranked, state) for every block and query.
 // False when out of memory.
 template <class Take>
-bool rank_by_code(const Kernels& isa, const LabelledQueries& labelled, const CountingTask& task, GroupState& states,
-                  Take&& take) {
+bool rank_by_code(const Kernels& isa, const LabelledQueries& labelled, const CountingTask& task, BlockWalk& walk,
+                  GroupState& states, Take&& take) {
   LabelledBlock block(task.database, task.database_labels);
   if (!block) return false;
   Compared compared[kTogether];
   RankedCodes ranked[kTogether];
-  for (int64_t b = task.first_block; b < task.last_block; ++b) {
+  for (int64_t b; walk.next(&b);) {
     block.load(b);
     for (int64_t q = task.first; q < task.last; q += kTogether) {
       const int together = static_cast<int>(std::min<int64_t>(kTogether, task.last - q));
@@ -140,8 +140,8 @@ bool rank_by_code(const Kernels& isa, const LabelledQueries& labelled, const Cou
 }
 
 template <class Take>
-bool rank_by_plane(const Kernels& isa, const CountingTask& task, GroupState& states, Take&& take) {
-  PlaneBlocks blocks(isa, task);
+bool rank_by_plane(const Kernels& isa, const CountingTask& task, BlockWalk& walk, GroupState& states, Take&& take) {
+  PlaneBlocks blocks(isa, task, walk);
   if (!blocks) return false;
   const HistogramQueries queries = blocks.queries();
   RankedCodes ranked;
@@ -184,14 +184,14 @@ Status index_order_sums(const Codes& queries, const Codes& database, Labels quer
                             .database_labels = database_labels,
                             .first = first,
                             .last = last,
-                            .first_block = 0,
-                            .last_block = num_blocks(database.num_codes),
                             .total = states.ranks(),
                             .relevant = states.hits()};
+    const BlockRange all{0, num_blocks(database.num_codes)};
+    BlockWalk counting(all), ranking(all);
     if (starts.ranks != nullptr) {
       std::copy_n(starts.ranks + first * num_bins, (last - first) * num_bins, states.ranks());
       std::copy_n(starts.hits + first * num_bins, (last - first) * num_bins, states.hits());
-    } else if (count_group(isa, labelled, task)) {
+    } else if (count_group(isa, labelled, task, counting)) {
       for (int64_t q = 0; q < last - first; ++q) start_ranks(states[q], num_bins);
     } else {
       out_of_memory = true;
@@ -200,7 +200,8 @@ Status index_order_sums(const Codes& queries, const Codes& database, Labels quer
     const auto take = [&](const RankedCodes& ranked, const QueryState& state) {
       accumulate(isa, ranked, cutoffs, num_cutoffs, state);
     };
-    if (!(by_plane ? rank_by_plane(isa, task, states, take) : rank_by_code(isa, labelled, task, states, take))) {
+    if (!(by_plane ? rank_by_plane(isa, task, ranking, states, take)
+                   : rank_by_code(isa, labelled, task, ranking, states, take))) {
       out_of_memory = true;
       return;
     }

@@ -10,13 +10,12 @@ int words_per_label(Labels labels) { return labels.data == nullptr ? 0 : std::ma
 
 }  // namespace
 
-ParityReader::ParityReader(const Codes& codes, Labels labels, int64_t first_block, int64_t last_block)
+ParityReader::ParityReader(const Codes& codes, Labels labels, BlockWalk& walk)
     : codes_(codes),
       label_source_(labels),
       num_words_(words_per_code(codes.num_bytes)),
       num_columns_(num_words_ + words_per_label(labels)),
-      next_block_(first_block),
-      last_block_(last_block),
+      walk_(walk),
       source_(num_words_ * kBlockCodes),
       staged_(num_columns_ * 2 * kRoom),
       block_(num_columns_ * kBlockCodes) {}
@@ -24,18 +23,21 @@ ParityReader::ParityReader(const Codes& codes, Labels labels, int64_t first_bloc
 bool ParityReader::next() {
   for (;;) {
     for (int parity = 0; parity < 2; ++parity) {
-      if (waiting_[parity] >= kBlockCodes || (next_block_ == last_block_ && waiting_[parity] > 0)) {
+      if (waiting_[parity] >= kBlockCodes || (at_end_ && waiting_[parity] > 0)) {
         take(parity);
         return true;
       }
     }
-    if (next_block_ == last_block_) return false;
+    if (at_end_) return false;
     stage();
   }
 }
 
 void ParityReader::stage() {
-  const int64_t first = next_block_++ * kBlockCodes, count = std::min(kBlockCodes, codes_.num_codes - first);
+  int64_t block;
+  at_end_ = !walk_.next(&block);
+  if (at_end_) return;
+  const int64_t first = block * kBlockCodes, count = std::min(kBlockCodes, codes_.num_codes - first);
   load_block(codes_, first, source_.data());
   // Both places are found and one is taken: nobody could predict a branch.
   uint16_t places[kBlockCodes];

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "block_walks.hpp"
 #include "blocks.hpp"
 #include "hashkernels/counting.h"
 #include "parallel.hpp"
@@ -22,8 +23,8 @@ inline int parity_of(const uint64_t* words, int num_words, int64_t stride = 1) {
 
 class ParityReader {
  public:
-  // Blocks first_block..last_block - 1 of the codes. labels without data: no label is read.
-  ParityReader(const Codes& codes, Labels labels, int64_t first_block, int64_t last_block);
+  // The blocks of a walk. labels without data: no label is read.
+  ParityReader(const Codes& codes, Labels labels, BlockWalk& walk);
   explicit operator bool() const { return source_ && staged_ && block_; }
 
   // Reads a block; false where there is none left.
@@ -45,7 +46,9 @@ class ParityReader {
   const Codes codes_;
   const Labels label_source_;
   const int num_words_, num_columns_;  // of a code; with its labels
-  int64_t next_block_, last_block_, waiting_[2] = {}, size_ = 0;
+  BlockWalk& walk_;
+  bool at_end_ = false;  // of the walk
+  int64_t waiting_[2] = {}, size_ = 0;
   int parity_ = 0;
   Buffer<uint64_t> source_, staged_, block_;  // staged: [column][parity][kRoom]
 };

@@ -4,13 +4,13 @@
 
 namespace hashkernels {
 
-PlaneBlocks::PlaneBlocks(const Kernels& isa, const CountingTask& task)
+PlaneBlocks::PlaneBlocks(const Kernels& isa, const CountingTask& task, BlockWalk& walk)
     : isa_(isa),
       relevance_(task.relevant != nullptr),
       num_queries_(task.last - task.first),
       shape_(sliced_shape(task.queries.num_bytes)),
       classes_(isa, task.query_labels, task.first, relevance_ ? task.last : task.first, task.database_labels.words),
-      reader_(task.database, relevance_ ? task.database_labels : Labels{nullptr, 0}, task.first_block, task.last_block),
+      reader_(task.database, relevance_ ? task.database_labels : Labels{nullptr, 0}, walk),
       planes_(shape_.plane_words()),
       table_(shape_.table_bytes()),
       picks_(num_queries_ * (shape_.nodes() + 1)),

@@ -14,7 +14,7 @@ namespace hashkernels {
 class PlaneBlocks {
  public:
   // Without task.relevant no label is read.
-  PlaneBlocks(const Kernels& isa, const CountingTask& task);
+  PlaneBlocks(const Kernels& isa, const CountingTask& task, BlockWalk& walk);
   explicit operator bool() const { return classes_ && reader_ && planes_ && table_ && picks_ && words_ && parities_; }
 
   HistogramQueries queries() const {

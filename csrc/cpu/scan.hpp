@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "block_walks.hpp"
 #include "blocks.hpp"
 #include "database.hpp"
 #include "hits_kernels.hpp"
 #include "kernels.hpp"
 #include "parallel.hpp"
 #include "scan_method.hpp"
+#include "search_plan.hpp"
 #include "sliced_kernels.hpp"
 
 namespace hashkernels {
@@ -20,10 +22,11 @@ SlicedShape sliced_shape(int num_bytes);
 // Writes the table entries that one query picks: nodes() + 1 for every chunk (sliced_kernels.hpp).
 void write_picks(const SlicedShape& shape, const uint64_t* words, uint16_t* picks);
 
-// For loops over blocks: now and then, whether to give up.
-inline bool stop_at(int64_t block) {
-  constexpr int64_t kBlocksPerCheck = 64;  // milliseconds at the most queries
-  return block % kBlocksPerCheck == 0 && stop_requested();
+// Runs body(walk) for walks through the blocks of every task of a search.
+template <class Body>
+Status parallel_scans(const SearchPlan& plan, int num_threads, Body&& body) {
+  const auto blocks_of = [&](int64_t task) { return plan.task(task).blocks; };
+  return parallel_walks(plan.num_tasks(), num_threads, {.at_once = 16, .least_shared = 256}, blocks_of, body);
 }
 
 // The words of many queries, one after the other.
@@ -94,10 +97,10 @@ class TileScan {
 
   // Hands every find of one block to sink.take(query, position, distance), for one query in the order of positions.
   // When take returns true, sink.threshold(query) is the new threshold; finds of this block may still lie at or beyond
-  // it. Returns how many codes of the block may be found at all.
+  // it.
   template <class Sink>
-  int scan(int64_t block, Sink&& sink) {
-    if (!reader_.load(block)) return 0;
+  void scan(int64_t block, Sink&& sink) {
+    if (!reader_.load(block)) return;
     bool retired = false;
     for (int first = 0, last = gather(find()); first < last;) {
       int num_hits = 0;
@@ -114,7 +117,6 @@ class TileScan {
       }
     }
     if (retired) retire();
-    return reader_.num_valid();
   }
 
  private:

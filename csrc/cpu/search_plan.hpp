@@ -38,13 +38,18 @@ struct SearchPlan {
 
   // Task `index` of num_tasks().
   struct Task {
-    int64_t part, first_query, last_query, first_block, last_block;
+    int64_t tile, first_query, last_query;
+    BlockRange blocks;
+
+    int64_t num_queries() const { return last_query - first_query; }
   };
   int64_t num_tasks() const { return num_tiles * num_parts; }
   Task task(int64_t index) const {
     const int64_t part = index / num_tiles, tile = index % num_tiles;
-    return {part, tile * queries_per_tile, std::min((tile + 1) * queries_per_tile, num_queries), part * blocks_per_part,
-            std::min((part + 1) * blocks_per_part, num_blocks)};
+    return {tile,
+            tile * queries_per_tile,
+            std::min((tile + 1) * queries_per_tile, num_queries),
+            {part * blocks_per_part, std::min((part + 1) * blocks_per_part, num_blocks)}};
   }
 };
 

@@ -1,37 +1,68 @@
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
+#include <memory>
+#include <mutex>
+#include <vector>
 
 #include "database.hpp"
 #include "few_codes.hpp"
+#include "query_groups.hpp"
 #include "scan.hpp"
 #include "search_plan.hpp"
 #include "selection.hpp"
+#include "tile_parts.hpp"
 
 namespace hashkernels {
 namespace {
+
+constexpr int kNoLimit = std::numeric_limits<int>::max();
 
 // Candidates kept at a time, all threads together: as few as fit memory that need not be fetched anew for every search,
 // but enough queries to share what each block costs, if there is room.
 constexpr int64_t kRoundBytes = 8 << 20, kMostRoundBytes = 256 << 20;
 
-// The selections of one task, as TileScan's sink. Query q of the tile is selections[q * stride].
-struct TopkSink {
-  Selection* selections;
-  int64_t stride;
-  uint32_t first = 0;  // position within the part of the block at hand
+// What a walk selects for the queries of a tile, as TileScan's sink.
+class TopkPart {
+ public:
+  const int64_t tile, first_block;
 
-  Selection& operator[](int64_t query) const { return selections[query * stride]; }
-  bool take(uint32_t query, int position, int distance) const { return (*this)[query].add(first + position, distance); }
-  int threshold(uint32_t query) const { return (*this)[query].threshold(); }
-  void prefetch(uint32_t query, int distance) const { (*this)[query].prefetch(distance); }
+  TopkPart(int64_t own_tile, int64_t own_first_block, int64_t num_queries, int64_t capacity, int max_distance)
+      : tile(own_tile),
+        first_block(own_first_block),
+        selections_(num_queries),
+        entries_(num_queries * capacity),
+        counts_(num_queries * (max_distance + 1)) {
+    if (!selections_ || !entries_ || !counts_) throw std::bad_alloc();
+    for (int64_t q = 0; q < num_queries; ++q) {
+      selections_[q].init(max_distance, capacity, entries_.data() + q * capacity,
+                          counts_.data() + q * (max_distance + 1));
+    }
+  }
+
+  Selection& operator[](int64_t query) { return selections_[query]; }
+  const Selection& operator[](int64_t query) const { return selections_[query]; }
+
+  // Of the block that is scanned next.
+  void set_block(int64_t block) { first_position_ = static_cast<uint32_t>((block - first_block) * kBlockCodes); }
+  bool take(uint32_t query, int position, int distance) {
+    return selections_[query].add(first_position_ + position, distance);
+  }
+  int threshold(uint32_t query) const { return selections_[query].threshold(); }
+  void prefetch(uint32_t query, int distance) const { selections_[query].prefetch(distance); }
+
+ private:
+  Buffer<Selection> selections_;
+  Buffer<Selection::Entry> entries_;
+  Buffer<uint32_t> counts_;
+  uint32_t first_position_ = 0;
 };
 
 // With no idea of what is near, the first blocks are all hits. A sample of the blocks gives one: as many codes as it
-// should hold of the k nearest, and some more, mark a distance that the k-th nearest rarely exceeds. Where it does, the
-// selection comes out incomplete and the query is scanned again without a guess.
+// should hold of the k nearest, and some more, mark a distance that the k-th nearest rarely exceeds. Where it does, too
+// few codes are selected and the query is searched again without a guess.
 struct Sample {
   static constexpr int64_t kMinBlocks = 256, kMinK = 50;
   int64_t num_blocks = 0, k = 0;
@@ -48,167 +79,181 @@ struct Sample {
   }
 };
 
-// One task: a tile of queries over the blocks of one part.
-class TopkTask {
- public:
-  TopkTask(const QueryWords& queries, int64_t first_query, int64_t num_queries, int64_t k, TopkSink sink)
-      : queries_(queries), first_query_(first_query), num_queries_(num_queries), k_(k), sink_(sink) {}
+// Where the results of a round go.
+struct TopkRows {
+  int32_t* distances;  // k a query
+  int64_t* indices;
+};
 
-  void run(TileScan& tile, int64_t first_block, int64_t last_block) {
-    const Sample sample(last_block - first_block, k_);
-    const auto sampled = [&](int64_t i) {
-      return first_block + (2 * i + 1) * (last_block - first_block) / (2 * sample.num_blocks);
-    };
-    if (sample.num_blocks > 0) {
-      start_all(tile, sample.k, sampled(0));
-      for (int64_t i = 0; i < sample.num_blocks && !tile.empty(); ++i) tile.scan(sampled(i), sink_);
-      tile.clear();
-      for (int64_t q = 0; q < num_queries_; ++q) start(tile, q, k_, sink_[q].threshold() + 1);
-    } else {
-      start_all(tile, k_, first_block);
-    }
-    const int64_t num_codes = scan(tile, first_block, last_block);
-    tile.clear();
-    for (int64_t q = 0; q < num_queries_; ++q) {
-      if (!sink_[q].complete(num_codes)) start(tile, q, k_, kNoLimit);
-    }
-    scan(tile, first_block, last_block);
+// The queries of one round, for which there is room. All members may throw std::bad_alloc.
+class TopkRound {
+ public:
+  TopkRound(const Codes& queries, const Database& database, int64_t k, int num_threads)
+      : queries_(queries),
+        database_(database),
+        k_(k),
+        num_threads_(num_threads),
+        max_distance_(8 * database.codes.num_bytes),
+        isa_(kernels()),
+        plan_(queries.num_codes, database.codes.num_codes, num_threads),
+        method_(database.scan_method(isa_.scan_costs, plan_)),
+        words_(queries) {
+    if (!words_) throw std::bad_alloc();
+  }
+
+  Status run(const TopkRows& rows) {
+    const Sample sample(plan_.num_blocks, k_);
+    if (sample.num_blocks == 0) return select_and_emit(nullptr, rows);
+    std::vector<int> limits(queries_.num_codes);
+    const Status status = guess(sample, limits.data());
+    return status == Status::kOk ? select_and_emit(limits.data(), rows) : status;
   }
 
  private:
-  static constexpr int kNoLimit = std::numeric_limits<int>::max();
+  using Part = std::unique_ptr<TopkPart>;
 
-  void add(TileScan& tile, int64_t query, int threshold) {
-    tile.add(static_cast<int>(query), queries_[first_query_ + query], threshold);
-  }
-
-  void start(TileScan& tile, int64_t query, int64_t k, int limit) {
-    sink_[query].start(k, limit);
-    add(tile, query, sink_[query].threshold());
-  }
+  Status guess(const Sample& sample, int* limits) const;
+  Status select_and_emit(const int* limits, const TopkRows& rows);
+  void select(BlockWalk& walk, const int* limits);
+  bool emit(int64_t query, int64_t least, int64_t* starts, const TopkRows& rows) const;
+  Status search_again(const std::vector<int64_t>& chosen, const TopkRows& rows) const;
 
   // The k nearest of one block bound the k nearest of all.
-  void start_all(TileScan& tile, int64_t k, int64_t block) {
-    for (int64_t q = 0; q < num_queries_; ++q) add(tile, q, kNoLimit);
-    tile.warm_up(block, k, [&](uint32_t query, int threshold) { sink_[query].start(k, threshold); });
+  void start_from(int64_t block, int64_t k, int64_t first_query, int64_t num_queries, TileScan& tile,
+                  TopkPart& part) const {
+    for (int64_t q = 0; q < num_queries; ++q) tile.add(static_cast<int>(q), words_[first_query + q], kNoLimit);
+    tile.warm_up(block, k, [&](uint32_t query, int threshold) { part[query].start(k, threshold); });
   }
 
-  // Returns how many codes may be found at all.
-  int64_t scan(TileScan& tile, int64_t first_block, int64_t last_block) {
-    int64_t num_codes = 0;
-    for (int64_t block = first_block; block < last_block && !tile.empty() && !stop_at(block); ++block) {
-      sink_.first = static_cast<uint32_t>((block - first_block) * kBlockCodes);
-      num_codes += tile.scan(block, sink_);
-    }
-    return num_codes;
+  int64_t num_allowed() const {
+    const int64_t num_codes = database_.codes.num_codes;
+    return database_.allowed == nullptr ? num_codes
+                                        : num_codes - std::count(database_.allowed, database_.allowed + num_codes, 0);
   }
 
-  const QueryWords& queries_;
-  int64_t first_query_, num_queries_, k_;
-  TopkSink sink_;
+  const Codes& queries_;
+  const Database& database_;
+  const int64_t k_;
+  const int num_threads_, max_distance_;
+  const Kernels& isa_;
+  const SearchPlan plan_;
+  const ScanMethod method_;
+  const QueryWords words_;
+  TileParts<TopkPart> parts_;
 };
 
-// Merges the selections of all parts of one query, part after part, into rows ordered by (distance, index).
-// starts[d] is the rank of the next code at distance d, up to the distance of the k-th. Where selections dropped
-// entries at that distance, too many came before.
-void emit(const Selection* parts, int64_t num_parts, int64_t codes_per_part, int max_distance, int64_t k,
-          int64_t* starts, int32_t* distances, int64_t* indices) {
-  int64_t found = 0;
-  int last = -1;
-  while (last < max_distance && found < k) {
-    starts[++last] = found;
-    for (int64_t p = 0; p < num_parts; ++p) found += parts[p].count(last);
-  }
-  for (int64_t p = 0; p < num_parts; ++p) {
-    for (const Selection::Entry& entry : parts[p]) {
-      if (entry.distance > last) continue;
-      const int64_t rank = starts[entry.distance]++;
-      if (rank >= k) continue;
-      distances[rank] = entry.distance;
-      indices[rank] = p * codes_per_part + entry.index;
+// limits[q] = a distance below which the k nearest of query q are likely to lie.
+Status TopkRound::guess(const Sample& sample, int* limits) const {
+  const auto block = [&](int64_t i) { return (2 * i + 1) * plan_.num_blocks / (2 * sample.num_blocks); };
+  const int64_t capacity = Selection::capacity(sample.k, sample.num_blocks * kBlockCodes);
+  const auto guess_some = [&](int64_t first, int64_t last) {
+    TileScan tile(isa_, database_, method_, last - first);
+    if (!tile) throw std::bad_alloc();
+    TopkPart part(0, 0, last - first, capacity, max_distance_);
+    start_from(block(0), sample.k, first, last - first, tile, part);
+    BlockWalk walk({0, sample.num_blocks});
+    for (int64_t i; !tile.empty() && walk.next(&i);) {
+      part.set_block(i);
+      tile.scan(block(i), part);
     }
-  }
-  for (int64_t rank = found; rank < k; ++rank) {
-    distances[rank] = std::numeric_limits<int32_t>::max();
-    indices[rank] = -1;
-  }
+    for (int64_t q = first; q < last; ++q) limits[q] = part.threshold(static_cast<uint32_t>(q - first)) + 1;
+  };
+  return for_each_group(queries_.num_codes, num_threads_, guess_some, SearchPlan::kMaxTile);
 }
 
-// What the queries of a round select, each in each part of the database. Rounds share the memory.
-class Selections {
- public:
-  // False where there is no more memory.
-  bool prepare(int64_t slots, int64_t capacity, int max_distance) {
-    const int64_t num_counts = max_distance + 1;
-    if (!make_room(selections_, slots) || !make_room(entries_, slots * capacity) ||
-        !make_room(counts_, slots * num_counts)) {
-      return false;
-    }
-    for (int64_t slot = 0; slot < slots; ++slot) {
-      selections_.buffer[slot].init(max_distance, capacity, entries_.buffer.data() + slot * capacity,
-                                    counts_.buffer.data() + slot * num_counts);
-    }
-    return true;
-  }
-
-  Selection* data() { return selections_.buffer.data(); }
-
- private:
-  template <class T>
-  struct Room {
-    Buffer<T> buffer;
-    int64_t size = -1;
-  };
-
-  template <class T>
-  static bool make_room(Room<T>& room, int64_t size) {
-    if (size <= room.size) return true;
-    room.size = size;
-    return room.buffer.allocate(size);
-  }
-
-  Room<Selection> selections_;
-  Room<Selection::Entry> entries_;
-  Room<uint32_t> counts_;
-};
-
-// The queries of one round, for which there is room.
-Status search_round(const Codes& queries, const Database& database, int64_t k, Selections& selections,
-                    int32_t* distances, int64_t* indices, int num_threads) {
-  const Kernels& isa = kernels();
-  const int max_distance = 8 * database.codes.num_bytes;
-  const SearchPlan plan(queries.num_codes, database.codes.num_codes, num_threads);
-  const ScanMethod method = database.scan_method(isa.scan_costs, plan);
-  const int64_t codes_per_part = plan.blocks_per_part * kBlockCodes;
-  const QueryWords query_words(queries);
-  if (!query_words || !selections.prepare(queries.num_codes * plan.num_parts,
-                                          Selection::capacity(k, plan.codes_per_task()), max_distance)) {
-    return Status::kOutOfMemory;
-  }
-
-  std::atomic<bool> out_of_memory{false};
-  const Status status = parallel_for(plan.num_tasks(), num_threads, [&](int64_t index, int) {
-    const SearchPlan::Task task = plan.task(index);
-    TileScan tile(isa, database, method, task.last_query - task.first_query);
-    if (!tile) {
-      out_of_memory.store(true, std::memory_order_relaxed);
-      return;
-    }
-    const TopkSink sink{selections.data() + task.first_query * plan.num_parts + task.part, plan.num_parts};
-    TopkTask(query_words, task.first_query, task.last_query - task.first_query, k, sink)
-        .run(tile, task.first_block, task.last_block);
-  });
+// limits: null, or a guess for each query.
+Status TopkRound::select_and_emit(const int* limits, const TopkRows& rows) {
+  Status status = parallel_scans(plan_, num_threads_, [&](BlockWalk& walk) { select(walk, limits); });
   if (status != Status::kOk) return status;
-  if (out_of_memory.load(std::memory_order_relaxed)) return Status::kOutOfMemory;
+  parts_.sort(plan_.num_tiles);
 
-  constexpr int64_t kEmitTask = 16;
-  return parallel_for(divide_up(queries.num_codes, kEmitTask), num_threads, [&](int64_t task, int) {
+  const int64_t least = limits == nullptr ? 0 : std::min(k_, num_allowed());
+  std::vector<int64_t> too_few;
+  std::mutex mutex;
+  const auto emit_some = [&](int64_t first, int64_t last) {
     int64_t starts[kMaxBits + 2];
-    for (int64_t q = task * kEmitTask; q < std::min((task + 1) * kEmitTask, queries.num_codes); ++q) {
-      emit(selections.data() + q * plan.num_parts, plan.num_parts, codes_per_part, max_distance, k, starts,
-           distances + q * k, indices + q * k);
+    for (int64_t q = first; q < last; ++q) {
+      if (emit(q, least, starts, rows)) continue;
+      const std::lock_guard<std::mutex> lock(mutex);
+      too_few.push_back(q);
     }
-  });
+  };
+  constexpr int64_t kEmitGroup = 16;
+  status = for_each_group(queries_.num_codes, num_threads_, emit_some, kEmitGroup);
+  return status == Status::kOk && !too_few.empty() ? search_again(too_few, rows) : status;
+}
+
+void TopkRound::select(BlockWalk& walk, const int* limits) {
+  const SearchPlan::Task task = plan_.task(walk.task());
+  const int64_t num_queries = task.num_queries();
+  auto part = std::make_unique<TopkPart>(task.tile, walk.first(), num_queries,
+                                         Selection::capacity(k_, walk.most_blocks() * kBlockCodes), max_distance_);
+  TileScan tile(isa_, database_, method_, num_queries);
+  if (!tile) throw std::bad_alloc();
+  if (limits == nullptr) {
+    start_from(walk.first(), k_, task.first_query, num_queries, tile, *part);
+  } else {
+    for (int64_t q = 0; q < num_queries; ++q) {
+      (*part)[q].start(k_, limits[task.first_query + q]);
+      tile.add(static_cast<int>(q), words_[task.first_query + q], (*part)[q].threshold());
+    }
+  }
+  for (int64_t block; !tile.empty() && walk.next(&block);) {
+    part->set_block(block);
+    tile.scan(block, *part);
+  }
+  parts_.add(std::move(part));
+}
+
+// Merges what was selected in all parts, part after part, into a row ordered by (distance, index). False where it is
+// fewer than `least`. starts[d] is the rank of the next code at distance d, up to the distance of the k-th. Where
+// selections dropped entries at that distance, too many came before.
+bool TopkRound::emit(int64_t query, int64_t least, int64_t* starts, const TopkRows& rows) const {
+  const auto parts = parts_.of(query / plan_.queries_per_tile);
+  const int64_t own = query % plan_.queries_per_tile;
+  int32_t* const distances = rows.distances + query * k_;
+  int64_t* const indices = rows.indices + query * k_;
+  int64_t found = 0;
+  int last = -1;
+  while (last < max_distance_ && found < k_) {
+    starts[++last] = found;
+    for (const Part& part : parts) found += (*part)[own].count(last);
+  }
+  if (found < least) return false;
+  for (const Part& part : parts) {
+    const int64_t first = part->first_block * kBlockCodes;
+    for (const Selection::Entry& entry : (*part)[own]) {
+      if (entry.distance > last) continue;
+      const int64_t rank = starts[entry.distance]++;
+      if (rank >= k_) continue;
+      distances[rank] = entry.distance;
+      indices[rank] = first + entry.index;
+    }
+  }
+  if (found < k_) {
+    std::fill(distances + found, distances + k_, std::numeric_limits<int32_t>::max());
+    std::fill(indices + found, indices + k_, -1);
+  }
+  return true;
+}
+
+// Without a guess.
+Status TopkRound::search_again(const std::vector<int64_t>& chosen, const TopkRows& rows) const {
+  const auto count = static_cast<int64_t>(chosen.size());
+  std::vector<uint8_t> codes(count * queries_.num_bytes);
+  std::vector<int32_t> distances(count * k_);
+  std::vector<int64_t> indices(count * k_);
+  for (int64_t i = 0; i < count; ++i) {
+    std::memcpy(codes.data() + i * queries_.num_bytes, queries_.row(chosen[i]), queries_.num_bytes);
+  }
+  const Codes some{codes.data(), count, queries_.num_bytes, queries_.num_bytes};
+  const Status status =
+      TopkRound(some, database_, k_, num_threads_).select_and_emit(nullptr, {distances.data(), indices.data()});
+  for (int64_t i = 0; i < count && status == Status::kOk; ++i) {
+    std::copy_n(distances.data() + i * k_, k_, rows.distances + chosen[i] * k_);
+    std::copy_n(indices.data() + i * k_, k_, rows.indices + chosen[i] * k_);
+  }
+  return status;
 }
 
 // What the selections of so many queries take.
@@ -242,16 +287,17 @@ Status topk(const Codes& queries, const Database& database, int64_t k, int32_t* 
     return topk_of_few(queries, database, k, distances, indices, num_threads);
   }
   const int64_t queries_per_round = round_size(queries.num_codes, database.codes, k, num_threads);
-  Selections selections;
-  for (int64_t first = 0; first < queries.num_codes; first += queries_per_round) {
-    Codes some = queries;
-    some.data = queries.row(first);
-    some.num_codes = std::min(queries_per_round, queries.num_codes - first);
-    const Status status =
-        search_round(some, database, k, selections, distances + first * k, indices + first * k, num_threads);
-    if (status != Status::kOk) return status;
-  }
-  return Status::kOk;
+  return or_out_of_memory([&] {
+    for (int64_t first = 0; first < queries.num_codes; first += queries_per_round) {
+      Codes some = queries;
+      some.data = queries.row(first);
+      some.num_codes = std::min(queries_per_round, queries.num_codes - first);
+      TopkRound round(some, database, k, num_threads);
+      const Status status = round.run({distances + first * k, indices + first * k});
+      if (status != Status::kOk) return status;
+    }
+    return Status::kOk;
+  });
 }
 
 Status topk(const Codes& queries, const Codes& database, int64_t k, const uint8_t* allowed, int32_t* distances,

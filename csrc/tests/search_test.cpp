@@ -119,6 +119,23 @@ TEST_P(TopK, ReturnsOnlyAllowedCodesAndPadsTheRest) {
   }
 }
 
+// Three tiles on two threads, one of which ends up with half of another's blocks.
+TEST_P(TopK, EqualsOneThreadWhereWorkIsTakenOver) {
+  const testing::RandomCodes queries(2100, 16, 66), database(140000, 16, 67);
+  for (int64_t k : {3, 60}) {
+    std::vector<int32_t> distances[2];
+    std::vector<int64_t> indices[2];
+    for (int i = 0; i < 2; ++i) {
+      distances[i].resize(2100 * k);
+      indices[i].resize(2100 * k);
+      ASSERT_EQ(topk(queries.view(), database.view(), k, nullptr, distances[i].data(), indices[i].data(), i + 1),
+                Status::kOk);
+    }
+    EXPECT_EQ(distances[0], distances[1]);
+    EXPECT_EQ(indices[0], indices[1]);
+  }
+}
+
 TEST_P(TopK, ReadsRowsInAnyOrder) {
   const testing::RandomCodes queries(2, 64, 13), database(1000, 64, 14);
   const Codes view = database.view();
@@ -186,6 +203,26 @@ TEST_P(RangeSearch, FindsOnlyWhatIsAllowed) {
 TEST_P(RangeSearch, FindsEveryEqualCode) {
   const testing::RandomCodes database(700, 40, 19);
   expect_exact({database.view().row(3), 1, 5, 5}, {database.view().row(3), 700, 0, 5}, 0);
+}
+
+TEST_P(RangeSearch, EqualsOneThreadWhereWorkIsTakenOver) {
+  const testing::RandomCodes queries(2100, 40, 68), database(140000, 40, 69);
+  std::vector<int64_t> counts[2], indices[2];
+  std::vector<int32_t> distances[2];
+  for (int i = 0; i < 2; ++i) {
+    counts[i].resize(2100);
+    ASSERT_EQ(range_count(queries.view(), database.view(), 8, nullptr, counts[i].data(), i + 1), Status::kOk);
+    RangeFinds finds;
+    ASSERT_EQ(range_search(queries.view(), database.view(), 8, 20, nullptr, &finds, i + 1), Status::kOk);
+    ASSERT_TRUE(std::equal(counts[i].begin(), counts[i].end(), finds.counts()));
+    distances[i].resize(finds.offsets()[2100]);
+    indices[i].resize(finds.offsets()[2100]);
+    ASSERT_EQ(finds.write(distances[i].data(), indices[i].data(), i + 1), Status::kOk);
+  }
+  EXPECT_GT(indices[0].size(), 1000);
+  EXPECT_EQ(counts[0], counts[1]);
+  EXPECT_EQ(distances[0], distances[1]);
+  EXPECT_EQ(indices[0], indices[1]);
 }
 
 // Both forms of a database under every method that reads them, whatever a search of this size would choose.

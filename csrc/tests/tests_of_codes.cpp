@@ -9,3 +9,4 @@
 #include "index_test.cpp"
 #include "search_test.cpp"
 #include "threads_test.cpp"
+#include "walks_test.cpp"
