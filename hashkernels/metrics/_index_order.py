@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.nn import functional as F
 
 from hashkernels import _ops
 from hashkernels._ops.sums import Floats, Ints
@@ -77,8 +76,9 @@ def _sums_by_kernel(retrieval: Retrieval, ks: Sequence[int], begin: Ints | None,
     the parts of a database. ``begin`` [2, Q, bits + 1]: what is ranked before this part at each distance."""
     queries, given = retrieval.queries, None
     if begin is not None:
-        pad_bits = 8 * queries.shape[1] + 1 - begin.shape[2]
-        given = F.pad(torch.from_numpy(begin), (0, pad_bits)).to(queries.device)
+        padded = np.zeros((*begin.shape[:2], 8 * queries.shape[1] + 1), dtype=np.int64)
+        padded[:, :, : begin.shape[2]] = begin
+        given = torch.from_numpy(padded).to(queries.device)
     sums = _ops.index_order_sums(
         queries,
         retrieval.database,
