@@ -8,6 +8,8 @@ before its result has been checked.
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
 import platform
 import random
 import statistics
@@ -21,7 +23,7 @@ from typing import Any
 import hashkernels as hk
 
 OURS = "hashkernels"
-_LEAST_TURNS = 5  # of each number of threads
+_LEAST_TURNS, _LEAST_TURN_SECONDS = 6, 1e-2  # of each number of threads
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class Measurement:
     unit: str
     share_of_limit: Mapping[str, float]  # of each limit that bounds the case, how much ours reaches
     on_threads: Mapping[int, float]  # seconds of ours without the others in between, on several numbers of threads
+    fastest_on_threads: Mapping[int, float]
 
     def ratio(self, contender: str) -> float:
         """How many times as long as ours the contender takes."""
@@ -133,7 +136,7 @@ def measure(
     with thread_limit(threads):
         trial = case.trial(quick=quick)
         times = _times(trial, trial.contenders, seconds)
-    on_threads = _on_threads(trial.contenders[OURS], (threads, *also_threads), seconds) if also_threads else {}
+    turns = _on_threads(trial.contenders[OURS], (threads, *also_threads), seconds) if also_threads else {}
     medians = {name: statistics.median(values) for name, values in times.items()}
     size = case.quick if quick else case.full
     return Measurement(
@@ -151,7 +154,8 @@ def measure(
             for name, amount in case.bounds.items()
             if limits and name in limits
         },
-        on_threads=on_threads,
+        on_threads={count: statistics.median(values) for count, values in turns.items()},
+        fastest_on_threads={count: min(values) for count, values in turns.items()},
     )
 
 
@@ -171,27 +175,51 @@ def _times(trial: Trial, contenders: Mapping[str, Callable[[], Any]], seconds: f
     return times
 
 
-def _on_threads(run: Callable[[], Any], counts: Sequence[int], seconds: float) -> dict[int, float]:
-    """Median seconds on each number of threads. They take turns, so that what else runs on the machine meets all."""
+def _on_threads(run: Callable[[], Any], counts: Sequence[int], seconds: float) -> dict[int, list[float]]:
+    """Seconds of every turn on each number of threads. They take turns, so that what else runs on the machine meets
+    all; one thread goes from core to core, as cores of a shared machine differ in what neighbours leave them."""
     times: dict[int, list[float]] = {count: [] for count in counts}
-    loops = _loops(run)
+    for count in sorted(counts, reverse=True):  # threads start here, where they may run on any core
+        with thread_limit(count):
+            run()
+    loops, cores = _loops(run, _LEAST_TURN_SECONDS), itertools.cycle(_cores() or [None])
     start = time.perf_counter()
     while min(map(len, times.values())) < _LEAST_TURNS or time.perf_counter() - start < seconds * len(times):
         for count in counts:
-            with thread_limit(count):
-                run()  # wakes the threads
+            with thread_limit(count), _kept_to(next(cores) if count == 1 else None):
+                for _ in range(loops):  # until threads run and have the cores that they keep
+                    run()
                 began = time.perf_counter()
                 for _ in range(loops):
                     run()
                 times[count].append((time.perf_counter() - began) / loops)
-    return {count: statistics.median(values) for count, values in times.items()}
+    return times
 
 
-def _loops(run: Callable[[], Any]) -> int:
+def _cores() -> list[int]:
+    """Those that this process may use; none where the system does not tell."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+@contextlib.contextmanager
+def _kept_to(core: int | None) -> Iterator[None]:
+    """Keep the calling thread to a core."""
+    if core is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _loops(run: Callable[[], Any], seconds: float = 1e-3) -> int:
     # A round of at least a millisecond, so that the clock does not matter.
     began = time.perf_counter()
     run()
-    return max(1, int(1e-3 / max(time.perf_counter() - began, 1e-7)))
+    return max(1, int(seconds / max(time.perf_counter() - began, 1e-7)))
 
 
 def environment() -> dict[str, Any]:

@@ -121,9 +121,10 @@ def _table(measurement: dict[str, Any]) -> str:
     title = f"{measurement['case']} ({threads} thread{'s' if threads > 1 else ''})"
     rate = f"{measurement['rate'] / 1e9:.3g} G{measurement['rate_unit']}"
     shares = [f"{share:.0%} of the limit of {name}" for name, share in measurement["share_of_limit"].items()]
-    alone = measurement["on_threads"]
+    alone, fastest = measurement["on_threads"], measurement["fastest_on_threads"]
     speed_up = [
-        f"alone {alone[threads] / seconds:.2f} times as fast on {count} threads"
+        f"alone {alone[threads] / seconds:.2f} times as fast on {count} threads "
+        f"({fastest[threads] / fastest[count]:.2f} by the fastest turns)"
         for count, seconds in alone.items()
         if count != threads
     ]

@@ -45,7 +45,9 @@ def test_ours_is_timed_alone_on_other_numbers_of_threads(tmp_path: Path) -> None
     assert result.exit_code == 0, result.stderr
     assert "times as fast on 2 threads" in result.stdout
     for measurement in json.loads(output.read_text())["measurements"]:
-        assert set(measurement["on_threads"]) == {"1", "2"}
+        assert set(measurement["on_threads"]) == set(measurement["fastest_on_threads"]) == {"1", "2"}
+        for count, seconds in measurement["on_threads"].items():
+            assert 0 < measurement["fastest_on_threads"][count] <= seconds
     assert run("--also-threads", "0").exit_code == 2
 
 
