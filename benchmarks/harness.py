@@ -23,7 +23,8 @@ from typing import Any
 import hashkernels as hk
 
 OURS = "hashkernels"
-_LEAST_TURNS, _LEAST_TURN_SECONDS = 6, 1e-2  # of each number of threads
+_LEAST_TURNS = 6  # of each number of threads
+_LEAST_TURN_SECONDS = 1e-2
 
 
 @dataclass(frozen=True)
@@ -216,7 +217,7 @@ def _kept_to(core: int | None) -> Iterator[None]:
 
 
 def _loops(run: Callable[[], Any], seconds: float = 1e-3) -> int:
-    # A round of at least a millisecond, so that the clock does not matter.
+    # A round long enough that the clock does not matter.
     began = time.perf_counter()
     run()
     return max(1, int(seconds / max(time.perf_counter() - began, 1e-7)))

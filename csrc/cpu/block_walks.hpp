@@ -16,8 +16,8 @@
 namespace hashkernels {
 
 struct WalkSizes {
-  int64_t at_once;       // blocks, which a walk takes to itself
-  int64_t least_shared;  // so many are left where a walk is taken over: half of them take longer than to begin a walk
+  int64_t at_once;       // blocks that a walk takes for itself at a time
+  int64_t least_shared;  // a walk with fewer left is not taken over: half of them take no longer than to begin a walk
 };
 
 // What is left to each of the threads that walk.
@@ -37,7 +37,7 @@ class BlockWalks {
 
   // Begins a walk through the rear half of the longest; false where none is worth it.
   bool take_over(int walker) {
-    for (Longest longest; (longest = find_longest()).blocks >= sizes_.least_shared && !stop_requested();) {
+    for (Longest longest; (longest = find_longest()).may_come && !stop_requested();) {
       if (longest.walk == nullptr) {
         std::this_thread::yield();
         continue;
@@ -46,8 +46,8 @@ class BlockWalks {
       BlockRange taken;
       {
         const std::lock_guard<std::mutex> lock(longest.walk->mutex);
+        if (!may_be_shared(*longest.walk)) continue;  // another thread was faster
         BlockRange& rest = longest.walk->rest;
-        if (rest.size() < sizes_.least_shared) continue;  // another thread was faster
         task = longest.walk->task;
         taken = {rest.first + (rest.size() + 1) / 2, rest.last};
         rest.last = taken.first;
@@ -82,17 +82,24 @@ class BlockWalks {
     int64_t num_turns = 0;
   };
 
+  // Not in its first turn, which may turn out to be all that it has to do.
+  bool may_be_shared(const Walk& walk) const { return walk.num_turns > 1 && walk.rest.size() >= sizes_.least_shared; }
+
   struct Longest {
-    int64_t blocks;
-    Walk* walk;  // null: it is in its first turn, which may turn out to be all that it has to do
+    Walk* walk = nullptr;   // of those that may be shared
+    bool may_come = false;  // whether there is one, or may soon be
   };
 
   Longest find_longest() {
-    Longest found{0, nullptr};
+    Longest found;
+    int64_t most = 0;
     for (int i = 0; i < num_walkers_; ++i) {
       const std::lock_guard<std::mutex> lock(walks_[i].mutex);
       const int64_t blocks = walks_[i].rest.size();
-      if (blocks > found.blocks) found = {blocks, walks_[i].num_turns > 1 ? &walks_[i] : nullptr};
+      found.may_come |= blocks >= sizes_.least_shared;
+      if (!may_be_shared(walks_[i]) || blocks <= most) continue;
+      most = blocks;
+      found.walk = &walks_[i];
     }
     return found;
   }

@@ -10,13 +10,13 @@
 
 namespace hashkernels {
 
-// Enough to hide the latency of the memory behind each other.
+// Queries enough to hide each other's waits for memory.
 inline constexpr int64_t kMaxGroup = 256;
 
 // Runs body(first, last) over groups of queries.
 template <class Body>
 Status for_each_group(int64_t num_queries, int num_threads, Body&& body, int64_t max_group = kMaxGroup) {
-  const int64_t group = std::clamp<int64_t>((num_queries + num_threads - 1) / num_threads, 1, max_group);
+  const int64_t group = std::clamp<int64_t>((num_queries + num_threads - 1) / std::max(num_threads, 1), 1, max_group);
   std::atomic<bool> out_of_memory{false};
   const Status status = parallel_for((num_queries + group - 1) / group, num_threads, [&](int64_t task, int) {
     try {

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cstring>
-#include <memory>
 #include <mutex>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "class_lists.hpp"
@@ -13,13 +13,9 @@
 namespace hashkernels {
 namespace {
 
-// Counts of a walk that does not begin at the first block, laid out as in retrieval_counts.
-struct LaterCounts {
-  LaterCounts(int64_t first, int64_t count) : first_query(first), size(count), counts(2 * count) {}
-
-  int64_t first_query, size;
-  std::vector<int64_t> counts;  // total, relevant
-};
+void add(const int64_t* counts, int64_t size, int64_t* to) {
+  for (int64_t i = 0; i < size; ++i) to[i] += counts[i];
+}
 
 // A task is a group of queries against a part of the database; with few queries the database is split so that every
 // thread has work. Integers add up to the same sums in any order. relevant == nullptr: all codes alone.
@@ -36,15 +32,18 @@ Status count_groups(const Kernels& isa, const Codes& queries, const Codes& datab
     const int64_t part = task / num_groups;
     return BlockRange{blocks * part / num_parts, blocks * (part + 1) / num_parts};
   };
-  std::vector<std::unique_ptr<LaterCounts>> later;
+  // Of each group: what its walks counted that do not begin at the first block, total before relevant.
+  std::vector<std::vector<int64_t>> later(num_groups);
   std::mutex mutex;
   const auto count = [&](BlockWalk& walk) {
-    const int64_t first = walk.task() % num_groups * group, last = std::min(first + group, queries.num_codes);
-    std::unique_ptr<LaterCounts> own;
-    if (walk.first() > 0) own = std::make_unique<LaterCounts>(first, (last - first) * num_bins);
-    int64_t* const own_total = own ? own->counts.data() : total + first * num_bins;
+    const int64_t index = walk.task() % num_groups;
+    const int64_t first = index * group, last = std::min(first + group, queries.num_codes);
+    const int64_t size = (last - first) * num_bins;
+    const bool is_later = walk.first() > 0;
+    std::vector<int64_t> own(is_later ? (relevant == nullptr ? size : 2 * size) : 0);
+    int64_t* const own_total = is_later ? own.data() : total + first * num_bins;
     int64_t* own_relevant = nullptr;
-    if (relevant != nullptr) own_relevant = own ? own_total + own->size : relevant + first * num_bins;
+    if (relevant != nullptr) own_relevant = is_later ? own_total + size : relevant + first * num_bins;
     const CountingTask task{.queries = queries,
                             .database = database,
                             .query_labels = query_labels,
@@ -54,18 +53,23 @@ Status count_groups(const Kernels& isa, const Codes& queries, const Codes& datab
                             .total = own_total,
                             .relevant = own_relevant};
     if (!count_group(isa, labelled, task, walk)) throw std::bad_alloc();
-    if (!own) return;
+    if (!is_later) return;
     const std::lock_guard<std::mutex> lock(mutex);
-    later.push_back(std::move(own));
+    if (later[index].empty()) {
+      later[index] = std::move(own);
+    } else {
+      add(own.data(), static_cast<int64_t>(own.size()), later[index].data());
+    }
   };
   const Status status =
       parallel_walks(num_groups * num_parts, num_threads, {.at_once = 4, .least_shared = 32}, blocks_of, count);
   if (status != Status::kOk) return status;
-  for (const auto& part : later) {
-    const int64_t* counts = part->counts.data();
-    const int64_t at = part->first_query * num_bins;
-    for (int64_t i = 0; i < part->size; ++i) total[at + i] += counts[i];
-    for (int64_t i = 0; relevant != nullptr && i < part->size; ++i) relevant[at + i] += counts[part->size + i];
+  for (int64_t index = 0; index < num_groups; ++index) {
+    if (later[index].empty()) continue;
+    const int64_t first = index * group;
+    const int64_t size = (std::min(first + group, queries.num_codes) - first) * num_bins;
+    add(later[index].data(), size, total + first * num_bins);
+    if (relevant != nullptr) add(later[index].data() + size, size, relevant + first * num_bins);
   }
   return Status::kOk;
 }

@@ -79,7 +79,6 @@ class TileScan {
            records_ && table_ && sums_ && distances_ && found_;
   }
 
-  void clear() { num_records_ = 0; }
   // A threshold beyond every distance stands for the least that is.
   void add(int query, const uint64_t* words, int threshold);
   bool empty() const { return num_records_ == 0; }

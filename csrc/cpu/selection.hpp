@@ -51,9 +51,6 @@ class Selection {
     return true;
   }
 
-  // Whether the guess held: after a scan over num_codes codes, the k nearest of them are in.
-  bool complete(int64_t num_codes) const { return threshold_ < limit_ || below_ >= std::min(k_, num_codes); }
-
   // What was taken. Up to the distance of the k-th nearest it is all there; beyond, compact() may have dropped some.
   const Entry* begin() const { return entries_; }
   const Entry* end() const { return entries_ + size_; }

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <span>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 namespace hashkernels {
@@ -30,6 +31,8 @@ class TileParts {
     for (const auto& part : parts_) ++ends_[part->tile + 1];
     for (int64_t tile = 0; tile < num_tiles; ++tile) ends_[tile + 1] += ends_[tile];
   }
+
+  void clear() { parts_.clear(); }
 
   // Those of a tile, in the order of their blocks.
   std::span<const std::unique_ptr<Part>> of(int64_t tile) const {

@@ -5,6 +5,8 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <new>
+#include <utility>
 #include <vector>
 
 #include "database.hpp"
@@ -79,6 +81,29 @@ struct Sample {
   }
 };
 
+// What the selections of so many queries take; as much again where walks may be taken over.
+int64_t round_bytes(int64_t num_queries, const Codes& database, int64_t k, int num_threads) {
+  const SearchPlan plan(num_queries, database.num_codes, num_threads);
+  return (num_threads > 1 ? 2 : 1) * num_queries * plan.num_parts *
+         (int64_t{sizeof(Selection::Entry)} * Selection::capacity(k, plan.codes_per_task()) +
+          4 * (8 * database.num_bytes + 1));
+}
+
+// How many queries go in a round. The last round may have fewer, and so be cut into more parts.
+int64_t round_size(int64_t num_queries, const Codes& database, int64_t k, int num_threads) {
+  const int64_t shared = SearchPlan::kMaxTile * std::max(num_threads, 1);
+  int64_t rounds = 1;
+  const auto size = [&] { return std::max<int64_t>(1, divide_up(num_queries, rounds)); };
+  const auto bytes = [&] {
+    const int64_t rest = num_queries % size();
+    return std::max(round_bytes(size(), database, k, num_threads),
+                    rest == 0 ? 0 : round_bytes(rest, database, k, num_threads));
+  };
+  while (size() > shared && bytes() > kRoundBytes) ++rounds;
+  while (size() > 1 && bytes() > kMostRoundBytes) ++rounds;
+  return size();
+}
+
 // Where the results of a round go.
 struct TopkRows {
   int32_t* distances;  // k a query
@@ -145,20 +170,38 @@ class TopkRound {
 // limits[q] = a distance below which the k nearest of query q are likely to lie.
 Status TopkRound::guess(const Sample& sample, int* limits) const {
   const auto block = [&](int64_t i) { return (2 * i + 1) * plan_.num_blocks / (2 * sample.num_blocks); };
-  const int64_t capacity = Selection::capacity(sample.k, sample.num_blocks * kBlockCodes);
-  const auto guess_some = [&](int64_t first, int64_t last) {
-    TileScan tile(isa_, database_, method_, last - first);
+  const int64_t num_parts = std::min(plan_.num_parts, sample.num_blocks);
+  TileParts<TopkPart> parts;
+  const auto scan_some = [&](int64_t task, int64_t) {
+    const int64_t tile_index = task / num_parts, part_index = task % num_parts;
+    const int64_t first = tile_index * plan_.queries_per_tile;
+    const int64_t count = std::min(plan_.queries_per_tile, queries_.num_codes - first);
+    const BlockRange range{sample.num_blocks * part_index / num_parts,
+                           sample.num_blocks * (part_index + 1) / num_parts};
+    TileScan tile(isa_, database_, method_, count);
     if (!tile) throw std::bad_alloc();
-    TopkPart part(0, 0, last - first, capacity, max_distance_);
-    start_from(block(0), sample.k, first, last - first, tile, part);
-    BlockWalk walk({0, sample.num_blocks});
+    auto part = std::make_unique<TopkPart>(tile_index, range.first, count,
+                                           Selection::capacity(sample.k, range.size() * kBlockCodes), max_distance_);
+    start_from(block(range.first), sample.k, first, count, tile, *part);
+    BlockWalk walk(range);
     for (int64_t i; !tile.empty() && walk.next(&i);) {
-      part.set_block(i);
-      tile.scan(block(i), part);
+      part->set_block(i);
+      tile.scan(block(i), *part);
     }
-    for (int64_t q = first; q < last; ++q) limits[q] = part.threshold(static_cast<uint32_t>(q - first)) + 1;
+    parts.add(std::move(part));
   };
-  return for_each_group(queries_.num_codes, num_threads_, guess_some, SearchPlan::kMaxTile);
+  const Status status = for_each_group(plan_.num_tiles * num_parts, num_threads_, scan_some, 1);
+  if (status != Status::kOk) return status;
+  parts.sort(plan_.num_tiles);
+  for (int64_t q = 0; q < queries_.num_codes; ++q) {
+    int64_t found = 0;
+    for (limits[q] = 0; limits[q] <= max_distance_ && found < sample.k; ++limits[q]) {
+      for (const Part& part : parts.of(q / plan_.queries_per_tile)) {
+        found += (*part)[q % plan_.queries_per_tile].count(limits[q]);
+      }
+    }
+  }
+  return Status::kOk;
 }
 
 // limits: null, or a guess for each query.
@@ -180,7 +223,9 @@ Status TopkRound::select_and_emit(const int* limits, const TopkRows& rows) {
   };
   constexpr int64_t kEmitGroup = 16;
   status = for_each_group(queries_.num_codes, num_threads_, emit_some, kEmitGroup);
-  return status == Status::kOk && !too_few.empty() ? search_again(too_few, rows) : status;
+  if (status != Status::kOk || too_few.empty()) return status;
+  parts_.clear();
+  return search_again(too_few, rows);
 }
 
 void TopkRound::select(BlockWalk& walk, const int* limits) {
@@ -240,43 +285,26 @@ bool TopkRound::emit(int64_t query, int64_t least, int64_t* starts, const TopkRo
 // Without a guess.
 Status TopkRound::search_again(const std::vector<int64_t>& chosen, const TopkRows& rows) const {
   const auto count = static_cast<int64_t>(chosen.size());
-  std::vector<uint8_t> codes(count * queries_.num_bytes);
-  std::vector<int32_t> distances(count * k_);
-  std::vector<int64_t> indices(count * k_);
-  for (int64_t i = 0; i < count; ++i) {
-    std::memcpy(codes.data() + i * queries_.num_bytes, queries_.row(chosen[i]), queries_.num_bytes);
+  const int64_t queries_per_round = round_size(count, database_.codes, k_, num_threads_);
+  const int num_bytes = queries_.num_bytes;
+  std::vector<uint8_t> codes(queries_per_round * num_bytes);
+  std::vector<int32_t> distances(queries_per_round * k_);
+  std::vector<int64_t> indices(queries_per_round * k_);
+  for (int64_t first = 0; first < count; first += queries_per_round) {
+    const int64_t size = std::min(queries_per_round, count - first);
+    for (int64_t i = 0; i < size; ++i) {
+      std::memcpy(codes.data() + i * num_bytes, queries_.row(chosen[first + i]), num_bytes);
+    }
+    const Codes some{codes.data(), size, num_bytes, num_bytes};
+    const Status status =
+        TopkRound(some, database_, k_, num_threads_).select_and_emit(nullptr, {distances.data(), indices.data()});
+    if (status != Status::kOk) return status;
+    for (int64_t i = 0; i < size; ++i) {
+      std::copy_n(distances.data() + i * k_, k_, rows.distances + chosen[first + i] * k_);
+      std::copy_n(indices.data() + i * k_, k_, rows.indices + chosen[first + i] * k_);
+    }
   }
-  const Codes some{codes.data(), count, queries_.num_bytes, queries_.num_bytes};
-  const Status status =
-      TopkRound(some, database_, k_, num_threads_).select_and_emit(nullptr, {distances.data(), indices.data()});
-  for (int64_t i = 0; i < count && status == Status::kOk; ++i) {
-    std::copy_n(distances.data() + i * k_, k_, rows.distances + chosen[i] * k_);
-    std::copy_n(indices.data() + i * k_, k_, rows.indices + chosen[i] * k_);
-  }
-  return status;
-}
-
-// What the selections of so many queries take.
-int64_t round_bytes(int64_t num_queries, const Codes& database, int64_t k, int num_threads) {
-  const SearchPlan plan(num_queries, database.num_codes, num_threads);
-  return num_queries * plan.num_parts *
-         (int64_t{sizeof(Selection::Entry)} * Selection::capacity(k, plan.codes_per_task()) +
-          4 * (8 * database.num_bytes + 1));
-}
-
-// How many queries go in a round. The last round may have fewer, and so be cut into more parts.
-int64_t round_size(int64_t num_queries, const Codes& database, int64_t k, int num_threads) {
-  const int64_t shared = SearchPlan::kMaxTile * std::max(num_threads, 1);
-  int64_t rounds = 1;
-  const auto size = [&] { return std::max<int64_t>(1, divide_up(num_queries, rounds)); };
-  const auto bytes = [&] {
-    const int64_t rest = num_queries % size();
-    return std::max(round_bytes(size(), database, k, num_threads),
-                    rest == 0 ? 0 : round_bytes(rest, database, k, num_threads));
-  };
-  while (size() > shared && bytes() > kRoundBytes) ++rounds;
-  while (size() > 1 && bytes() > kMostRoundBytes) ++rounds;
-  return size();
+  return Status::kOk;
 }
 
 }  // namespace

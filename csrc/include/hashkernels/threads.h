@@ -1,7 +1,7 @@
 // The thread pool that every CPU kernel shares.
 //
-// Threads start once, on first use, and sleep between calls. Any number of callers may be inside parallel_for at the
-// same time. A forked child starts with an empty pool of its own.
+// Threads start once, on first use, and sleep between calls, after a moment in which more work may come. Any number of
+// callers may be inside parallel_for at the same time. A forked child starts with an empty pool of its own.
 #pragma once
 
 #include <cstdint>
