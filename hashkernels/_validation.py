@@ -293,8 +293,10 @@ def check_device(name: str, value: Any) -> torch.device:
         raise ValueError(f"{name} must be cpu or a CUDA device, got {value!r}") from None
     if device.type == "cpu":
         return torch.device("cpu")
-    if device.type != "cuda" or (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"{name} must be cpu or one of {torch.cuda.device_count()} CUDA devices, got {str(device)!r}")
+    count = torch.cuda.device_count()
+    if device.type != "cuda" or (device.index or 0) >= count:
+        expected = f"cpu or one of {count} CUDA devices" if count else "cpu, as torch sees no CUDA device"
+        raise ValueError(f"{name} must be {expected}, got {str(device)!r}")
     return device if device.index is not None else torch.device("cuda", torch.cuda.current_device())
 
 

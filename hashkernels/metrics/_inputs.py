@@ -145,7 +145,8 @@ def packed_codes(name: str, value: Any, bits: int | None, *, allow_empty: bool =
     if tensor.dtype not in _SIGN_DTYPES:
         raise TypeError(f"{name} must be uint8 packed codes, bool, or real -1/+1, got {dtype_name(tensor.dtype)}")
     if bits is not None and tensor.shape[1] != bits:
-        raise ValueError(f"{name} given as -1/+1 must have {bits} columns for {bits} bits, got {tensor.shape[1]}")
+        hint = "; packed codes must be uint8" if tensor.shape[1] == (bits + 7) // 8 else ""
+        raise ValueError(f"{name} given as -1/+1 must have {bits} columns for {bits} bits, got {tensor.shape[1]}{hint}")
     check_bits(tensor.shape[1], f"columns of {name}")
     if tensor.dtype != torch.bool:
         _check_signs(name, tensor)

@@ -58,5 +58,14 @@ def test_codes_that_do_not_fit_leave_the_index_as_it_was(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("device", ["nowhere", "meta", "cuda:99", 2.5])
 def test_devices_that_are_not_there_are_refused(device: object) -> None:
-    with pytest.raises(ValueError, match="device must be cpu or"):
+    with pytest.raises(ValueError, match="device must be cpu"):
         hk.BinaryIndex(8, device=device)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(0, "cpu, as torch sees no CUDA device"), (2, "cpu or one of 2 CUDA devices")]
+)
+def test_the_error_says_which_devices_there_are(count: int, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    with pytest.raises(ValueError, match=f"device must be {expected}, got 'cuda:2'"):
+        hk.BinaryIndex(8, device="cuda:2")

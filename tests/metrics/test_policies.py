@@ -130,7 +130,7 @@ BAD_CALLS = [
     (
         {"query_codes": CODES.astype(np.int8)},
         ValueError,
-        "query_codes given as -1/+1 must have 4 columns for 4 bits, got 1",
+        "query_codes given as -1/+1 must have 4 columns for 4 bits, got 1; packed codes must be uint8",
     ),
     (
         {"query_codes": np.full((4, 4), 0.5)},
