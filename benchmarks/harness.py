@@ -1,8 +1,9 @@
 """What a benchmark case is, and how it is timed.
 
 The contenders of a case take turns, so that a machine whose speed drifts slows all of them, and in a new order each
-round, as what ran before decides what is in the caches; the figure of each is the median over rounds. Nothing is timed
-before its result has been checked.
+round, as what ran before decides what is in the caches; the figure of each is the median over rounds. A turn lasts 10
+ms at least, so that it shows what calls cost that follow each other; what the first of them took, which finds code and
+data out of the caches, stands beside. Nothing is timed before its result has been checked.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import hashkernels as hk
 OURS = "hashkernels"
 _LEAST_TURNS = 6  # of each number of threads
 _LEAST_TURN_SECONDS = 1e-2
+_LONG_SECONDS = 1e-1  # of a call, to which it is nothing that it is the first of a turn
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Measurement:
     size: Mapping[str, Any]
     threads: int
     seconds: Mapping[str, float]
+    first: Mapping[str, float]  # of the first call of a turn, the median as well
     fastest: Mapping[str, float]
     slowest: Mapping[str, float]
     rate: float
@@ -136,7 +139,7 @@ def measure(
     each of those in turn."""
     with thread_limit(threads):
         trial = case.trial(quick=quick)
-        times = _times(trial, trial.contenders, seconds)
+        times, firsts = _times(trial, seconds)
     turns = _on_threads(trial.contenders[OURS], (threads, *also_threads), seconds) if also_threads else {}
     medians = {name: statistics.median(values) for name, values in times.items()}
     size = case.quick if quick else case.full
@@ -146,6 +149,7 @@ def measure(
         size=dict(size),
         threads=threads,
         seconds=medians,
+        first={name: statistics.median(values) for name, values in firsts.items()},
         fastest={name: min(values) for name, values in times.items()},
         slowest={name: max(values) for name, values in times.items()},
         rate=case.work(**size) / medians[OURS],
@@ -160,20 +164,20 @@ def measure(
     )
 
 
-def _times(trial: Trial, contenders: Mapping[str, Callable[[], Any]], seconds: float) -> dict[str, list[float]]:
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    loops = {name: _loops(run) for name, run in contenders.items()}
-    order, shuffler = list(contenders), random.Random(0)
+def _times(trial: Trial, seconds: float) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Seconds of a call in every turn, and of its first call."""
+    times: dict[str, list[float]] = {name: [] for name in trial.contenders}
+    firsts: dict[str, list[float]] = {name: [] for name in trial.contenders}
+    order, shuffler = list(trial.contenders), random.Random(0)
     start = time.perf_counter()
     while min(map(len, times.values())) < 3 or time.perf_counter() - start < seconds * len(times):
         shuffler.shuffle(order)
         for name in order:
-            run = contenders[name]
-            began = time.perf_counter()
-            for _ in range(loops[name]):
-                run()
-            times[name].append((time.perf_counter() - began) / loops[name] / trial.share.get(name, 1.0))
-    return times
+            run, share = trial.contenders[name], trial.share.get(name, 1.0)
+            first = _turn(run, 0.0)
+            firsts[name].append(first / share)
+            times[name].append((_turn(run) if first < _LONG_SECONDS else first) / share)
+    return times, firsts
 
 
 def _on_threads(run: Callable[[], Any], counts: Sequence[int], seconds: float) -> dict[int, list[float]]:
@@ -183,17 +187,13 @@ def _on_threads(run: Callable[[], Any], counts: Sequence[int], seconds: float) -
     for count in sorted(counts, reverse=True):  # threads start here, where they may run on any core
         with thread_limit(count):
             run()
-    loops, cores = _loops(run, _LEAST_TURN_SECONDS), itertools.cycle(_cores() or [None])
+    cores = itertools.cycle(_cores() or [None])
     start = time.perf_counter()
     while min(map(len, times.values())) < _LEAST_TURNS or time.perf_counter() - start < seconds * len(times):
         for count in counts:
             with thread_limit(count), _kept_to(next(cores) if count == 1 else None):
-                for _ in range(loops):  # until threads run and have the cores that they keep
-                    run()
-                began = time.perf_counter()
-                for _ in range(loops):
-                    run()
-                times[count].append((time.perf_counter() - began) / loops)
+                _turn(run)  # until threads run and have the cores that they keep
+                times[count].append(_turn(run))
     return times
 
 
@@ -216,11 +216,15 @@ def _kept_to(core: int | None) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _loops(run: Callable[[], Any], seconds: float = 1e-3) -> int:
-    # A round long enough that the clock does not matter.
+def _turn(run: Callable[[], Any], least: float = _LEAST_TURN_SECONDS) -> float:
+    """Seconds of a call, the mean of as many as take ``least`` seconds together."""
+    calls, took = 0, 0.0
     began = time.perf_counter()
-    run()
-    return max(1, int(seconds / max(time.perf_counter() - began, 1e-7)))
+    while took < least or calls == 0:
+        run()
+        calls += 1
+        took = time.perf_counter() - began
+    return took / calls
 
 
 def environment() -> dict[str, Any]:

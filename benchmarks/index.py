@@ -19,7 +19,7 @@ _SCAN = "hashkernels scan"
 _RANGE_PEERS = peers("faiss", "faiss flat", "faiss multi-hash")
 _TOPK_PEERS = peers("faiss", "faiss heap", "faiss counting")
 _PEER_QUERIES = 100  # the time of more is scaled
-_BATCHES = 8
+_ASKED = 200_000  # queries at least: more than the fastest comes to before others have had the caches
 
 
 def _near_codes(
@@ -27,7 +27,7 @@ def _near_codes(
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Uniform codes, and queries of which half have a neighbour at the radius."""
     codes, asked = random_codes(database, bits, 2), random_codes(queries, bits, 1)
-    asked[::2] = codes[: len(asked[::2])]
+    asked[::2] = codes[np.arange(len(asked[::2])) % database]
     flips = np.unpackbits(np.zeros_like(asked[::2]), axis=1)
     flips[:, :radius] = 1
     asked[::2] ^= np.packbits(flips, axis=1)
@@ -43,9 +43,14 @@ def _indexes(bits: int, codes: npt.NDArray[np.uint8]) -> tuple[hk.BinaryIndex, h
 
 
 def _batches(search: Callable[[Any], Any], asked: Any, queries: int) -> Callable[[], Any]:
-    """Search for ``queries`` others at every call: what one has read is of no use to the next."""
+    """Search for ``queries`` others at every call of a turn: what one has read is of no use to the next."""
     turns = itertools.cycle([asked[first : first + queries] for first in range(0, len(asked), queries)])
     return lambda: search(next(turns))
+
+
+def _num_asked(queries: int) -> int:
+    """Those of whole batches."""
+    return -(-_ASKED // queries) * queries
 
 
 @lru_cache(maxsize=1)  # cases that differ in the number of queries follow each other
@@ -57,12 +62,12 @@ def _range_peers(database: int, bits: int, radius: int, hashes: int) -> dict[str
         found[name] = faiss.IndexBinaryMultiHash(bits, hashes, bits // hashes)
         found[name].nflip = radius // hashes  # what makes it exact
     for index in found.values():
-        index.add(_near_codes(_BATCHES, database, bits, radius)[1])
+        index.add(_near_codes(0, database, bits, radius)[1])
     return found
 
 
 def build_range(queries: int, database: int, bits: int, radius: int, hashes: int) -> Trial:
-    asked, codes = _near_codes(_BATCHES * queries, database, bits, radius)
+    asked, codes = _near_codes(_num_asked(queries), database, bits, radius)
     built, scanned = _indexes(bits, codes)
     contenders = {
         OURS: _batches(lambda batch: built.range_search(batch, radius), asked, queries),
@@ -91,20 +96,20 @@ def build_range(queries: int, database: int, bits: int, radius: int, hashes: int
 
 
 def build_topk(queries: int, database: int, bits: int, k: int) -> Trial:
-    asked, codes = _near_codes(queries, database, bits, min(2, bits))
+    asked, codes = _near_codes(_num_asked(queries), database, bits, min(2, bits))
     built, scanned = _indexes(bits, codes)
     contenders: dict[str, Callable[[], Any]] = {
-        OURS: lambda: built.search(asked, k),
-        _SCAN: lambda: scanned.search(asked, k),
+        OURS: _batches(lambda batch: built.search(batch, k), asked, queries),
+        _SCAN: _batches(lambda batch: scanned.search(batch, k), asked, queries),
     }
-    few = asked[:_PEER_QUERIES]
+    few = min(queries, _PEER_QUERIES)
     for name in _TOPK_PEERS:
         import faiss
 
         flat = faiss.IndexBinaryFlat(bits)
         flat.use_heap = name == "faiss heap"
         flat.add(codes)
-        contenders[name] = lambda flat=flat: flat.search(few, k)
+        contenders[name] = _batches(lambda batch, flat=flat: flat.search(batch[:few], k), asked, queries)
 
     def check(results: Mapping[str, Any]) -> None:
         for name, (distances, indices) in results.items():
@@ -112,7 +117,7 @@ def build_topk(queries: int, database: int, bits: int, k: int) -> Trial:
             if name == OURS:
                 np.testing.assert_array_equal(indices, results[_SCAN].indices)
 
-    return Trial(contenders, check, dict.fromkeys(_TOPK_PEERS, len(few) / len(asked)))
+    return Trial(contenders, check, dict.fromkeys(_TOPK_PEERS, few / queries))
 
 
 def _pairs(queries: int, database: int, **_: int) -> float:

@@ -8,7 +8,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-name=${1:?usage: benchmarks/run_cpu.sh NAME [PART...]}
+if [ $# -eq 0 ] || [[ $1 == -* ]]; then
+  sed -n '2,/^set/s/^# \{0,1\}//p' "$0"
+  exit 2
+fi
+name=$1
 shift
 [ $# -gt 0 ] || set -- search index packing evaluation losses
 # What titles of a part's cases contain, with semicolons in between.

@@ -30,6 +30,7 @@ _PART = {"torch": 50, "torch.compile": 50, "usearch exact": 10, "faiss heap": 10
 _WIDE_CONTENDERS = (OURS, _ONE_CALL, *_FAISS)
 _MOST_BITS_OF_TORCH = 256  # more as float32 would fill the memory
 _MOST_BITS_OF_BUCKETS = 16
+_MOST_CACHED = 64 << 20  # bytes: more have to come from memory at every call
 _CONTENDERS = (*_WIDE_CONTENDERS, "torch")
 _ALL_CONTENDERS = (*_CONTENDERS, "torch.compile", *_USEARCH)
 
@@ -161,7 +162,11 @@ def _topk_case(queries: int, database: int, bits: int, k: int, codes: str = "ran
     full = {"queries": queries, "database": database, "bits": bits, "k": k, "codes": codes}
     quick = {"queries": 3, "database": 900, "bits": bits, "k": 7, "codes": codes}
     # Few queries cannot but read all codes; many reuse what they have read, and count. Short codes are looked up.
-    bounds = {READ: _code_bytes} if queries == 1 else {LOGIC: _logic} if bits > _MOST_BITS_OF_BUCKETS else {}
+    bounds: dict[str, Callable[..., float]] = {}
+    if queries == 1 and _code_bytes(database, bits) > _MOST_CACHED:
+        bounds[READ] = _code_bytes
+    elif queries > 1 and bits > _MOST_BITS_OF_BUCKETS:
+        bounds[LOGIC] = _logic
     names = _CONTENDERS if bits <= _MOST_BITS_OF_TORCH else _WIDE_CONTENDERS
     if (queries, bits, k, codes) == (1000, 64, 10, "random"):
         names = _ALL_CONTENDERS

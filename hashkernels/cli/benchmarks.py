@@ -31,7 +31,9 @@ def bench(
     also_threads: Annotated[
         list[int] | None, typer.Option(help="Then time ours alone on so many threads, too; repeatable.")
     ] = None,
-    seconds: Annotated[float, typer.Option(help="Time for each contender of a case.")] = 1.0,
+    seconds: Annotated[
+        float | None, typer.Option(help="Time for each contender of a case [default: 1, with --quick 0].")
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Small sizes: a check of the code, no figures to quote.")
     ] = False,
@@ -61,7 +63,7 @@ def bench(
     cases = [case for case in (*known, *real) if any(text in case.title for text in wanted)]
     if not cases:
         raise ValueError(f"only must match the title of a case (see --list), got {', '.join(wanted)}")
-    check.check_real("seconds", seconds, 0.0, 3600.0)
+    seconds = check.check_real("seconds", float(not quick) if seconds is None else seconds, 0.0, 3600.0)
     counts = [check.check_int("threads", count, 1, check.MAX_THREADS) for count in threads or [1]]
     others = [check.check_int("also_threads", count, 1, check.MAX_THREADS) for count in also_threads or []]
     if list_cases:
@@ -107,12 +109,14 @@ def bench(
 
 
 def _table(measurement: dict[str, Any]) -> str:
-    """One case: median milliseconds, the range of the rounds, and how many times as long as ours."""
+    """One case: median milliseconds, the range of the rounds, the first call of each, and how many times as long as
+    ours."""
     rows = [
         [
             name,
             f"{1e3 * seconds:.3f}",
             f"{1e3 * measurement['fastest'][name]:.3f}..{1e3 * measurement['slowest'][name]:.3f}",
+            f"{1e3 * measurement['first'][name]:.3f}",
             f"{measurement['ratio'].get(name, 1.0):.2f}",
         ]
         for name, seconds in measurement["seconds"].items()
@@ -129,7 +133,7 @@ def _table(measurement: dict[str, Any]) -> str:
         if count != threads
     ]
     ours = ", ".join([rate, *shares, *speed_up])
-    return f"{title}\n{text_table(['', 'median ms', 'range', 'ratio'], rows)}\nhashkernels: {ours}"
+    return f"{title}\n{text_table(['', 'median ms', 'range', 'first call', 'ratio'], rows)}\nhashkernels: {ours}"
 
 
 COMMANDS = (bench,)

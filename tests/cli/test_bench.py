@@ -30,6 +30,8 @@ def test_json_has_every_contender_with_its_ratio(tmp_path: Path) -> None:
         assert set(seconds) == {"hashkernels", "torch"} | numpy
         assert measurement["ratio"]["torch"] == pytest.approx(seconds["torch"] / seconds["hashkernels"])
         assert measurement["fastest"]["torch"] <= seconds["torch"] <= measurement["slowest"]["torch"]
+        assert set(measurement["first"]) == set(seconds)
+        assert min(measurement["first"].values()) > 0
 
 
 def test_table_names_the_threads() -> None:
