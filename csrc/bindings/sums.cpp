@@ -1,6 +1,7 @@
 #include "bindings.hpp"
 #include "hashkernels/fixed_sums.h"
 #include "hashkernels/harmonic.h"
+#include "hashkernels/hit_means.h"
 #include "hashkernels/running_sums.h"
 #include "hashkernels/tie_precision.h"
 
@@ -33,6 +34,15 @@ void register_sums(pybind11::module_& module) {
       "log2",
       [](uintptr_t values, int64_t num_values, uintptr_t out) {
         log2_values(address<const double>(values), num_values, address<double>(out));
+      },
+      without_gil);
+  module.def(
+      "hit_means",
+      [](uintptr_t numbers, int64_t count, uintptr_t out) {
+        const double* const of = address<const double>(numbers);
+        hit_means({of, of + count, of + 2 * count, of + 3 * count, of + 4 * count, of + 5 * count, of + 6 * count,
+                   of + 7 * count, count},
+                  address<double>(out));
       },
       without_gil);
   module.def(

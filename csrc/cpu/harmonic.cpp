@@ -1,5 +1,6 @@
 #include "hashkernels/harmonic.h"
 
+#include "hashkernels/hit_means.h"
 #include "kernels.hpp"
 
 namespace hashkernels {
@@ -12,5 +13,7 @@ void harmonic_sums(const int64_t* start, const int64_t* count, int64_t num_value
 void log2_values(const double* values, int64_t num_values, double* out) noexcept {
   kernels().harmonic->log2_values(values, num_values, out);
 }
+
+void hit_means(const CutTies& ties, double* means) noexcept { kernels().harmonic->hit_means(ties, means); }
 
 }  // namespace hashkernels

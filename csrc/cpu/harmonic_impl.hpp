@@ -177,7 +177,50 @@ void tie_precisions_of(const RelevantTies& ties, const HarmonicTable& table, dou
   });
 }
 
-constexpr HarmonicKernels harmonic_kernels() { return {harmonic_sums_of, log2_of, tie_precisions_of}; }
+constexpr double kNegligible = 0x1p-64;
+
+// Of ties first .. first + count - 1; see hit_means.h.
+void chunk_of_hit_means(const CutTies& ties, int64_t first, int count, double* means) {
+  const double *size = ties.size + first, *positives = ties.positives + first, *slots = ties.slots + first;
+  const double *before = ties.positives_before + first, *likeliest = ties.likeliest + first;
+  const double *linear = ties.linear + first, *quadratic = ties.quadratic + first, *earlier = ties.earlier + first;
+  const auto value = [&](int i, double h) {
+    const double hits = before[i] + h;
+    return (earlier[i] + h * (linear[i] + quadratic[i] * (h - 1.0))) / (hits > 1.0 ? hits : 1.0);
+  };
+  double hits[kChunk], weight[kChunk], sums[kChunk], weights[kChunk], rest[kChunk];
+  for (int i = 0; i < count; ++i) {
+    sums[i] = value(i, likeliest[i]);
+    weights[i] = 1.0;
+    rest[i] = size[i] - positives[i] - slots[i];
+  }
+  const auto go = [&](double step, auto&& ratio) {
+    for (int i = 0; i < count; ++i) {
+      hits[i] = likeliest[i];
+      weight[i] = 1.0;
+    }
+    for (int64_t any = 1; any != 0;) {
+      any = 0;
+      for (int i = 0; i < count; ++i) {
+        const double next = weight[i] * ratio(i, hits[i]);
+        weight[i] = next < kNegligible ? 0.0 : next;
+        hits[i] += step;
+        sums[i] += weight[i] * value(i, hits[i]);
+        weights[i] += weight[i];
+        any |= weight[i] > 0.0 ? 1 : 0;
+      }
+    }
+  };
+  go(1.0, [&](int i, double h) { return ((positives[i] - h) * (slots[i] - h)) / ((h + 1.0) * (rest[i] + h + 1.0)); });
+  go(-1.0, [&](int i, double h) { return (h * (rest[i] + h)) / ((positives[i] - h + 1.0) * (slots[i] - h + 1.0)); });
+  for (int i = 0; i < count; ++i) means[i] = sums[i] / weights[i];
+}
+
+void hit_means_of(const CutTies& ties, double* means) {
+  for_each_chunk(ties.count, [&](int64_t first, int count) { chunk_of_hit_means(ties, first, count, means + first); });
+}
+
+constexpr HarmonicKernels harmonic_kernels() { return {harmonic_sums_of, log2_of, tie_precisions_of, hit_means_of}; }
 
 }  // namespace
 }  // namespace hashkernels

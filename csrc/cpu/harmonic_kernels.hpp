@@ -1,10 +1,11 @@
-// Kernels under harmonic.h and tie_precision.h. Every instruction set gives the same bits: only + - * / and selections,
-// each rounded by itself, in one order.
+// Kernels under harmonic.h, tie_precision.h and hit_means.h. Every instruction set gives the same bits: only + - * /
+// and selections, each rounded by itself, in one order.
 #pragma once
 
 #include <cstdint>
 
 #include "hashkernels/harmonic.h"
+#include "hashkernels/hit_means.h"
 
 namespace hashkernels {
 
@@ -22,6 +23,7 @@ struct HarmonicKernels {
   // Precision summed over the relevant ranks of each tie: over all orders the mean, the least and the greatest.
   void (*tie_precisions)(const RelevantTies& ties, const HarmonicTable& table, double* mean, double* least,
                          double* greatest);
+  void (*hit_means)(const CutTies& ties, double* means);
 };
 
 extern const HarmonicKernels kHarmonicScalar, kHarmonicAvx2;

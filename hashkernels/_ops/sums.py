@@ -101,6 +101,32 @@ cut = reference.cut
 """The places of one cutoff from counts and their running sums; each query may have its own."""
 
 
+def hit_means(
+    size: Ints, positives: Ints, slots: Ints, positives_before: Ints, linear: Floats, quadratic: Floats, earlier: Floats
+) -> Floats:
+    """Mean of (earlier + h (linear + (h - 1) quadratic)) / max(positives_before + h, 1) over the hits h of ties.
+
+    Args:
+        size: int64 [M], the items of each tie, below 2^51.
+        positives: int64 [M], those of them that are relevant.
+        slots: int64 [M], how many of its places are within a cutoff, in 1..size.
+        positives_before: int64 [M], relevant items before it.
+        linear, quadratic, earlier: float64 [M].
+
+    Returns:
+        float64 [M]. Every choice of items for the places is as likely as another: h is hypergeometric.
+    """
+    likeliest = reference.likeliest_hits(size, positives, slots)
+    tie = (size, positives, slots, positives_before, likeliest)
+    numbers = np.stack((*tie, linear, quadratic, earlier), dtype=np.float64)
+    kernel = _loader.cpu_kernel("hit_means")
+    if kernel is None:
+        return reference.hit_means(*numbers)
+    means = np.empty(numbers.shape[1])
+    kernel(numbers.ctypes.data, means.size, means.ctypes.data)
+    return means
+
+
 def share_sums(total: Ints, relevant: Ints, unanswerable: bool, threads: int | None = None) -> tuple[Ints, Ints]:
     """Sums over queries of precision (0 of no items) and recall (0 where nothing is relevant) after each tie.
 

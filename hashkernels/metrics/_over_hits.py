@@ -11,46 +11,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from hashkernels._ops.sums import Floats, Ints, harmonic_sums, run_of_positives
+from hashkernels._ops.sums import Floats, Ints, harmonic_sums, hit_means, run_of_positives
 from hashkernels.metrics._ranking import Cut
-
-# Weights are relative to the likeliest h. From there they fall at least geometrically: what is left out is under 1e-17.
-_NEGLIGIBLE = 2.0**-64
 
 
 def expected_over_hits(cut: Cut, earlier: Floats) -> Floats:
     """The exact mean over the orders of the tie: h is hypergeometric, and given h every place is as likely as another.
 
     Given h, the mean of the sum within the cut is (h / k) [(P + 1) A + (h - 1) / (k - 1) B] with A, B as in
-    ``harmonic_sums`` over the k places. The weights of h follow from each other by a ratio, outwards from the
-    likeliest.
+    ``harmonic_sums`` over the k places.
     """
-    n, p, k = (values.astype(np.float64) for values in (cut.size, cut.positives, cut.slots))
-    before = cut.positives_before.astype(np.float64)
     reciprocal, ramp = harmonic_sums(cut.before, cut.slots)
-    linear = (before + 1.0) * reciprocal / k
-    quadratic = ramp / (k * np.maximum(k - 1.0, 1.0))
-    mode = (cut.slots + 1) * (cut.positives + 1) // (cut.size + 2)
-    start = np.clip(mode, *_feasible_hits(cut)).astype(np.float64)
-    rest = n - p - k
-
-    def values(h: Floats) -> Floats:
-        return (earlier + h * (linear + quadratic * (h - 1.0))) / np.maximum(before + h, 1.0)
-
-    total, weights = values(start), np.ones_like(start)
-    for step in (1.0, -1.0):
-        h, weight = start.copy(), np.ones_like(start)
-        while weight.any():
-            if step > 0:
-                weight *= ((p - h) * (k - h)) / ((h + 1.0) * (rest + h + 1.0))
-            else:
-                weight *= (h * (rest + h)) / ((p - h + 1.0) * (k - h + 1.0))
-            weight[weight < _NEGLIGIBLE] = 0.0
-            h += step
-            total += weight * values(h)
-            weights += weight
-    mean: Floats = total / weights
-    return mean
+    linear = (cut.positives_before + 1.0) * reciprocal / cut.slots
+    quadratic = ramp / (cut.slots * np.maximum(cut.slots - 1.0, 1.0))
+    return hit_means(cut.size, cut.positives, cut.slots, cut.positives_before, linear, quadratic, earlier)
 
 
 def greatest_over_hits(cut: Cut, earlier: Floats) -> Floats:

@@ -65,7 +65,7 @@ def hits_at(cut: Cut) -> Spread:
     """How many relevant items lie within the cutoff."""
     missing = cut.size - cut.positives
     return Spread(
-        expected=cut.positives_before + (cut.slots * cut.positives) / cut.size,
+        expected=cut.positives_before + cut.slots.astype(np.float64) * cut.positives / cut.size,
         least=(cut.positives_before + np.maximum(cut.slots - missing, 0)).astype(np.float64),
         greatest=(cut.positives_before + np.minimum(cut.slots, cut.positives)).astype(np.float64),
     )

@@ -34,6 +34,9 @@ _WIDE = 0.17157287525381  # (sqrt(2) - 1) / (sqrt(2) + 1)
 # z^0 .. z^9 of (atanh(t) - t) / t^3 with z = t^2 <= 0.0295; the next term is under 2^-57 of atanh(t)
 _ATANH = tuple(1.0 / (2 * j + 3) for j in range(10))
 _HALF_INTEGER = (1.0 / 24.0, -7.0 / 960.0, 31.0 / 8064.0, -127.0 / 30720.0)
+# Weights are relative to the likeliest number of hits. From there they fall at least geometrically: what is left out is
+# under 1e-17.
+_NEGLIGIBLE = 2.0**-64
 
 
 def _tables() -> tuple[Floats, Floats]:
@@ -197,6 +200,48 @@ def cut(size: Ints, positives: Ints, ends: Ints, positive_ends: Ints, ranks: Int
         np.where(slots > 0, row(table, tie), other) for table, other in ((size, 1), (positives, 0))
     )
     return tie, np.stack([slots, cut_size, cut_positives, before, row(positive_ends, tie - 1)])
+
+
+def likeliest_hits(size: Ints, positives: Ints, slots: Ints) -> Floats:
+    """The mode of how many of ``positives`` relevant items among ``size`` are in ``slots`` places, float64 [M]; close
+    to it where products exceed 2^53."""
+    mode = np.floor((slots + 1.0) * (positives + 1.0) / (size + 2.0))
+    likeliest: Floats = np.clip(mode, np.maximum(slots - (size - positives), 0), np.minimum(slots, positives))
+    return likeliest
+
+
+def hit_means(
+    n: Floats,
+    p: Floats,
+    k: Floats,
+    before: Floats,
+    likeliest: Floats,
+    linear: Floats,
+    quadratic: Floats,
+    earlier: Floats,
+) -> Floats:
+    """``hashkernels._ops.sums.hit_means``: the weights of h follow from each other by a ratio, outwards from the
+    likeliest."""
+    rest = n - p - k
+
+    def values(h: Floats) -> Floats:
+        precisions: Floats = (earlier + h * (linear + quadratic * (h - 1.0))) / np.maximum(before + h, 1.0)
+        return precisions
+
+    total, weights = values(likeliest), np.ones_like(likeliest)
+    for step in (1.0, -1.0):
+        h, weight = likeliest.copy(), np.ones_like(likeliest)
+        while (weight > 0.0).any():
+            if step > 0:
+                weight *= ((p - h) * (k - h)) / ((h + 1.0) * (rest + h + 1.0))
+            else:
+                weight *= (h * (rest + h)) / ((p - h + 1.0) * (k - h + 1.0))
+            weight[weight < _NEGLIGIBLE] = 0.0
+            h += step
+            total += weight * values(h)
+            weights += weight
+    mean: Floats = total / weights
+    return mean
 
 
 def share_sums(total: Ints, relevant: Ints, unanswerable: bool) -> tuple[Ints, Ints]:

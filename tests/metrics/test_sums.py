@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import permutations
+from math import comb
 
 import mpmath
 import numpy as np
@@ -15,11 +16,13 @@ from hashkernels._ops.sums import (
     cut_precision_sums,
     fixed_sums,
     harmonic_sums,
+    hit_means,
     log2,
     running_sums,
     share_sums,
     tie_precision_sums,
 )
+from hashkernels.metrics import RetrievalCounts, evaluate_counts
 from hashkernels.metrics._fixed import whole_sum
 from hashkernels.reference import sums as reference
 
@@ -97,6 +100,57 @@ def test_kernels_of_harmonic_sums_have_the_bits_of_the_reference(isa, pairs):
 def test_kernels_of_logarithms_have_the_bits_of_the_reference(isa, values):
     found, expected = log2(np.array(values)), reference.log2(np.array(values))
     np.testing.assert_array_equal(found.view(np.int64), expected.view(np.int64))
+
+
+def cut_ties(count, largest):
+    """What ``hit_means`` takes: ties of up to ``largest`` items, and sums of any size."""
+    rng = np.random.default_rng(0)
+    size = rng.integers(1, largest + 1, count)
+    positives, slots, before = (rng.integers(low, high + 1) for low, high in ((0, size), (1, size), (0, 50)))
+    return size, positives, slots, np.broadcast_to(before, count), *rng.random((3, count))
+
+
+@pytest.mark.parametrize("count", [0, 1, 127, 128, 129, 300])
+@pytest.mark.parametrize("largest", [3, 400, 10**5])
+def test_kernels_of_hit_means_have_the_bits_of_the_reference(isa, count, largest):
+    ties = cut_ties(count, largest)
+    expected = reference.hit_means(*ties[:4], reference.likeliest_hits(*ties[:3]), *ties[4:])
+    assert expected.shape == (count,)
+    np.testing.assert_array_equal(hit_means(*ties).view(np.int64), expected.view(np.int64))
+
+
+@pytest.mark.parametrize(("count", "largest"), [(300, 3), (100, 40), (20, 1000), (2, 10_000)])
+def test_hit_means_are_those_of_the_hypergeometric_distribution(count, largest):
+    ties = cut_ties(count, largest)
+    for tie, found in zip(np.stack(ties).T.tolist(), hit_means(*ties).tolist(), strict=True):
+        size, positives, slots, before = (int(number) for number in tie[:4])
+        linear, quadratic, earlier = (Fraction(number) for number in tie[4:])
+        exact = sum(
+            comb(positives, h)
+            * comb(size - positives, slots - h)
+            * (earlier + h * (linear + (h - 1) * quadratic))
+            / max(before + h, 1)
+            for h in range(min(positives, slots) + 1)
+        ) / comb(size, slots)
+        assert abs(Fraction(found) - exact) <= exact / 10**13
+
+
+def test_ties_of_billions_are_cut_without_overflow():
+    """A random order has precision of about a half at every rank."""
+    half = 4 * 10**9
+    counts = RetrievalCounts(np.array([[2 * half, 0]]), np.array([[half, 0]]))
+    report = evaluate_counts(counts, k=half)
+    assert report.map == pytest.approx(0.5, abs=1e-6)
+    assert report.precision_at[half] == 0.5
+
+
+@pytest.mark.parametrize("count", [127, 128, 129, 1000])
+def test_kernels_of_many_sums_have_the_bits_of_the_reference(isa, count):
+    rng = np.random.default_rng(0)
+    start, terms = 10 ** rng.integers(0, 12, count), rng.integers(0, 10 ** rng.integers(1, 9, count))
+    for found, expected in zip(harmonic_sums(start, terms), reference.harmonic_sums(start, terms), strict=True):
+        np.testing.assert_array_equal(found.view(np.int64), expected.view(np.int64))
+    np.testing.assert_array_equal(log2(start / 7.0).view(np.int64), reference.log2(start / 7.0).view(np.int64))
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (1, 1), (3, 0), (70, 5), (49, 257), (2, 1000)])
