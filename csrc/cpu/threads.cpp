@@ -6,10 +6,9 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <list>
+#include <exception>
 #include <mutex>
 #include <new>
-#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -52,6 +51,7 @@ struct Job {
   std::atomic<int> active{0};                                 // helpers inside run(); changed under the pool's mutex
   std::atomic<int64_t> next{0};
   std::atomic<bool> stopped{false};
+  Job* following = nullptr;  // in the queue; guarded by the pool's mutex
 
   bool run_one(int worker) {
     const int64_t index = next.fetch_add(1, std::memory_order_relaxed);
@@ -94,7 +94,7 @@ class Pool {
       // the rest to us.
       while (num_threads_ < job.open_seats && start_thread()) {
       }
-      jobs_.push_back(&job);
+      place_of(nullptr) = &job;
       open_seats_ += job.open_seats;
     }
     if (!alone) work_.notify_all();
@@ -102,7 +102,7 @@ class Pool {
     while (job.run_one(0)) job.check(0);
 
     std::unique_lock<std::mutex> lock(mutex_);
-    jobs_.remove(&job);
+    place_of(&job) = job.following;
     open_seats_ -= job.open_seats;
     if (job.active > 0) {
       lock.unlock();
@@ -114,10 +114,18 @@ class Pool {
   }
 
  private:
+  // What points to a job of the queue; of none: the end. The queue is of the jobs themselves, so that it needs no
+  // memory.
+  Job*& place_of(const Job* job) {
+    Job** place = &first_;
+    while (*place != job) place = &(*place)->following;
+    return *place;
+  }
+
   bool start_thread() {
     try {
       std::thread(&Pool::work, this).detach();
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {  // no thread, or no memory for one
       return false;
     }
     ++num_threads_;
@@ -127,10 +135,9 @@ class Pool {
   void work() {
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
-      Job* job = nullptr;
+      Job* job;
       work_.wait(lock, [&] {
-        const auto found = std::find_if(jobs_.begin(), jobs_.end(), [](const Job* j) { return j->open_seats > 0; });
-        job = found == jobs_.end() ? nullptr : *found;
+        for (job = first_; job != nullptr && job->open_seats == 0;) job = job->following;
         return job != nullptr;
       });
       --job->open_seats;
@@ -151,7 +158,7 @@ class Pool {
 
   std::mutex mutex_;
   std::condition_variable work_, done_;
-  std::list<Job*> jobs_;
+  Job* first_ = nullptr;  // of the queue
   int num_threads_ = 0;
   std::atomic<int> open_seats_{0};  // of all jobs; changed under the mutex
 };

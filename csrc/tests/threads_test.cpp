@@ -37,6 +37,15 @@ TEST(ParallelFor, WorkerNumbersAreUniqueAtAnyMoment) {
   EXPECT_FALSE(clash);
 }
 
+TEST(ParallelFor, TasksMayStartTasks) {
+  std::atomic<int> runs{0};
+  ASSERT_EQ(
+      parallel_for(8, 3,
+                   [&](int64_t, int) { ASSERT_EQ(parallel_for(50, 3, [&](int64_t, int) { ++runs; }), Status::kOk); }),
+      Status::kOk);
+  EXPECT_EQ(runs, 400);
+}
+
 TEST(ParallelFor, ServesManyCallersAtOnce) {
   std::atomic<int64_t> sum{0};
   std::vector<std::thread> callers;
