@@ -196,7 +196,8 @@ Parts plan(int64_t num_rows, int64_t num_columns, int64_t bits) {
 cudaError_t count_positive_pairs(const Pairs& pairs, int64_t* positive_pairs, cudaStream_t stream) {
   const int64_t row_blocks = divide_up(pairs.u.num_rows, kThreads);
   const int64_t wanted = std::clamp<int64_t>(Tuning::kTargetBlocks / row_blocks, 1, kMaxGridY);
-  const int64_t columns_per_block = std::max<int64_t>(divide_up(pairs.v.num_rows, wanted), kPairTile);
+  const int64_t columns_per_block =
+      std::clamp<int64_t>(divide_up(pairs.v.num_rows, wanted), kPairTile, Tuning::kMostCounted);
   const dim3 grid(static_cast<unsigned>(row_blocks),
                   static_cast<unsigned>(divide_up(pairs.v.num_rows, columns_per_block)));
   return launch(count_kernel, grid, kThreads, 0, stream, pairs, columns_per_block,

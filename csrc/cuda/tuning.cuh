@@ -123,6 +123,7 @@ struct Pairwise {
   static constexpr int kThreads = 256;
   static constexpr int64_t kTargetBlocks = 1056;                  // eight a SM on 132 of them
   static constexpr int64_t kMaxPartialValues = int64_t{1} << 24;  // 64 MB of partial gradients
+  static constexpr int64_t kMostCounted = 1 << 26;                // columns of a block: a warp adds in 32 bits
 };
 
 // Triplets: a block takes a query, and its relevant items of kItems at a time.

@@ -77,6 +77,7 @@ hashkernels_replace(small tuning.cuh "kTargetWarps = 1 << 12" "kTargetWarps = 24
 hashkernels_replace(small tuning.cuh "kMinWarpRows = 2048" "kMinWarpRows = 128")
 hashkernels_replace(small tuning.cuh "kSegment = 16384" "kSegment = 2048")
 hashkernels_replace(small tuning.cuh "kTargetBlocks = 1056" "kTargetBlocks = 3")
+hashkernels_replace(small tuning.cuh "kMostCounted = 1 << 26" "kMostCounted = 64")
 hashkernels_replace(small tuning.cuh "kMinRows = 16384" "kMinRows = 256")
 hashkernels_replace(small tuning.cuh "kMinCandidates = 4096" "kMinCandidates = 512")
 hashkernels_replace(small tuning.cuh "kFewCandidates = 65536" "kFewCandidates = 600")
