@@ -12,7 +12,7 @@ from hashkernels._arrays import ArrayT, to_tensors
 from hashkernels._validation import check_bits, check_choice, check_device, check_int, check_threads
 from hashkernels.index.hamming import HammingSearch
 from hashkernels.index.hashed import HashedStorage
-from hashkernels.index.ids import as_dtype, check_ids, ids_of, no_ids
+from hashkernels.index.ids import as_dtype, check_ids, check_sought, ids_of, no_ids
 from hashkernels.index.jaccard import JaccardSearch
 from hashkernels.index.native_file import BitOrder
 from hashkernels.index.pairs import SelfJoin
@@ -154,10 +154,13 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(BinaryIndex(state["bits"], **state["settings"]).__dict__)
-        if state["ids"] is None:
+        ids = state["ids"]
+        if ids is None:
             self.add(state["codes"])
-        else:
-            self.add_with_ids(state["codes"], state["ids"])
+            return
+        # An index that was emptied has ids, too.
+        self._state = self._state._replace(ids=no_ids(ids.dtype))
+        self.add_with_ids(state["codes"], ids)
 
     def add(self, codes: ArrayT) -> None:
         """Append codes, at positions ``ntotal``, ``ntotal + 1``, ...
@@ -216,10 +219,10 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
         """Remove codes by id; the others keep their ids, also those that positions stood for.
 
         The codes are moved together, which costs as much as reading them once: remove many at a time. From then on the
-        index has ids.
+        index has ids, even if it holds no codes any more.
 
         Args:
-            ids: integers [n], in any order; those that are not there are ignored.
+            ids: integers [n], in any order; those that are not there are ignored, as is -1.
 
         Returns:
             How many codes were removed.
@@ -235,7 +238,7 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
         >>> index.search(np.array([[7]], np.uint8), 2)
         SearchResult(distances=array([[0, 2]], dtype=int32), indices=array([[2, 0]]))
         """
-        gone = check_ids("ids", ids)
+        gone = check_sought("ids", ids)
         with self._writing:
             storage, known = self._checked_state()
             known = ids_of(np.arange(storage.count)) if known is None else known
@@ -253,6 +256,8 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
     def merge(self, other: BinaryIndex) -> None:
         """Append all codes of another index, with their ids, all or none of them; the other one stays as it is.
 
+        An index to which nothing was added takes codes with or without ids, one that ``remove_ids`` emptied has ids.
+
         Raises:
             ValueError: bits or bit order differ, one index has ids and the other has not, or an id is in both.
             TypeError: ``other`` is no index, or ids are int64 in one and uint64 in the other.
@@ -267,9 +272,11 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
         new, new_ids = other._checked_state()
         with self._writing:
             storage, ids = self._checked_state()
-            if storage.count and new.count and (ids is None) != (new_ids is None):
+            if not new.count:
+                return
+            if (ids is None) != (new_ids is None) and (ids is not None or storage.count):
                 raise ValueError("either both indexes must have ids, or neither")
-            if new_ids is not None and new.count:
+            if new_ids is not None:
                 ids = no_ids(new_ids.values.dtype) if ids is None else ids
                 if ids.values.dtype != new_ids.values.dtype:
                     raise TypeError(f"ids of other must be {ids.values.dtype}, got {new_ids.values.dtype}")

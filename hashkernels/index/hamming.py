@@ -56,6 +56,9 @@ class HammingSearch(Contents):
         *,
         filter: ArrayT | None = None,
         threads: int | None = None,
+        rescore: Any = None,
+        oversample: int | None = None,
+        vectors: Any = None,
         explain: Literal[True],
     ) -> str: ...
     def search(
@@ -83,7 +86,8 @@ class HammingSearch(Contents):
                 was added first comes first. The sums have one order, so the scores are the same bits everywhere.
             oversample: how many times k codes are scored with ``rescore``; default 4.
             vectors: what is scored with ``rescore``: float32 or int8 [rows, D], an array that may be mapped, whose row
-                is the id of a code. Default: the codes themselves, as -1 and +1, so that D is ``bits``.
+                is the id of a code and, if it is scored, finite. Default: the codes themselves, as -1 and +1, so that D
+                is ``bits``.
             explain: check the arguments and say how the search would run, without running it.
 
         Returns:
@@ -96,7 +100,7 @@ class HammingSearch(Contents):
 
         Raises:
             ValueError: the index is empty, ``k`` is out of range, ``filter`` names a code that is not there, the codes
-                do not fit, or ``rescore`` is missing beside what it needs.
+                do not fit, ``rescore`` is missing beside what it needs, or a score is not finite in float32.
             TypeError: ``queries`` is not uint8, or tensors and NumPy arrays are mixed.
 
         >>> import numpy as np
@@ -114,23 +118,19 @@ class HammingSearch(Contents):
         k = check_int("k", k, 1, state.storage.count)
         if rescore is None and (oversample is not None or vectors is not None):
             raise ValueError("rescore must be given where oversample or vectors are, got None")
-        if explain:
-            return state.storage.method(codes, threads, k=k)
+        scoring = None
+        candidates = k
         if rescore is not None:
-            scoring = Rescoring(
-                rescore,
-                4 if oversample is None else oversample,
-                vectors,
-                self._bits,
-                self._bitorder == "little",
-                len(codes),
-            )
+            little = self._bitorder == "little"
+            scoring = Rescoring(rescore, oversample, vectors, self._bits, little, len(codes))
             candidates = scoring.num_candidates(k, state.storage.count)
-            _, positions = state.storage.topk(codes, candidates, allowed, threads)
+        if explain:
+            return state.storage.method(codes, threads, k=candidates)
+        distances, positions = state.storage.topk(codes, candidates, allowed, threads)
+        if scoring is not None:
             positions = positions.cpu()
             scores, ids = scoring.best(positions, state.ids_of(positions), state.storage.gather, k, threads)
             return RescoredResult(like(queries, scores.to(codes.device)), like(queries, ids.to(codes.device)))
-        distances, positions = state.storage.topk(codes, k, allowed, threads)
         return SearchResult(like(queries, distances), like(queries, state.ids_of(positions)))
 
     @overload

@@ -51,8 +51,7 @@ class Ids:
             return self
         order = np.argsort(ids, kind="stable")
         ordered = ids[order]
-        if (equal := ordered[1:][ordered[1:] == ordered[:-1]]).size:
-            raise ValueError(f"ids must be unique, got {equal[0]} twice")
+        _check_unique("ids", ordered)
         if (known := ids[self.positions(ids) >= 0]).size:
             raise ValueError(f"ids must be new to the index, which holds {known[0]} already")
         needed = self.count + len(ids)
@@ -90,18 +89,38 @@ def ids_of(values: IdArray) -> Ids:
     return Ids(values, len(values))
 
 
-def check_ids(name: str, ids: Any, count: int | None = None) -> IdArray:
-    """int64 or uint64 [n], or other integers as int64; -1 stands for nothing found and is no id."""
+def check_sought(name: str, ids: Any) -> IdArray:
+    """int64 or uint64 [n], or other integers as int64, which need not be ids of anything."""
     array = np.asarray(check_tensor(name, to_tensor(name, ids), 1).cpu().numpy())
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name} must be integers, got {array.dtype}")
+    return array if array.dtype in _DTYPES else array.astype(np.int64)
+
+
+def check_ids(name: str, ids: Any, count: int | None = None) -> IdArray:
+    """As ``check_sought``, without -1, which stands for nothing found and is no id."""
+    array = check_sought(name, ids)
     if count is not None and len(array) != count:
         raise ValueError(f"{name} must have one id for each of {count} codes, got {len(array)}")
-    array = array if array.dtype in _DTYPES else array.astype(np.int64)
-    if (array.view(np.int64) == -1).any():
-        reserved = np.array(-1, np.int64).view(array.dtype)
-        raise ValueError(f"{name} must not hold {reserved}: it stands for nothing found")
+    _check_unreserved(name, array)
     return array
+
+
+def check_stored(name: str, ids: IdArray) -> None:
+    """All that ids of an index have to be. Takes as long as to sort them."""
+    _check_unreserved(name, ids)
+    _check_unique(name, np.sort(ids))
+
+
+def _check_unreserved(name: str, ids: IdArray) -> None:
+    if (ids.view(np.int64) == -1).any():
+        reserved = np.array(-1, np.int64).view(ids.dtype)
+        raise ValueError(f"{name} must not hold {reserved}: it stands for nothing found")
+
+
+def _check_unique(name: str, ordered: IdArray) -> None:
+    if (equal := ordered[1:][ordered[1:] == ordered[:-1]]).size:
+        raise ValueError(f"{name} must be unique, got {equal[0]} twice")
 
 
 def as_dtype(ids: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:

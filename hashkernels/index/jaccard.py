@@ -89,13 +89,21 @@ class JaccardSearch(Contents):
 
         Args:
             queries, filter, threads: as in ``search``.
-            distance: in 0..1. A Tanimoto similarity of at least s is a distance of at most 1 - s.
+            distance: in 0..1. A Tanimoto similarity of at least a / b is a distance of at most (b - a) / b. That is
+                exact for integers a and b, as 0.2 is for 4 / 5, while 1 - 0.8 is less than 0.2 in float64.
 
         Returns:
             ``JaccardRangeResult(offsets, distances, indices)``, int64 [Q + 1], float64 and int64 [total].
 
         Raises:
             ValueError, TypeError: as ``search``.
+
+        >>> import numpy as np
+        >>> from hashkernels import BinaryIndex
+        >>> index = BinaryIndex(8)
+        >>> index.add(np.array([[0b1111]], np.uint8))
+        >>> index.jaccard_range_search(np.array([[0b11111]], np.uint8), (5 - 4) / 5)
+        JaccardRangeResult(offsets=array([0, 1]), distances=array([0.2]), indices=array([0]))
         """
         codes, state, allowed = self._filtered(queries, filter)
         here, codes = codes.device, codes.cpu()

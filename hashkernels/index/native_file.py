@@ -344,6 +344,9 @@ def _write_codes(
     """Write a segment of codes at ``start``, where the file stands; returns the end."""
     sections = [_without_remainder(planes, count, settings.num_bytes)]
     if ids is not None:
+        # Both writers leave the old file as it was when this raises.
+        if len(ids) != count:
+            raise ValueError(f"ids must be one for each of {count} codes, got {len(ids)}")
         sections.append([np.ascontiguousarray(ids, "<i8" if ids.dtype.kind == "i" else "<u8").view(np.uint8)])
     return _write_segment(file, start, (_CODES, first, count, 0), sections)
 

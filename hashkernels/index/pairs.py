@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hashkernels._validation import check_int, require
+from hashkernels._validation import check_int, check_threads, require
 from hashkernels.index.contents import Contents
 from hashkernels.index.snapshot import Snapshot
 
@@ -39,7 +39,7 @@ class SelfJoin(Contents):
             ``Pairs(first, second, distances)`` by position of the first, then of the second.
 
         Raises:
-            ValueError: ``radius`` is out of range.
+            ValueError: ``radius`` or ``threads`` is out of range.
 
         >>> from hashkernels import BinaryIndex
         >>> index = BinaryIndex(8)
@@ -62,7 +62,7 @@ class SelfJoin(Contents):
             int64 [ntotal], by position: the number of the group; groups are numbered by their first code.
 
         Raises:
-            ValueError: ``radius`` is out of range.
+            ValueError: ``radius`` or ``threads`` is out of range.
             ImportError: scipy is missing.
 
         >>> from hashkernels import BinaryIndex
@@ -88,6 +88,7 @@ class SelfJoin(Contents):
 def _pairs(
     state: Snapshot, radius: int, threads: int | None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    threads = check_threads(threads)
     parts = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32))]
     for start in range(0, state.storage.count, _QUERIES_AT_ONCE):
         rows = torch.arange(start, min(start + _QUERIES_AT_ONCE, state.storage.count), device="cpu")

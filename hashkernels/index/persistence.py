@@ -12,7 +12,7 @@ from hashkernels._arrays import to_tensor
 from hashkernels._validation import check_choice
 from hashkernels.index.contents import Contents
 from hashkernels.index.hashed import HashedStorage
-from hashkernels.index.ids import ids_of
+from hashkernels.index.ids import IdArray, check_stored, ids_of
 from hashkernels.index.native_file import NativeFile, Settings, append_segment, write_file
 from hashkernels.index.segments import segmented
 from hashkernels.index.storage import Storage, new_storage, storage_of_planes
@@ -110,7 +110,8 @@ class Persistence(Contents):
                 memory. What is added stays in memory until ``flush``. With False the index is read into memory, its
                 segments into one.
             verify: when to hold the contents against their checksums: "full", now; "lazy", before the first answer;
-                "none", never. Header, sizes and segments are checked in any case.
+                "none", never. Header, sizes and segments are checked in any case, and by "full" also that no id comes
+                twice or is -1, for which ids are sorted.
             structure: as of a new index. Hash tables in the file are searched where they lie, nothing is built; "auto"
                 uses them for codes of any length, "scan" does not. What is added goes without, or has new ones built.
 
@@ -136,6 +137,8 @@ class Persistence(Contents):
         joined = ids[0] if len(ids) == 1 and mmap else np.concatenate(ids) if ids else None
         if joined is None and id_kind != "none":
             joined = np.empty(0, id_kind)
+        if verify == "full" and joined is not None:
+            _check_ids(file, joined)
         index._state = index._state._replace(storage=storage, ids=None if joined is None else ids_of(joined))
         index._file, index._in_file = file, file.count
         return index  # type: ignore[return-value]
@@ -147,6 +150,13 @@ class Persistence(Contents):
 def _storage(planes: np.ndarray[tuple[int], np.dtype[np.uint8]], count: int, num_bytes: int) -> Storage:
     words = planes.view(np.int64).reshape(-1, 8 * num_bytes, 8)
     return storage_of_planes(to_tensor("planes", words), count)
+
+
+def _check_ids(file: NativeFile, ids: IdArray) -> None:
+    try:
+        check_stored("ids", ids)
+    except ValueError as error:
+        raise ValueError(f"{file.path}: damaged index file: its {error}") from None
 
 
 def _bytes(storage: Storage) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from hashkernels import _ops
 from hashkernels._arrays import ArrayT, to_tensor
 from hashkernels._validation import check_embeddings, check_int, check_tensor, dtype_name
+from hashkernels._values import all_finite
 
 _LAST = torch.iinfo(torch.int64).max
 
@@ -80,7 +81,20 @@ class Rescoring:
                     f"vectors must have a row for every id, got {len(self._vectors)} rows and id {ids[outside][0]}"
                 )
             scores = _ops.score_vectors(self._queries, self._vectors, torch.where(positions < 0, -1, row), threads)
+        self._check_scores(scores, positions, ids)
         # By position first, so that the stable sort by score leaves equal scores in that order.
         order = torch.argsort(torch.where(positions < 0, _LAST, positions), dim=1)
         scores, best = torch.sort(scores.gather(1, order), dim=1, descending=True, stable=True)
         return scores[:, :k].contiguous(), ids.view(torch.int64).gather(1, order.gather(1, best[:, :k])).view(ids.dtype)
+
+    def _check_scores(self, scores: Tensor, positions: Tensor, ids: Tensor) -> None:
+        """What is not finite in a row that is scored leaves no finite score, so no other rows are looked at."""
+        wrong = (positions >= 0) & ~torch.isfinite(scores)
+        if not bool(wrong.any()):
+            return
+        score, named = scores[wrong][0].item(), int(ids[wrong][0])
+        if self._vectors is not None:
+            row = self._vectors[named]
+            if not all_finite(row):
+                raise ValueError(f"vectors must be finite, got {row[~torch.isfinite(row)][0].item()} in row {named}")
+        raise ValueError(f"rescore must give scores that are finite in float32, got {score} for id {named}")

@@ -17,7 +17,7 @@ from hashkernels._arrays import ArrayT, like, to_tensors
 from hashkernels._ranks import Ranks
 from hashkernels._validation import check_codes, check_filter, check_int, check_tensor, check_threads
 from hashkernels.index.binary_index import BinaryIndex
-from hashkernels.index.ids import as_dtype, check_ids
+from hashkernels.index.ids import as_dtype, check_sought
 from hashkernels.index.merging import Nearest, Within, merge_nearest, merge_within
 from hashkernels.index.persistence import Verify
 from hashkernels.index.search import (
@@ -61,8 +61,7 @@ class ShardedIndex:
 
     def __init__(self, shards: Sequence[BinaryIndex], *, bits: int | None = None, distributed: Any = False) -> None:
         self._ranks = Ranks(distributed)
-        self._shards = tuple(shards)
-        self._bits = self._ranks.together(lambda: self._check_shards(bits))
+        self._shards, self._bits = self._ranks.together(lambda: _checked_shards(shards, bits))
         self._ranks.agree(bits=self._bits)
         everyone = self._ranks.gather([(shard.bitorder, _kind(shard._state)) for shard in self._shards])
         held = [shard for rank in everyone for shard in rank]
@@ -249,17 +248,6 @@ class ShardedIndex:
             lambda rows: self._within(view, view.codes[rows], radius, None, threads),
         )
 
-    def _check_shards(self, bits: int | None) -> int:
-        for shard in self._shards:
-            if not isinstance(shard, BinaryIndex):
-                raise TypeError(f"shards must be BinaryIndex, got {type(shard).__name__}")
-            if bits is not None and shard.bits != bits:
-                raise ValueError(f"shards must hold codes of {bits} bits, got one of {shard.bits}")
-            bits = shard.bits
-        if bits is None:
-            raise ValueError("shards must hold at least one index, or bits be given, got neither")
-        return bits
-
     def _view(self, queries: ArrayT, filter: ArrayT | None, **settings: Any) -> _View:
         """What one call works on, checked, and agreed upon with the other ranks."""
 
@@ -357,7 +345,7 @@ class _View:
             return [None] * len(self.states)
         chosen = to_tensors(queries=queries, filter=filter)[1]
         if self._id_dtype is not None and check_tensor("filter", chosen, 1).dtype != torch.bool:
-            wanted = check_ids("filter", chosen)
+            wanted = check_sought("filter", chosen)
             return [self._mask_of_ids(state, wanted) for state in self.states]
         allowed = check_filter("filter", chosen, self.total)
         if allowed.dtype != torch.bool:
@@ -371,6 +359,22 @@ class _View:
             places = state.ids.positions(as_dtype(wanted, state.ids.values.dtype))
             allowed[torch.from_numpy(places[places >= 0])] = True
         return allowed
+
+
+def _checked_shards(shards: Any, bits: int | None) -> tuple[tuple[BinaryIndex, ...], int]:
+    """The shards, and the length of their codes."""
+    if not isinstance(shards, Iterable):
+        raise TypeError(f"shards must be a list of BinaryIndex, got {type(shards).__name__}")
+    shards = tuple(shards)
+    for shard in shards:
+        if not isinstance(shard, BinaryIndex):
+            raise TypeError(f"shards must be BinaryIndex, got {type(shard).__name__}")
+        if bits is not None and shard.bits != bits:
+            raise ValueError(f"shards must hold codes of {bits} bits, got one of {shard.bits}")
+        bits = shard.bits
+    if bits is None:
+        raise ValueError("shards must hold at least one index, or bits be given, got neither")
+    return shards, bits
 
 
 def _kind(state: Snapshot) -> tuple[int, str | None]:

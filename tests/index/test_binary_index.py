@@ -201,10 +201,13 @@ def test_copies_hold_the_same_and_go_ways_of_their_own(
     little.add_with_ids(codes & np.array([255] * 8 + [1], np.uint8), np.arange(300, dtype=np.uint64) + (1 << 63))
     little.save(tmp_path / "little.hki")
     mapped = hk.BinaryIndex.load(tmp_path / "little.hki")
-    for original in (index, little, mapped, hk.BinaryIndex(65)):
+    emptied = hk.BinaryIndex.load(tmp_path / "little.hki")
+    emptied.remove_ids(emptied.ids)
+    for original in (index, little, mapped, hk.BinaryIndex(65), emptied):
         twin = duplicate(original)
         assert (twin.bits, twin.bitorder, twin.ntotal) == (65, original.bitorder, original.ntotal)
         np.testing.assert_array_equal(twin.ids, original.ids)
+        assert original.ids is None or twin.ids.dtype == original.ids.dtype
         if original.ntotal:
             queries = original.reconstruct(np.arange(300) if original.ids is None else original.ids)[:7]
             for found, expected in zip(twin.search(queries, 9), original.search(queries, 9), strict=True):
@@ -214,6 +217,8 @@ def test_copies_hold_the_same_and_go_ways_of_their_own(
     twin = duplicate(index)
     twin.add(codes[:1])
     index.add(codes[1:2])
+    with pytest.raises(ValueError, match="the index has ids"):
+        duplicate(emptied).add(np.zeros((1, 9), np.uint8))
     np.testing.assert_array_equal(twin.reconstruct(300), codes[0])
     np.testing.assert_array_equal(index.reconstruct(300), codes[1])
 

@@ -148,6 +148,48 @@ def test_merge_appends_the_other():
         plain.merge(codes)
 
 
+@pytest.mark.parametrize("loaded", [False, True])
+def test_an_emptied_index_still_has_ids(tmp_path, loaded):
+    codes, path = make(5), tmp_path / "codes.hki"
+    emptied, plain, named = hk.BinaryIndex(16), hk.BinaryIndex(16), hk.BinaryIndex(16)
+    emptied.add(codes[:2])
+    emptied.remove_ids(np.arange(2))
+    emptied.save(path)
+    if loaded:
+        emptied = hk.BinaryIndex.load(path)
+    plain.add(codes)
+    named.add_with_ids(codes, np.arange(5) * 10)
+    with pytest.raises(ValueError, match="either both indexes must have ids, or neither"):
+        emptied.merge(plain)
+    assert (emptied.ntotal, emptied.ids.tolist()) == (0, [])
+    plain.merge(emptied)  # which has nothing to append
+    assert (plain.ntotal, plain.ids) == (5, None)
+    emptied.merge(named)
+    emptied.flush()
+    for same in (emptied, hk.BinaryIndex.load(path, verify="full")):
+        np.testing.assert_array_equal(same.ids, np.arange(5) * 10)
+        np.testing.assert_array_equal(same.search(codes, 1).indices[:, 0], np.arange(5) * 10)
+    unsigned = hk.BinaryIndex(16)
+    unsigned.add_with_ids(codes, np.arange(5, dtype=np.uint64))
+    emptied.remove_ids(emptied.ids)
+    with pytest.raises(TypeError, match="ids of other must be int64, got uint64"):
+        emptied.merge(unsigned)
+    fresh = hk.BinaryIndex(16)
+    fresh.merge(unsigned)
+    np.testing.assert_array_equal(fresh.ids, np.arange(5))
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_removal_ignores_what_is_no_id(dtype):
+    index = hk.BinaryIndex(16)
+    index.add(make(3))
+    none = np.array([-1]).view(dtype)
+    assert index.remove_ids(none) == 0
+    assert index.remove_ids(np.append(none, np.array([1], dtype))) == 1
+    assert index.remove_ids(none) == 0
+    np.testing.assert_array_equal(index.ids, [0, 2])
+
+
 @pytest.mark.parametrize("dtype", [np.int64, np.uint64])
 def test_adding_no_codes_changes_nothing(dtype, tmp_path):
     codes, ids = make(3), np.array([4, 5, 6], dtype)

@@ -50,6 +50,20 @@ def test_the_order_is_that_of_fractions(isa, monkeypatch, bits, density):
         assert within.indices[part].tolist() == best
 
 
+def test_a_similarity_is_a_distance_of_one_division():
+    index = hk.BinaryIndex(64)
+    index.add(np.packbits(np.tri(64, 64, 0, dtype=np.uint8), axis=1))
+    for either in range(1, 65):
+        query = np.packbits(np.arange(64)[None] < either, axis=1)
+        for both in range(1, either + 1):
+            within = index.jaccard_range_search(query, (either - both) / either, filter=np.array([both - 1]))
+            assert within.indices.tolist() == [both - 1]
+    # 4 / 5, of which 1 less its float64 falls short.
+    query, code = np.packbits(np.arange(64)[None] < 5, axis=1), np.array([3])
+    assert index.jaccard_range_search(query, 0.2, filter=code).indices.tolist() == [3]
+    assert index.jaccard_range_search(query, 1 - 0.8, filter=code).indices.tolist() == []
+
+
 def test_ids_and_what_a_filter_leaves():
     index = hk.BinaryIndex(8)
     index.add_with_ids(torch.tensor([[1], [3], [7]], dtype=torch.uint8), torch.tensor([10, 20, 30]))

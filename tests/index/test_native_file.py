@@ -297,6 +297,40 @@ def test_set_pad_bits_are_refused(tmp_path):
         hk.BinaryIndex.load(tmp_path / "b.hki", verify="full")
 
 
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ([[5, 5, 6]], "its ids must be unique, got 5 twice"),
+        ([[5, 6], [7, 5]], "its ids must be unique, got 5 twice"),
+        ([[5, -1]], "its ids must not hold -1"),
+    ],
+)
+def test_ids_that_no_index_has(tmp_path, parts, message):
+    """Under checksums that are right: a stranger can compute them, too."""
+    path, planes = tmp_path / "a.hki", np.zeros(native_file.planes_size(3, 1), np.uint8)
+    native_file.write_file(path, native_file.Settings(8, "big", "int64"), planes, len(parts[0]), np.array(parts[0]))
+    for more in parts[1:]:
+        native_file.append_segment(native_file.NativeFile(path), planes, len(more), np.array(more))
+    for mmap in (True, False):
+        with pytest.raises(ValueError, match=rf"a\.hki: damaged index file: {message}"):
+            hk.BinaryIndex.load(path, mmap=mmap, verify="full")
+
+
+def test_ids_that_do_not_fit_the_codes_replace_no_file(tmp_path):
+    path, planes = tmp_path / "a.hki", np.zeros(native_file.planes_size(3, 1), np.uint8)
+    index = build(3, 8, np.int64)
+    index.save(path)
+    before = path.read_bytes()
+    for write in (
+        lambda: native_file.write_file(path, native_file.Settings(8, "big", "int64"), planes, 3, np.arange(2)),
+        lambda: native_file.append_segment(native_file.NativeFile(path), planes, 3, np.arange(0)),
+    ):
+        with pytest.raises(ValueError, match="ids must be one for each of 3 codes, got"):
+            write()
+        assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["a.hki"]
+
+
 def test_the_bit_order_is_kept(tmp_path):
     index = hk.BinaryIndex(3, bitorder="little")
     index.add(np.array([[0b111]], np.uint8))

@@ -44,3 +44,6 @@ def test_nothing_to_join():
     assert len(index.components_within(3)) == 0
     with pytest.raises(ValueError, match=r"radius must be in 0\.\.8, got 9"):
         index.pairs_within(9)
+    for join in (index.pairs_within, index.components_within):
+        with pytest.raises(ValueError, match=r"threads must be in 1\.\.4096, got 0"):
+            join(3, threads=0)

@@ -118,6 +118,48 @@ def test_bad_arguments():
             index.search(packed, 10, **options)
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_rows_that_are_scored_have_to_be_finite(isa, wrong):
+    index, database, queries = problem(32, 50)
+    packed, vectors = hk.pack_codes(queries), database.copy()
+    nearest = index.search(packed, 10).indices
+    scored, left = nearest[3, 7], np.setdiff1d(np.arange(50), nearest)[0]
+    vectors[left, 5] = wrong
+    expected = index.search(packed, 5, rescore=queries, vectors=database, oversample=2)
+    for got, right in zip(
+        index.search(packed, 5, rescore=queries, vectors=vectors, oversample=2), expected, strict=True
+    ):
+        np.testing.assert_array_equal(got, right)
+    vectors[scored, 5] = wrong
+    with pytest.raises(ValueError, match=rf"vectors must be finite, got {wrong} in row {scored}$"):
+        index.search(packed, 5, rescore=queries, vectors=vectors, oversample=2)
+    index.search(packed, 1, rescore=queries, vectors=vectors, filter=np.setdiff1d(np.arange(50), [left, scored]))
+
+
+@pytest.mark.parametrize("options", [{}, {"vectors": np.full((1, 32), -9, np.int8)}])
+def test_scores_that_float32_cannot_hold(isa, options):
+    index = hk.BinaryIndex(32)
+    index.add_with_ids(np.zeros((1, 4), np.uint8), np.zeros(1, np.uint64))
+    packed = np.zeros((1, 4), np.uint8)
+    with pytest.raises(ValueError, match=r"rescore must give scores that are finite in float32, got .* for id 0"):
+        index.search(packed, 1, rescore=np.full((1, 32), 3e38, np.float32), **options)
+    assert np.isfinite(index.search(packed, 1, rescore=np.full((1, 32), 1e35, np.float32), **options).scores).all()
+
+
+def test_explain_checks_what_rescoring_needs():
+    index, database, queries = problem(32, 700)
+    packed = hk.pack_codes(queries)
+    options = {"oversample": 2, "vectors": database}
+    plan = index.search(packed, 20, explain=True)
+    assert index.search(packed, 10, rescore=queries, explain=True, **options) == plan
+    with pytest.raises(TypeError, match=r"rescore must be a torch\.Tensor or a numpy\.ndarray, got str"):
+        index.search(packed, 1, rescore="x", explain=True)
+    with pytest.raises(ValueError, match="oversample must be at least 1, got 0"):
+        index.search(packed, 1, rescore=queries, oversample=0, explain=True)
+    with pytest.raises(TypeError, match="vectors must be float32 or int8"):
+        index.search(packed, 1, rescore=queries, vectors=database.astype(np.float64), explain=True)
+
+
 def test_the_ops(isa):
     queries, codes = torch.randn(2, 11), torch.zeros(2, 3, 2, dtype=torch.uint8)
     torch.library.opcheck(torch.ops.hashkernels.score_codes.default, (queries, codes, False, 1))

@@ -133,6 +133,8 @@ def test_bad_shards():
         ShardedIndex([hk.BinaryIndex(16), hk.BinaryIndex(8)])
     with pytest.raises(TypeError, match="shards must be BinaryIndex, got str"):
         ShardedIndex(["a.hki"])
+    with pytest.raises(TypeError, match="shards must be a list of BinaryIndex, got BinaryIndex"):
+        ShardedIndex(hk.BinaryIndex(16))
     with pytest.raises(TypeError, match=r"paths must be a list of files, got the one 'a\.hki'"):
         ShardedIndex.load("a.hki")
     with pytest.raises(ValueError, match="at least one index, or bits be given"):
@@ -199,6 +201,8 @@ def test_a_filter_of_signed_ids_finds_unsigned_ones():
     wanted = np.array([2**53 + 1, 2**53 + 5, -7])
     found = ShardedIndex(shards).search(codes(1), 3, filter=wanted)
     assert sorted(found.indices[0].tolist()) == [2**53 + 1, 2**53 + 5, 2**64 - 1]
+    again = ShardedIndex(shards).search(codes(1), 3, filter=found.indices[0])  # with what stands for nothing found
+    np.testing.assert_array_equal(again.indices, found.indices)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.uint64])

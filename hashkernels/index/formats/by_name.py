@@ -39,7 +39,7 @@ def format_of(path: _Path, format: str | None, known: tuple[str, ...], *, name: 
         return check_choice(name, format, known)
     ending = Path(path).suffix.lstrip(".").lower()
     if ending not in known:
-        raise ValueError(f"{path} must end in one of .{', .'.join(known)}, or its format be named")
+        raise ValueError(f"{path} must end in one of .{', .'.join(known)}, or {name} say its format")
     return ending
 
 
