@@ -67,6 +67,17 @@ def to_tensors(**arrays: Any) -> list[Tensor]:
     return tensors
 
 
+def to_real_array(name: str, value: Any) -> npt.NDArray[Any]:
+    """Real numbers, or bools, of a tensor on any device or of what NumPy takes; floats that it lacks as float64."""
+    if isinstance(value, Tensor):
+        value = value.detach().cpu()
+        value = value.double() if value.is_floating_point() and value.dtype.itemsize < 4 else value
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold real numbers, got {array.dtype}")
+    return array
+
+
 def like(array: ArrayT, result: Tensor) -> ArrayT:
     """The result in the kind of ``array``."""
     if isinstance(array, np.ndarray):

@@ -19,6 +19,7 @@ from hashkernels._values import all_finite, least_and_greatest
 
 MAX_BITS = 4096
 MAX_THREADS = 4096
+MAX_SEED = (1 << 64) - 1  # that torch takes
 PACKABLE_DTYPES = (
     torch.float32,
     torch.float64,
@@ -31,6 +32,8 @@ PACKABLE_DTYPES = (
     torch.int32,
     torch.int64,
 )
+
+_WIDE_UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)  # for which torch has few operations
 
 # Tuples: torch.compile of older releases cannot trace isinstance against a union.
 _BOOLS = (bool, np.bool_)
@@ -117,11 +120,21 @@ def check_tensor(name: str, value: Any, ndim: int) -> torch.Tensor:
     return value
 
 
+def check_signs(name: str, value: Any) -> torch.Tensor:
+    """Real numbers [N, L] of any dtype, as what is read of them: whether each is above 0, bool."""
+    tensor = check_tensor(name, value, 2)
+    if tensor.is_complex():
+        raise TypeError(f"{name} must be of a real dtype, got {dtype_name(tensor.dtype)}")
+    return tensor.long() != 0 if tensor.dtype in _WIDE_UNSIGNED else tensor > 0
+
+
 def check_embeddings(name: str, value: Any, bits: int | None = None) -> torch.Tensor:
     """Floating-point embeddings [N, bits], finite."""
     tensor = check_tensor(name, value, 2)
     if not tensor.is_floating_point():
         raise TypeError(f"{name} must be floating point, got {dtype_name(tensor.dtype)}")
+    if tensor.layout != torch.strided:
+        raise TypeError(f"{name} must be dense, got {tensor.layout}")
     if bits is not None and tensor.shape[1] != bits:
         raise ValueError(f"{name} must have shape [N, {bits}], got {tuple(tensor.shape)}")
     if value_checks_enabled(tensor) and not all_finite(tensor):
@@ -132,9 +145,10 @@ def check_embeddings(name: str, value: Any, bits: int | None = None) -> torch.Te
 def check_labels(
     name: str, value: Any, num_items: int, num_classes: int | None = None, *, synchronize: bool = False
 ) -> torch.Tensor:
-    """Class ids (integers [N]) or multi-hot labels ({0, 1} of any dtype, [N, C]) of ``num_items`` items.
+    """Class ids (integers [N]) or multi-hot labels ({0, 1} of any real dtype, [N, C]) of ``num_items`` items.
 
-    ``synchronize`` lets values be looked at on an accelerator too, by callers that wait for the device anyway.
+    Class ids of an unsigned dtype of more than 8 bits come back as int64. ``synchronize`` lets values be looked at on
+    an accelerator too, by callers that wait for the device anyway.
     """
     if not isinstance(value, torch.Tensor):
         raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
@@ -145,11 +159,17 @@ def check_labels(
     if value.ndim == 1:
         if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
             raise TypeError(f"{name} given as class ids must be integers, got {dtype_name(value.dtype)}")
-        if num_classes is not None and value.numel() and (synchronize or value_checks_enabled(value)):
-            low, high = least_and_greatest(value)
-            if low < 0 or high >= num_classes:
+        ids = value.long() if value.dtype in _WIDE_UNSIGNED else value
+        may_wrap = value.dtype == torch.uint64
+        if (may_wrap or num_classes is not None) and ids.numel() and (synchronize or value_checks_enabled(value)):
+            low, high = least_and_greatest(ids)
+            if may_wrap and low < 0:
+                raise ValueError(f"{name} must be below 2^63, got {low + (1 << 64)}")
+            if num_classes is not None and (low < 0 or high >= num_classes):
                 raise ValueError(f"{name} must be in 0..{num_classes - 1}, got {low if low < 0 else high}")
-        return value
+        return ids
+    if value.is_complex():
+        raise TypeError(f"{name} given as multi-hot must be real, got {dtype_name(value.dtype)}")
     if num_classes is not None and value.shape[1] != num_classes:
         raise ValueError(f"{name} given as multi-hot must have {num_classes} columns, got {value.shape[1]}")
     if (synchronize or value_checks_enabled(value)) and not _holds_bits(value):

@@ -98,7 +98,7 @@ def summarize(
             if settings.zero_hit == "error" and not values.counted.all():
                 query = block.start + int(np.argmin(values.counted))
                 raise ValueError(
-                    f'query_labels must give each query a relevant item within k={k} (zero_hit="error"), '
+                    f'labels or relevance must give each query a relevant item within k={k} (zero_hit="error"), '
                     f"got none for query {query}"
                 )
             answerable = (at.relevant > 0) | (settings.zero_hit != "skip")
@@ -108,7 +108,7 @@ def summarize(
     for k, sums in totals.items():
         if sums.counted[0] == 0:
             raise ValueError(
-                f'query_labels must give some query a relevant item within k={k} (zero_hit="skip"), got none'
+                f'labels or relevance must give some query a relevant item within k={k} (zero_hit="skip"), got none'
             )
     num_counted, _, _, num_answerable, *_ = totals[settings.ks[-1]].counted.tolist()
     last = means[settings.ks[-1]]

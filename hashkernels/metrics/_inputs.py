@@ -16,6 +16,7 @@ from hashkernels._validation import (
     check_bits,
     check_codes,
     check_labels,
+    check_packable,
     check_same_device,
     check_tensor,
     counted,
@@ -153,6 +154,17 @@ def packed_codes(name: str, value: Any, bits: int | None, *, allow_empty: bool =
     return checked_codes(name, _ops.pack_codes(tensor, False), None, allow_empty=allow_empty), int(tensor.shape[1])
 
 
+def packed_signs(name: str, value: Any, bits: int | None = None) -> Tensor:
+    """Outputs of a model [N, bits], packed by sign."""
+    tensor = check_packable(name, value)
+    if bits is not None and tensor.shape[1] != bits:
+        raise ValueError(f"{name} must have {bits} columns, got {tensor.shape[1]}")
+    try:
+        return _ops.pack_codes(tensor, False)
+    except ValueError:  # which calls them x
+        raise ValueError(f"{name} must not contain NaN") from None
+
+
 def opened(name: str, value: Any) -> Any:
     """The memory-mapped array of an .npy file that is named; anything else as it is."""
     if not isinstance(value, str | os.PathLike):
@@ -178,7 +190,7 @@ def checked_labels(name: str, value: Any, codes: Tensor) -> Tensor:
         raise ValueError(
             f"{name} must be class ids [N], or multi-hot [N, C] of two classes or more, got {tuple(labels.shape)}"
         )
-    check_labels(name, labels, codes.shape[0], synchronize=True)
+    labels = check_labels(name, labels, codes.shape[0], synchronize=True)
     if labels.ndim == 2 and labels.shape[1] == 0:
         raise ValueError(f"{name} given as multi-hot must have at least one class, got none")
     return labels.to(codes.device)

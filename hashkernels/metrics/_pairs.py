@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from hashkernels._arrays import to_real_array
 from hashkernels._ops.sums import Floats, Ints
 
 _BLOCK = 1 << 20
@@ -85,23 +86,27 @@ def relevance_pairs(name: str, value: Any, num_queries: int, num_database: int) 
     """Relevance in any of the forms that ``hashkernels.evaluate`` takes; pairs without gain are dropped."""
     queries, items, gains = _listed(name, value, num_queries, num_database)
     if not np.isfinite(gains).all() or gains.min(initial=0.0) < 0:
-        raise ValueError(f"{name} must hold finite gains of at least 0 (leave items out with exclude)")
+        hint = " (leave items out with exclude)" if name == "relevance" else ""
+        raise ValueError(f"{name} must hold finite gains of at least 0{hint}")
     kept = gains > 0
     return _checked(name, queries[kept], items[kept], gains[kept], num_queries, num_database)
 
 
 def excluded_pairs(name: str, value: Any, num_queries: int, num_database: int) -> Pairs:
-    """Items to leave out: integers [Q] or [Q, E], -1 for none, or a form that relevance may have."""
-    if _is_id_array(value):
-        ids = np.asarray(value.cpu() if isinstance(value, Tensor) else value)
-        if ids.shape[0] != num_queries or ids.ndim > 2:
-            raise ValueError(f"{name} must have shape [{num_queries}] or [{num_queries}, E], got {ids.shape}")
-        ids = ids.reshape(num_queries, -1).astype(np.int64)
-        queries, columns = np.nonzero(ids != -1)
-        items, gains = ids[queries, columns], np.ones(queries.size)
-    else:
-        queries, items, gains = _listed(name, value, num_queries, num_database)
-    return _checked(name, queries, items, np.ones_like(gains), num_queries, num_database)
+    """Items to leave out: positions (see ``_is_id_array``), -1 for none, or a form that relevance may have, where an
+    item without gain stays."""
+    if not _is_id_array(value):
+        listed = relevance_pairs(name, value, num_queries, num_database)
+        return Pairs.ungraded(listed.queries, listed.items)
+    ids = np.asarray(value.cpu() if isinstance(value, Tensor) else value)
+    if ids.ndim not in (1, 2) or ids.shape[0] != num_queries:
+        raise ValueError(f"{name} must have shape [{num_queries}] or [{num_queries}, E], got {ids.shape}")
+    if ids.shape == (num_queries, num_database) and num_database > 2 and ids.min() >= 0 and ids.max() <= 1:
+        raise ValueError(f"{name} given as a matrix of 0 and 1 must be bool, unsigned or float, got {ids.dtype}")
+    ids = ids.reshape(num_queries, -1)
+    queries, columns = np.nonzero(ids != -1)
+    items = ids[queries, columns].astype(np.int64)
+    return _checked(name, queries, items, np.ones(items.size), num_queries, num_database)
 
 
 def qrels_relevance(
@@ -120,6 +125,7 @@ def qrels_relevance(
 
     Raises:
         ValueError: an id that is listed twice.
+        TypeError: judgments that are not a mapping, or a gain that is not a number.
 
     Example:
         >>> from hashkernels.metrics import qrels_relevance
@@ -127,11 +133,20 @@ def qrels_relevance(
         {1: {0: 2.0, 2: 1.0}}
     """
     rows, columns = _positions("query_ids", query_ids), _positions("database_ids", database_ids)
-    return {
-        rows[query]: {columns[item]: float(gain) for item, gain in judged.items() if item in columns}
-        for query, judged in qrels.items()
-        if query in rows
-    }
+    relevance = {}
+    for query, judged in qrels.items():
+        if not isinstance(judged, Mapping):
+            raise TypeError(f"qrels must map each query id to gains by item id, got {type(judged).__name__}")
+        if query in rows:
+            relevance[rows[query]] = {columns[item]: _gain(gain) for item, gain in judged.items() if item in columns}
+    return relevance
+
+
+def _gain(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"qrels must have numbers as gains, got {value!r}") from None
 
 
 def _positions(name: str, ids: Iterable[Any]) -> dict[Any, int]:
@@ -143,9 +158,12 @@ def _positions(name: str, ids: Iterable[Any]) -> dict[Any, int]:
 
 
 def _is_id_array(value: Any) -> bool:
+    """Whether these are positions: integers [Q], or signed ones [Q, E]. Unsigned ones of two dimensions have no -1 for
+    none, and are a matrix of 0 and 1 [Q, N], as masks often are."""
     if isinstance(value, Tensor):
-        return value.layout == torch.strided and value.dtype in (torch.int32, torch.int64)
-    return isinstance(value, np.ndarray) and value.dtype.kind == "i"
+        is_integer = not (value.is_floating_point() or value.is_complex() or value.dtype == torch.bool)
+        return value.layout == torch.strided and is_integer and (value.dtype.is_signed or value.ndim == 1)
+    return isinstance(value, np.ndarray) and value.dtype.kind in ("iu" if value.ndim == 1 else "i")
 
 
 def _listed(name: str, value: Any, num_queries: int, num_database: int) -> tuple[Ints, Ints, Floats]:
@@ -156,9 +174,9 @@ def _listed(name: str, value: Any, num_queries: int, num_database: int) -> tuple
         _check_shape(name, value.shape, num_queries, num_database)
         entries = value.detach().cpu().to_sparse(layout=torch.sparse_coo).coalesce()
         queries, items = entries.indices().numpy()
-        return queries, items, entries.values().to(torch.float64).numpy()
+        return queries, items, to_real_array(name, entries.values()).astype(np.float64)
     if isinstance(value, Tensor | np.ndarray):
-        dense = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+        dense = to_real_array(name, value)
         _check_shape(name, dense.shape, num_queries, num_database)
         queries, items = np.nonzero(dense)
         return queries, items, dense[queries, items].astype(np.float64)
@@ -166,7 +184,8 @@ def _listed(name: str, value: Any, num_queries: int, num_database: int) -> tuple
         _check_shape(name, value.shape, num_queries, num_database)
         entries = value.tocoo(copy=True)
         entries.sum_duplicates()
-        return entries.row.astype(np.int64), entries.col.astype(np.int64), entries.data.astype(np.float64)
+        gains = to_real_array(name, entries.data).astype(np.float64)
+        return entries.row.astype(np.int64), entries.col.astype(np.int64), gains
     if isinstance(value, tuple) and len(value) in (2, 3):
         return _from_csr(name, value, num_queries)
     raise TypeError(
@@ -180,25 +199,33 @@ def _from_mapping(name: str, value: Mapping[Any, Any]) -> tuple[Ints, Ints, Floa
     items: list[int] = []
     gains: list[float] = []
     for query, judged in value.items():
-        entries = judged if isinstance(judged, Mapping) else dict.fromkeys(_whole(judged), 1.0)
+        entries = judged if isinstance(judged, Mapping) else dict.fromkeys(_whole(name, judged), 1.0)
         queries += [query] * len(entries)
         items += entries
         gains += entries.values()
     for numbers in (queries, items):
         if any(isinstance(number, bool) or not isinstance(number, int | np.integer) for number in numbers):
             raise TypeError(f"{name} given as a dict must name positions: qrels_relevance turns names into them")
+    if any(isinstance(gain, str | bytes) for gain in gains):  # which NumPy would read
+        raise TypeError(f"{name} given as a dict must have numbers as gains")
     try:
         return np.array(queries, dtype=np.int64), np.array(items, dtype=np.int64), np.array(gains, dtype=np.float64)
     except (TypeError, ValueError):
         raise TypeError(f"{name} given as a dict must have numbers as gains") from None
+    except OverflowError:
+        raise ValueError(f"{name} given as a dict must have positions and gains that fit 64 bits") from None
 
 
-def _whole(items: Any) -> list[Any]:
-    return list(np.asarray(items).ravel().tolist() if isinstance(items, np.ndarray | Tensor) else items)
+def _whole(name: str, items: Any) -> list[Any]:
+    if isinstance(items, np.ndarray | Tensor):
+        return list(np.asarray(items).ravel().tolist())
+    if not isinstance(items, Iterable):
+        raise TypeError(f"{name} given as a dict must have items, or gains by item, got {type(items).__name__}")
+    return list(items)
 
 
 def _from_csr(name: str, parts: tuple[Any, ...], num_queries: int) -> tuple[Ints, Ints, Floats]:
-    arrays = [np.asarray(part.cpu() if isinstance(part, Tensor) else part) for part in parts]
+    arrays = [to_real_array(name, part) for part in parts]
     items, offsets = arrays[-2:]
     if any(part.ndim != 1 for part in arrays) or items.dtype.kind not in "iu" or offsets.dtype.kind not in "iu":
         raise TypeError(f"{name} given as CSR must be one-dimensional, indices and indptr of integers")
@@ -216,7 +243,8 @@ def _from_csr(name: str, parts: tuple[Any, ...], num_queries: int) -> tuple[Ints
 
 def _check_shape(name: str, shape: Any, num_queries: int, num_database: int) -> None:
     if tuple(shape) != (num_queries, num_database):
-        raise ValueError(f"{name} must have shape ({num_queries}, {num_database}), got {tuple(shape)}")
+        hint = " (positions [Q, E] must be signed)" if name == "exclude" else ""
+        raise ValueError(f"{name} must have shape ({num_queries}, {num_database}){hint}, got {tuple(shape)}")
 
 
 def _checked(name: str, queries: Ints, items: Ints, gains: Floats, num_queries: int, num_database: int) -> Pairs:

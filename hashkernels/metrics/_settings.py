@@ -74,6 +74,8 @@ def check_cutoffs(k: int | Sequence[int] | None, num_ranked: int) -> tuple[int, 
 
 
 def _check_form(k: Any) -> int | tuple[int, ...] | None:
+    if isinstance(k, np.ndarray) and k.ndim == 0:
+        k = k.item()
     if k is None or isinstance(k, int | np.integer):
         return k if k is None else check_int("k", k)
     if isinstance(k, str | bytes) or not isinstance(k, Sequence | np.ndarray):

@@ -68,6 +68,8 @@ def bootstrap_mean(
     confidence = check_real("confidence", confidence, 0.0, 1.0)
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence must be between 0 and 1, got {confidence:g}")
+    if not isinstance(seed, np.random.Generator):
+        check_int("seed", seed, 0)
     generator = np.random.default_rng(seed)
     step = max(1, _BLOCK // array.size)
     means = []

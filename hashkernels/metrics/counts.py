@@ -60,8 +60,10 @@ class RetrievalCounts:
             if not isinstance(self.left_out, np.ndarray) or self.left_out.dtype != np.int64:
                 kind = getattr(self.left_out, "dtype", type(self.left_out).__name__)
                 raise TypeError(f"left_out must be an int64 array, got {kind}")
-            if self.left_out.shape != items.shape or self.left_out.min() < 0:
-                raise ValueError(f"left_out must be {items.size} numbers of at least 0, got {self.left_out.shape}")
+            if self.left_out.shape != items.shape:
+                raise ValueError(f"left_out must have shape {items.shape}, one a row, got {self.left_out.shape}")
+            if self.left_out.min() < 0:
+                raise ValueError(f"left_out must be at least 0, got {self.left_out.min()}")
             items = items + self.left_out
         if items.min() != items.max():
             raise ValueError(f"total must add up to one number of items in every row, got {items.min()}..{items.max()}")

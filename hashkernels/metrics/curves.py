@@ -98,6 +98,8 @@ def rank_curve(
     if ranks is None:
         spaced = np.unique(np.rint(np.geomspace(1, counts.num_ranked, _NUM_RANKS)).astype(np.int64))
     else:
+        if not np.iterable(ranks):
+            raise TypeError(f"ranks must be a sequence of cutoffs, got {type(ranks).__name__}")
         spaced = np.unique(np.array([check_cutoff(k, counts) for k in ranks], dtype=np.int64))
     total: Any = np.zeros((2, len(_RULES), spaced.size), dtype=object)
     counted = 0

@@ -60,8 +60,9 @@ def evaluate(
             warning); or the name of an .npy file of either, which is memory-mapped, as may be labels.
         database_codes: the same for N items. Where only one of both is on a GPU, the other is brought there; a
             database that would fill more than half of its free memory passes through it in parts.
-        query_labels: class ids (integers [Q]), or multi-hot ({0, 1} of any dtype, [Q, C]). Two items are relevant to
-            each other when they share a label. -1 is a class like any other, with a warning where a query has it.
+        query_labels: class ids (integers below 2^63, [Q]), or multi-hot ({0, 1} of any real dtype, [Q, C]). Two items
+            are relevant to each other when they share a label. -1 is a class like any other, with a warning where a
+            query has it.
         database_labels: the same form for N items.
         relevance: which items are relevant to each query, in place of labels: a dict of the position of a query to the
             positions of items, or to a dict of those to gains; a scipy or torch sparse matrix or a dense one, [Q, N];
@@ -81,8 +82,9 @@ def evaluate(
             gives it one; with ties="index", when that order does not.
         protocol: a name in ``PROTOCOLS``; it sets k, denominator and zero_hit as papers do, finds the value in index
             order beside the expected one, and stands in the report. Smaller cutoffs may be asked for beside its own.
-        exclude: items to leave out of each query's ranking: integers [Q] or [Q, E] of positions in the database, -1 for
-            none, or a form that ``relevance`` may have.
+        exclude: items to leave out of each query's ranking: positions in the database, integers [Q] or signed ones
+            [Q, E], -1 for none; or a form that ``relevance`` may have, where a gain of 0 leaves nothing out. Unsigned
+            integers of two dimensions are a matrix [Q, N].
         exclude_self: query i is item i of a database of as many items, and is left out of its own ranking.
         index_order: also find the value in index order, for ``report.map_index``, ``report.quote`` and
             ``report.compat``. Where k is small against the database (a hundredth) it comes from the nearest k items;

@@ -52,10 +52,19 @@ def graded_ndcg_of_pairs(counts: RetrievalCounts, gains: Pairs, k: int | None, t
     best = np.minimum(ideal, k), np.minimum(ideal + 1, k)
     discounts = Discounts(np.concatenate([first, last, *best]))
     share = np.maximum(group.end - group.begin, 1) if ties == "expected" else np.ones_like(group.begin)
-    found = _sum_by_query(counts, gains, gains.gains * discounts.between(first, last) / share)
-    greatest = _sum_by_query(counts, gains, gains.gains * discounts.between(*best))
+    scaled = _scaled(gains)
+    found = _sum_by_query(counts, gains, scaled * discounts.between(first, last) / share)
+    greatest = _sum_by_query(counts, gains, scaled * discounts.between(*best))
     values = np.minimum(np.where(greatest > 0, found / np.where(greatest > 0, greatest, 1.0), 0.0), 1.0)
     return QueryMetric(fixed_mean(fixed_sum(values).item(), counts.num_queries), values)
+
+
+def _scaled(gains: Pairs) -> Floats:
+    """Gains over a power of two, exactly, by which the greatest of each query is in 0.5..1: no sum can overflow."""
+    _, starts = np.unique(gains.queries, return_index=True)
+    _, exponents = np.frexp(np.maximum.reduceat(gains.gains, starts))
+    scaled: Floats = np.ldexp(gains.gains, -np.repeat(exponents, np.diff(starts, append=gains.queries.size)))
+    return scaled
 
 
 def _groups(counts: RetrievalCounts, gains: Pairs) -> _Group:

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hashkernels import _ops
 from hashkernels._arrays import to_tensor
 from hashkernels._validation import check_int, check_packable
+from hashkernels.metrics._inputs import packed_signs
 from hashkernels.metrics.evaluator import RetrievalEvaluator, Role
 from hashkernels.metrics.report import RetrievalReport
 
@@ -175,4 +175,4 @@ def _on_device_of(model: Any, items: Any) -> Any:
 def _packed(outputs: Tensor, bits: int) -> Tensor:
     if outputs.shape[1] != bits:
         raise ValueError(f"outputs of the model must have {bits} columns like those before, got {outputs.shape[1]}")
-    return _ops.pack_codes(outputs, False).cpu()
+    return packed_signs("outputs of the model", outputs).cpu()

@@ -12,6 +12,9 @@ from hashkernels._validation import check_choice
 from hashkernels.metrics.counts import RetrievalCounts
 from hashkernels.metrics.query_metric import check_counts
 
+# Sums of harmonic numbers take ranks below 2^51.
+_MOST = 1 << 50
+
 
 class RankExtremes(NamedTuple):
     """Ranks (from 1) of each query, int64 [Q] each.
@@ -27,8 +30,8 @@ def average_precision_bound(max_mis_rank: npt.ArrayLike, num_relevant: npt.Array
     """Average precision of a whole ranking is at least this, whatever the mis-ranks below the greatest.
 
     Args:
-        max_mis_rank: how many irrelevant items stand before the last relevant one: integers, at least 0.
-        num_relevant: R, integers, at least 1.
+        max_mis_rank: how many irrelevant items stand before the last relevant one: integers in 0..2^50.
+        num_relevant: R, integers in 1..2^50.
 
     Returns:
         float64 of the shape that both broadcast to: (1/R) sum_{j=1..R} j / (j + m), attained when all m irrelevant
@@ -38,9 +41,10 @@ def average_precision_bound(max_mis_rank: npt.ArrayLike, num_relevant: npt.Array
         >>> average_precision_bound(1, 2).round(6)     # irrelevant, relevant, relevant: (1/2 + 2/3) / 2
         np.float64(0.583333)
     """
-    mis_rank, relevant = _integers(max_mis_rank=(max_mis_rank, 0), num_relevant=(num_relevant, 1))
+    mis_rank, relevant = _integers(max_mis_rank=(max_mis_rank, 0, _MOST), num_relevant=(num_relevant, 1, _MOST))
     reciprocal, ramp = harmonic_sums(mis_rank.ravel(), relevant.ravel())
-    bound: Floats = ((reciprocal + ramp) / relevant.ravel()).reshape(relevant.shape)[()]
+    # none is above 1, but for its own rounding
+    bound: Floats = np.minimum((reciprocal + ramp) / relevant.ravel(), 1.0).reshape(relevant.shape)[()]
     return bound
 
 
@@ -58,8 +62,8 @@ def lowest_average_precision(
 
     Args:
         first_false_positive: f, integers, at least 1. Beyond R means R + 1: no false positive before the last true one.
-        last_true_positive: t, integers, at least R.
-        num_relevant: R, integers, at least 1.
+        last_true_positive: t, integers in R..2^50.
+        num_relevant: R, integers in 1..2^50.
 
     Returns:
         float64 of the shape that all broadcast to.
@@ -72,9 +76,9 @@ def lowest_average_precision(
         np.float64(0.617857)
     """
     first, last, relevant = _integers(
-        first_false_positive=(first_false_positive, 1),
-        last_true_positive=(last_true_positive, 1),
-        num_relevant=(num_relevant, 1),
+        first_false_positive=(first_false_positive, 1, np.iinfo(np.int64).max),
+        last_true_positive=(last_true_positive, 1, _MOST),
+        num_relevant=(num_relevant, 1, _MOST),
     )
     if (last < relevant).any():
         raise ValueError("last_true_positive must be at least num_relevant")
@@ -83,7 +87,7 @@ def lowest_average_precision(
     first = np.minimum(first, relevant + 1)
     reciprocal, ramp = harmonic_sums((last - relevant + first - 1).ravel(), (relevant - first + 1).ravel())
     total = (first - 1).ravel() + ramp + first.ravel() * reciprocal
-    lowest: Floats = (total / relevant.ravel()).reshape(relevant.shape)[()]
+    lowest: Floats = np.minimum(total / relevant.ravel(), 1.0).reshape(relevant.shape)[()]
     return lowest
 
 
@@ -123,14 +127,15 @@ def rank_extremes(
     return RankExtremes(first, last)
 
 
-def _integers(**values: tuple[npt.ArrayLike, int]) -> list[Ints]:
-    """Named integer arrays, each with its least value, broadcast to one shape."""
+def _integers(**values: tuple[npt.ArrayLike, int, int]) -> list[Ints]:
+    """Named integer arrays, each with its least and its greatest value, broadcast to one shape."""
     arrays = []
-    for name, (value, low) in values.items():
+    for name, (value, low, most) in values.items():
         array = np.asarray(value)
         if array.dtype.kind not in "iu":
             raise TypeError(f"{name} must be integers, got {array.dtype}")
-        if array.size and array.min() < low:
-            raise ValueError(f"{name} must be at least {low}, got {array.min()}")
+        if array.size and (array.min() < low or array.max() > most):
+            wrong = array.min() if array.min() < low else array.max()
+            raise ValueError(f"{name} must be in {low}..{most}, got {wrong}")
         arrays.append(array.astype(np.int64))
     return [np.ascontiguousarray(array).reshape(array.shape) for array in np.broadcast_arrays(*arrays)]

@@ -69,7 +69,7 @@ def _of_block(ranking: Ranking, rule: str) -> MisRanks:
     mean = (twice * ranking.positives).sum(axis=0) / (2 * relevant)
     maximum = _maximum(ranking, before, irrelevant, rule)
     reciprocal, ramp = harmonic_sums(np.ceil(maximum).astype(np.int64), ranking.relevant)
-    return MisRanks(mean, maximum, (reciprocal + ramp) / relevant)
+    return MisRanks(mean, maximum, np.minimum((reciprocal + ramp) / relevant, 1.0))
 
 
 def _maximum(ranking: Ranking, before: Ints, irrelevant: Ints, rule: str) -> Floats:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hashkernels import _ops
 from hashkernels._validation import check_int, check_packable, check_same_device, check_threads
+from hashkernels.metrics._inputs import packed_signs
 
 
 class HammingNeighbours:
@@ -52,10 +53,15 @@ class HammingNeighbours:
         if check_packable("reference", reference).shape[1] != query.shape[1]:
             raise ValueError(f"reference must have {query.shape[1]} columns like query, got {reference.shape[1]}")
         check_same_device("query", query, "reference", reference)
+        if ref_includes_query and query.shape[0] > reference.shape[0]:
+            raise ValueError(
+                f"reference must include each query (ref_includes_query), got {reference.shape[0]} items for "
+                f"{query.shape[0]} queries"
+            )
         own = 1 if ref_includes_query else 0
         k = check_int("k", k, 1, int(reference.shape[0]) - own)
         distances, indices = _ops.topk(
-            _ops.pack_codes(query, False), _ops.pack_codes(reference, False), k + own, None, self.threads
+            packed_signs("query", query), packed_signs("reference", reference), k + own, None, self.threads
         )
         if ref_includes_query:
             # Equal codes may come before a query itself, even all k + 1 of them: then the last is dropped instead.

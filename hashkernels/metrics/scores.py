@@ -47,7 +47,8 @@ def evaluate_scores(
     compute them exactly, as -1/0/+1 codes allow.
 
     Args:
-        scores: [Q, N] of a float or integer dtype, without NaN, NumPy array or torch tensor on any device.
+        scores: [Q, N] of integers or of floats of 16 bits or more, without NaN; NumPy array or torch tensor on any
+            device.
         relevance: which items are relevant to each query, in a form that ``hashkernels.evaluate`` takes.
         query_labels, database_labels: labels in place of ``relevance``.
         largest: whether the largest score is the nearest; False for distances.
@@ -111,11 +112,12 @@ class _Truth(NamedTuple):
 
 def _checked_scores(scores: Any) -> Tensor:
     table = check_tensor("scores", to_tensor("scores", scores), 2)
-    if table.is_complex() or table.dtype == torch.bool:
-        raise TypeError(f"scores must be of a float or integer dtype, got {dtype_name(table.dtype)}")
+    is_float = table.is_floating_point()
+    if table.is_complex() or table.dtype == torch.bool or (is_float and table.dtype.itemsize < 2):
+        raise TypeError(f"scores must be integers or floats of 16 bits or more, got {dtype_name(table.dtype)}")
     if 0 in table.shape:
         raise ValueError(f"scores must have at least one query and one item, got shape {tuple(table.shape)}")
-    if table.is_floating_point() and bool(torch.isnan(table).any()):
+    if is_float and bool(torch.isnan(table).any()):
         raise ValueError("scores must not contain NaN")
     return table.detach()
 

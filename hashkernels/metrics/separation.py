@@ -10,8 +10,15 @@ import torch
 from torch import Tensor
 
 from hashkernels import _ops
-from hashkernels._arrays import to_tensor
-from hashkernels._validation import check_bits, check_choice, check_embeddings, check_labels, check_same_device
+from hashkernels._arrays import to_real_array, to_tensor
+from hashkernels._validation import (
+    check_bits,
+    check_choice,
+    check_embeddings,
+    check_labels,
+    check_same_device,
+    value_checks_enabled,
+)
 from hashkernels.metrics._inputs import checked_codes
 
 Inter = Literal["center", "sample"]
@@ -209,9 +216,11 @@ class SeparationTracker:
         if u.shape[0] == 0:
             raise ValueError("u must have at least one row")
         self._signs = self._signs.to(u.device)
-        distances = _sign_distances(torch.where(u > 0, 1.0, -1.0), self._signs)
         classes = torch.arange(num_classes, device=u.device)
         hot = labels != 0 if labels.ndim == 2 else labels.unsqueeze(1) == classes
+        if labels.ndim == 2 and value_checks_enabled(labels):
+            _check_members(hot)
+        distances = _sign_distances((u > 0).to(torch.float32).mul_(2).sub_(1), self._signs)
         intra, nearest = distances.masked_fill(~hot, -1).max(), distances.masked_fill(hot, _FAR).min()
         self._intra = intra if self._intra is None else torch.maximum(self._intra, intra)
         self._nearest = nearest if self._nearest is None else torch.minimum(self._nearest, nearest)
@@ -235,12 +244,16 @@ def _items(codes: Any, labels: Any, bits: int, num_classes: int | None) -> tuple
         classes, numbers = torch.unique(checked.long(), return_inverse=True)
         return tensor, numbers, classes
     hot = checked != 0
-    if not bool(hot.any(1).all()):
-        raise ValueError("labels must have at least one class in each row")
+    _check_members(hot)
     if num_classes is not None:
         return tensor, hot, torch.arange(num_classes, device=tensor.device)
     classes = hot.any(0).nonzero().squeeze(1)
     return tensor, hot[:, classes], classes
+
+
+def _check_members(hot: Tensor) -> None:
+    if not bool(hot.any(1).all()):
+        raise ValueError("labels must have at least one class in each row")
 
 
 def _majority(codes: Tensor, members: Tensor, bits: int, num_classes: int) -> Tensor:
@@ -254,7 +267,7 @@ def _majority(codes: Tensor, members: Tensor, bits: int, num_classes: int) -> Te
 
 def _center_signs(centers: Any, bits: int | None) -> Tensor:
     """Given centers as int8 -1/+1 [C, bits]."""
-    array = centers.detach().cpu().numpy() if isinstance(centers, Tensor) else np.asarray(centers)
+    array = to_real_array("centers", centers)
     if array.ndim != 2 or (bits is not None and array.shape[1] != bits):
         raise ValueError(f"centers must have shape [C, {'bits' if bits is None else bits}], got {array.shape}")
     if not (np.abs(array) == 1).all():
@@ -264,4 +277,5 @@ def _center_signs(centers: Any, bits: int | None) -> Tensor:
 
 def _sign_distances(first: Tensor, second: Tensor) -> Tensor:
     """Hamming distances int32 of float32 -1/+1 rows; exact up to 2^24 bits."""
-    return ((first.shape[1] - first @ second.T) / 2).to(torch.int32)
+    with torch.autocast(first.device.type, enabled=False):  # which would round the product
+        return ((first.shape[1] - first @ second.T) / 2).to(torch.int32)

@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from hashkernels import _ops
-from hashkernels._validation import check_bits, check_choice, check_labels, check_packable, require
+from hashkernels._validation import (
+    check_bits,
+    check_choice,
+    check_codes,
+    check_int,
+    check_labels,
+    check_tensor,
+    check_threads,
+    require,
+)
+from hashkernels.metrics._inputs import packed_signs
 from hashkernels.metrics._settings import check_policies
 from hashkernels.metrics.evaluate import evaluate
 from hashkernels.metrics.report import RetrievalReport
@@ -73,13 +82,15 @@ class _HashRetrieval:
         """Take in a batch: packed codes uint8, or outputs of a model [N, bits], which are packed by sign; class ids [N]
         or multi-hot labels [N, C]; and "query" or "database"."""
         check_choice("role", role, ("query", "database"))
-        if codes.dtype != torch.uint8:
-            if check_packable(f"{role} codes", codes).shape[1] != self.bits:
-                raise ValueError(f"{role} codes must have {self.bits} columns, got {codes.shape[1]}")
-            codes = _ops.pack_codes(codes, False)
-        check_labels(f"{role} labels", labels, int(codes.shape[0]))
-        getattr(self, f"{role}_codes").append(codes)
-        getattr(self, f"{role}_labels").append(labels)
+        name = f"{role} codes"
+        # copied: a loader may write its next batch into the same memory
+        if check_tensor(name, codes, 2).dtype == torch.uint8:
+            packed = check_codes(name, codes, self.bits).clone()
+        else:
+            packed = packed_signs(name, codes, self.bits)
+        kept = check_labels(f"{role} labels", labels, int(codes.shape[0])).clone()
+        getattr(self, f"{role}_codes").append(packed)
+        getattr(self, f"{role}_labels").append(kept)
 
     def forward(self, codes: Tensor, labels: Tensor, role: str) -> None:
         """The same as ``update``: a batch alone has no metric."""
@@ -104,9 +115,15 @@ def _check_options(
     protocol: Any = None,
     index_order: bool = False,
     threads: int | None = None,
+    **others: Any,
 ) -> None:
     """Those that can be checked before there are codes; others are a ``TypeError``."""
-    check_policies(k, ties, denominator, zero_hit, protocol)
+    if others:
+        raise TypeError(f"{_NAME} got an unexpected keyword argument {next(iter(others))!r}")
+    ks = check_policies(k, ties, denominator, zero_hit, protocol).k
+    for cutoff in ks if isinstance(ks, tuple) else () if ks is None else (ks,):
+        check_int("k", cutoff, 1)
+    check_threads(threads)
 
 
 @cache

@@ -96,6 +96,8 @@ def test_arguments_are_checked():
     counts = counts_of([(2, 0), (1, 0)])
     with pytest.raises(ValueError, match=r"k must be in 1\.\.3, got 4"):
         rank_curve(counts, [4])
+    with pytest.raises(TypeError, match="ranks must be a sequence of cutoffs, got int"):
+        rank_curve(counts, 5)
     with pytest.raises(ValueError, match=r"radius must be in 0\.\.1, got 2"):
         within_radius(counts, 2)
     with pytest.raises(ValueError, match="empty_ball must be one of zero, skip, got 'drop'"):

@@ -42,6 +42,18 @@ def test_stream_equals_everything_at_once(isa, problem, ties, multi_hot, parts):
     assert (evaluator.num_queries, evaluator.num_database) == (20, 101)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.uint64])
+def test_class_ids_of_a_stream_may_be_unsigned(problem, dtype):
+    case = problem(13, 20, 101)
+    case = case._replace(
+        query_labels=case.query_labels.astype(dtype), database_labels=case.database_labels.astype(dtype)
+    )
+    evaluator = feed(hk.RetrievalEvaluator(13, 4), case, 3)
+    assert as_json(evaluator.compute()) == as_json(hk.evaluate(*case.arguments(), bits=13))
+    with pytest.raises(ValueError, match=r"database labels must be in 0\.\.3, got 4"):
+        evaluator.update(case.database_codes, case.database_labels + dtype(4 - 3), role="database")
+
+
 @pytest.mark.parametrize("ties", RULES)
 @pytest.mark.parametrize("parts", [1, 4, 101])
 def test_items_left_out_of_a_stream(problem, ties, parts):

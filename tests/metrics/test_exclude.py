@@ -63,6 +63,38 @@ def test_rankings_of_different_lengths(problem):
         assert hk.evaluate(*case.arguments(), bits=9, exclude=form).map == report.map
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.uint64, np.int8, np.int16])
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
+def test_positions_left_out_may_be_integers_of_any_dtype(problem, dtype, kind):
+    case = problem(9, 3, 20)
+    positions = np.array([19, 0, 7])
+    wanted = hk.evaluate(*case.arguments(), bits=9, exclude=positions).map
+    assert hk.evaluate(*case.arguments(), bits=9, exclude=kind(positions.astype(dtype))).map == wanted
+    column = kind(positions[:, None].astype(dtype))
+    if np.dtype(dtype).kind == "i":
+        assert hk.evaluate(*case.arguments(), bits=9, exclude=column).map == wanted
+    mask = kind((np.arange(20) == positions[:, None]).astype(dtype))
+    if np.dtype(dtype).kind == "u":
+        assert hk.evaluate(*case.arguments(), bits=9, exclude=mask).map == wanted
+
+
+@pytest.mark.parametrize(
+    "exclude",
+    [
+        {0: {0: 0.0}},
+        np.array([[0.0, 0.0, 0.0]]),
+        (np.array([0.0]), np.array([0]), np.array([0, 1])),
+        scipy.sparse.csr_array((np.array([0.0]), np.array([0]), np.array([0, 1])), shape=(1, 3)),
+        torch.sparse_coo_tensor([[0], [0]], [0.0], (1, 3), check_invariants=True),
+    ],
+    ids=["gains", "dense", "three arrays", "scipy csr", "coo"],
+)
+def test_an_item_without_gain_is_not_left_out(exclude):
+    database = np.array([[0], [1], [3]], np.uint8)
+    report = hk.evaluate(database[:1], database, np.array([0]), np.array([0, 1, 0]), exclude=exclude)
+    assert report.num_ranked == 3
+
+
 def test_counts_with_items_left_out_add_up(problem):
     case = problem(9, 5, 40)
     exclude = np.array([0, 10, 20, 30, 39])
@@ -135,6 +167,10 @@ def test_names_become_positions():
     assert report.per_query.average_precision.tolist() == [0.0, 0.5]
     with pytest.raises(ValueError, match="database_ids must be distinct, got 1 that come twice"):
         qrels_relevance(qrels, ["q0"], ["d0", "d0"])
+    with pytest.raises(TypeError, match="qrels must map each query id to gains by item id, got list"):
+        qrels_relevance({"q0": ["d0"]}, ["q0"], ["d0"])
+    with pytest.raises(TypeError, match="qrels must have numbers as gains, got 'b'"):
+        qrels_relevance({"q0": {"d0": "b"}}, ["q0"], ["d0"])
 
 
 def dcg(gains):
@@ -169,12 +205,39 @@ def test_graded_ndcg_of_equal_gains_is_ndcg(problem):
             assert labels.ndcg(k).mean == ndcg(labels.counts, k, ties=ties).mean
 
 
+@pytest.mark.parametrize("scale", [2.0**1021, 1.0, 5e-324])
+@pytest.mark.parametrize("ties", ["expected", "optimistic", "pessimistic"])
+def test_graded_ndcg_does_not_depend_on_the_scale_of_the_gains(scale, ties):
+    database = np.array([[0], [1], [1], [3]], np.uint8)
+    gains = {0: 6.0, 1: 3.0, 2: 6.0}
+    expected = hk.evaluate(database[:2], database, relevance={1: gains, 0: {3: 1.0}}, ties=ties).ndcg()
+    scaled = {item: gain * scale for item, gain in gains.items()}
+    found = hk.evaluate(database[:2], database, relevance={1: scaled, 0: {3: 1.0}}, ties=ties).ndcg()
+    assert found.per_query.tolist() == expected.per_query.tolist()
+    assert 0 < found.mean < 1
+
+
+def test_dense_relevance_of_floats_that_numpy_lacks():
+    database = np.array([[0], [1], [3]], np.uint8)
+    relevance = torch.tensor([[0.0, 2.0, 1.0]])
+    wanted = hk.evaluate(database[:1], database, relevance=relevance).ndcg().mean
+    for dtype in (torch.bfloat16, torch.float8_e4m3fn):
+        assert hk.evaluate(database[:1], database, relevance=relevance.to(dtype)).ndcg().mean == wanted
+
+
 BAD_RELEVANCE = [
     ({0: [4]}, ValueError, r"relevance must name items in 0\.\.3, got 4"),
     ({5: [0]}, ValueError, r"relevance must name queries in 0\.\.1, got 5"),
     ({0: {1: -1.0}}, ValueError, "relevance must hold finite gains of at least 0"),
     ({0: {1: float("nan")}}, ValueError, "relevance must hold finite gains of at least 0"),
     ({0: {1: "a"}}, TypeError, "relevance given as a dict must have numbers as gains"),
+    ({0: {1: "2"}}, TypeError, "relevance given as a dict must have numbers as gains"),
+    ({0: 3}, TypeError, "relevance given as a dict must have items, or gains by item, got int"),
+    ({0: [2**70]}, ValueError, "relevance given as a dict must have positions and gains that fit 64 bits"),
+    (np.full((2, 4), "a"), TypeError, "relevance must hold real numbers, got <U1"),
+    (np.ones((2, 4), complex), TypeError, "relevance must hold real numbers, got complex128"),
+    (torch.ones(2, 4).cfloat().to_sparse(), TypeError, "relevance must hold real numbers, got complex64"),
+    ((np.array(["a"]), np.array([0]), np.array([0, 1, 1])), TypeError, "relevance must hold real numbers, got <U1"),
     ({"q": {1: 1}}, TypeError, "relevance given as a dict must name positions: qrels_relevance turns names"),
     (np.ones((2, 3)), ValueError, r"relevance must have shape \(2, 4\), got \(2, 3\)"),
     ((np.array([0, 1]), np.array([0, 1])), ValueError, "must have an indptr of 3 ascending offsets from 0 to 2"),

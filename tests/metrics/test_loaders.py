@@ -129,6 +129,25 @@ def test_torchmetrics_class_equals_evaluate(model, data):
     assert [part.shape for part in metric.query_codes] == [(1, 2)]
 
 
+@pytest.mark.parametrize("packed", [True, False])
+def test_torchmetrics_class_keeps_nothing_of_its_caller(data, packed):
+    parts = [(hk.pack_codes(part.tensors[0]), part.tensors[1].clone()) for part in data]
+    expected = hk.evaluate(parts[0][0], parts[1][0], parts[0][1], parts[1][1], bits=6).map
+    metric = HashRetrievalMetric(6)
+    for role, part, (codes, labels) in zip(("query", "database"), data, parts, strict=True):
+        given = codes if packed else part.tensors[0].clone()
+        metric.update(given, labels, role)
+        given.zero_()
+        labels.zero_()
+    assert metric.compute().item() == expected
+
+
+def test_nan_is_named(data):
+    queries, database = loaders(data)
+    with pytest.raises(ValueError, match="outputs of the model must not contain NaN"):
+        evaluate_loaders(lambda items: items * float("nan"), queries, database)
+
+
 def test_torchmetrics_class_in_a_collection(model, data):
     from torchmetrics import Metric, MetricCollection
 
@@ -147,7 +166,23 @@ def test_torchmetrics_class_in_a_collection(model, data):
     ("work", "error", "message"),
     [
         (lambda: HashRetrievalMetric(12, ties="none"), ValueError, "ties must be one of"),
-        (lambda: HashRetrievalMetric(12, exclude=3), TypeError, "unexpected keyword argument 'exclude'"),
+        (
+            lambda: HashRetrievalMetric(12, exclude=3),
+            TypeError,
+            "^HashRetrievalMetric got an unexpected keyword argument 'exclude'",
+        ),
+        (lambda: HashRetrievalMetric(12, k=(5, 0)), ValueError, "k must be at least 1, got 0"),
+        (lambda: HashRetrievalMetric(12, threads=0), ValueError, r"threads must be in 1\.\.4096, got 0"),
+        (
+            lambda: batch(torch.ones(2, 3, dtype=torch.uint8), torch.zeros(2).long()),
+            ValueError,
+            "query codes must have 2 bytes a code for 12 bits, got 3",
+        ),
+        (
+            lambda: batch(torch.full((2, 12), torch.nan), torch.zeros(2).long()),
+            ValueError,
+            "query codes must not contain NaN",
+        ),
         (lambda: HashRetrievalMetric(0), ValueError, r"bits must be in 1\.\.4096, got 0"),
         (lambda: batch(torch.ones(2, 5), torch.zeros(2).long()), ValueError, "query codes must have 12 columns, got 5"),
         (

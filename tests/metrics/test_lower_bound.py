@@ -69,6 +69,13 @@ def test_arrays_broadcast_and_large_ranks_keep_their_accuracy():
     assert average_precision_bound(np.zeros((2, 0), int), 3).shape == (2, 0)
 
 
+def test_bounds_of_perfect_rankings_are_never_above_one():
+    relevant = np.arange(1, 400)
+    for bound in (average_precision_bound(0, relevant), lowest_average_precision(2**62, relevant, relevant)):
+        np.testing.assert_allclose(bound, 1.0, rtol=1e-15)
+        assert bound.max() <= 1.0
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_rank_extremes_of_counts_equal_the_sorted_lists(seed):
     rng = np.random.default_rng(seed)
@@ -103,8 +110,8 @@ def test_rank_extremes_of_counts_equal_the_sorted_lists(seed):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ((0, 3, 2), ValueError, "first_false_positive must be at least 1, got 0"),
-        ((1, 3, 0), ValueError, "num_relevant must be at least 1, got 0"),
+        ((0, 3, 2), ValueError, "first_false_positive must be in 1..9223372036854775807, got 0"),
+        ((1, 3, 0), ValueError, "num_relevant must be in 1..1125899906842624, got 0"),
         ((1, 3, 4), ValueError, "last_true_positive must be at least num_relevant"),
         ((1, 4, 4), ValueError, "first_false_positive must be beyond num_relevant exactly where"),
         ((5, 6, 4), ValueError, "first_false_positive must be beyond num_relevant exactly where"),
@@ -117,7 +124,9 @@ def test_impossible_ranks_are_named(arguments, error, message):
 
 
 def test_bad_arguments_are_named():
-    with pytest.raises(ValueError, match="max_mis_rank must be at least 0, got -1"):
+    with pytest.raises(ValueError, match=r"num_relevant must be in 1..1125899906842624, got 9223372036854775808"):
+        average_precision_bound(1, np.uint64(2**63))
+    with pytest.raises(ValueError, match=r"max_mis_rank must be in 0..1125899906842624, got -1"):
         average_precision_bound(-1, 3)
     counts = RetrievalCounts(np.array([[1, 1]]), np.array([[1, 0]]))
     with pytest.raises(ValueError, match="ties must be one of optimistic, pessimistic, got 'expected'"):

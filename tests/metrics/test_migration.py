@@ -107,6 +107,10 @@ def test_neighbours_check_their_arguments():
         neighbours(u, 1, torch.ones(3, 4))
     with pytest.raises(ValueError, match=r"k must be in 1\.\.2, got 3"):
         neighbours(u, 3, u, ref_includes_query=True)
+    with pytest.raises(ValueError, match=r"reference must include each query .* got 2 items for 3 queries"):
+        neighbours(u, 1, u[:2], ref_includes_query=True)
+    with pytest.raises(ValueError, match="reference must not contain NaN"):
+        neighbours(u, 1, u * torch.nan)
     with pytest.raises(ValueError, match=r"threads must be in 1\.\.4096, got 0"):
         HammingNeighbours(threads=0)
     with pytest.raises(TypeError, match="query must be a torch"):

@@ -69,6 +69,7 @@ def test_bootstrap_of_differences_and_of_constants():
         ({"values": [2.0]}, r"values must be in -1\.\.1, got 2\.0"),
         ({"values": [float("nan")]}, r"values must be in -1\.\.1, got nan"),
         ({"values": [0.5], "num_resamples": 5}, "num_resamples must be at least 10, got 5"),
+        ({"values": [0.5], "seed": -1}, "seed must be at least 0, got -1"),
         ({"values": [0.5], "confidence": 1.0}, "confidence must be between 0 and 1, got 1"),
     ],
 )

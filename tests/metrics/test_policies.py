@@ -59,7 +59,7 @@ def test_skip_in_index_order_goes_by_that_order():
     arguments = CODES[[0]], CODES, np.array([1]), IDS
     assert hk.evaluate(*arguments, bits=4, k=1, ties="index").map == 0.0
     assert hk.evaluate(*arguments, bits=4, k=2, ties="index", zero_hit="skip").num_counted == 1
-    with pytest.raises(ValueError, match=r"query_labels must give some query a relevant item within k=1 .*got none"):
+    with pytest.raises(ValueError, match=r"labels or relevance must give some query a relevant item within k=1"):
         hk.evaluate(*arguments, bits=4, k=1, ties="index", zero_hit="skip")
 
 
@@ -71,7 +71,7 @@ def test_skip_with_nothing_left_is_an_error():
 def test_error_names_the_query_and_its_k():
     counts = counts_of(HIT_FIRST, HIT_LAST)
     assert evaluate_counts(counts, zero_hit="error").num_counted == 2
-    with pytest.raises(ValueError, match=r"query_labels .* within k=2 \(zero_hit=\"error\"\), got none for query 1"):
+    with pytest.raises(ValueError, match=r"or relevance .* within k=2 \(zero_hit=\"error\"\), got none for query 1"):
         evaluate_counts(counts, k=(2, 3), zero_hit="error")
 
 
@@ -106,6 +106,12 @@ BAD_CALLS = [
         "query_labels given as multi-hot must have",
     ),
     ({"database_labels": IDS[:3]}, ValueError, "database_labels must have one row for each of 4 items, got 3"),
+    ({"query_labels": IDS.astype(np.uint64) + 2**63}, ValueError, "query_labels must be below 2^63, got 9223372036854"),
+    (
+        {"query_labels": HOT * 1j, "database_labels": HOT},
+        TypeError,
+        "query_labels given as multi-hot must be real, got complex128",
+    ),
     ({"query_labels": IDS * 1.0}, TypeError, "query_labels given as class ids must be integers"),
     ({"query_labels": IDS > 0}, TypeError, "query_labels given as class ids must be integers"),
     (
@@ -158,6 +164,16 @@ BAD_CALLS = [
     ({"exclude": np.array([0, 1, 2, 4])}, ValueError, "exclude must name items in 0..3, got 4"),
     ({"exclude": np.array([[0, 0]] * 4)}, ValueError, "exclude must name an item once a query, got item 0 twice for 0"),
     ({"exclude": np.tile(np.arange(4), (4, 1))}, ValueError, "exclude must leave at least one item to rank, got none"),
+    ({"exclude": np.full(4, 2**64 - 1, np.uint64)}, ValueError, "exclude must name items in 0..3, got -1"),
+    ({"exclude": np.array(3)}, ValueError, "exclude must have shape [4] or [4, E], got ()"),
+    ({"exclude": np.eye(4, dtype=int)}, ValueError, "exclude given as a matrix of 0 and 1 must be bool, unsigned or"),
+    (
+        {"exclude": np.ones((4, 2), np.uint8)},
+        ValueError,
+        "exclude must have shape (4, 4) (positions [Q, E] must",
+    ),
+    ({"exclude": {0: {1: -1.0}}}, ValueError, "exclude must hold finite gains of at least 0"),
+    ({"exclude": np.full((4, 4), np.nan)}, ValueError, "exclude must hold finite gains of at least 0"),
     ({"exclude": np.arange(4), "exclude_self": True}, ValueError, "exclude and exclude_self exclude each other"),
     ({"exclude": "self"}, TypeError, "exclude must be a dict, a sparse or dense matrix [Q, N], or a CSR tuple"),
     (
@@ -185,6 +201,8 @@ BAD_CALLS = [
     ({"k": ()}, ValueError, "k must name at least one cutoff, got none"),
     ({"k": 2.0}, TypeError, "k must be an int or several, got float"),
     ({"k": "2"}, TypeError, "k must be an int or several, got str"),
+    ({"k": np.array(5)}, ValueError, "k must be in 1..4, got 5"),
+    ({"k": np.array(2.0)}, TypeError, "k must be an int or several, got float"),
     ({"k": True}, TypeError, "k must be an int, got bool"),
     ({"ties": "stable"}, ValueError, "ties must be one of expected, index, optimistic, pessimistic, got"),
     ({"denominator": "R"}, ValueError, "denominator must be one of hits, min, relevant, got 'R'"),
@@ -230,6 +248,18 @@ BAD_COUNTS = [
 def test_bad_counts(total, relevant, error, message):
     with pytest.raises(error, match=re.escape(message)):
         RetrievalCounts(total, relevant)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "message"),
+    [
+        (np.array([-1]), "left_out must be at least 0, got -1"),
+        (np.zeros(2, np.int64), r"left_out must have shape \(1,\), one a row, got \(2,\)"),
+    ],
+)
+def test_bad_numbers_of_items_left_out(left_out, message):
+    with pytest.raises(ValueError, match=message):
+        RetrievalCounts(np.ones((1, 3), np.int64), np.zeros((1, 3), np.int64), left_out)
 
 
 def test_counts_of_different_queries_do_not_add():

@@ -102,7 +102,17 @@ def test_classes_are_known_where_labels_are():
         ({"scores": np.array([[np.nan]])}, ValueError, "scores must not contain NaN"),
         ({"scores": np.ones(3)}, ValueError, "scores must have 2 dimensions"),
         ({"scores": np.ones((0, 3))}, ValueError, "scores must have at least one query and one item"),
-        ({"scores": np.ones((1, 1), bool)}, TypeError, "scores must be of a float or integer dtype, got bool"),
+        (
+            {"scores": np.ones((1, 1), bool)},
+            TypeError,
+            "scores must be integers or floats of 16 bits or more, got bool",
+        ),
+        (
+            {"scores": torch.ones(1, 1).to(torch.float8_e4m3fn)},
+            TypeError,
+            "scores must be integers or floats of 16 bits or more, got float8_e4m3fn",
+        ),
+        ({"relevance": np.zeros((1, 1)), "zero_hit": "skip"}, ValueError, "labels or relevance must give some query"),
         ({"relevance": None}, TypeError, "evaluate_scores needs relevance, or query_labels and database_labels"),
         ({"query_labels": np.zeros(1, int)}, TypeError, "evaluate_scores needs relevance, or"),
         ({"relevance": np.ones((2, 2))}, ValueError, r"relevance must have shape \(1, 1\), got \(2, 2\)"),

@@ -130,9 +130,51 @@ def test_tracker_follows_the_sign_rule_and_takes_codebooks():
     assert tracker.compute() == (book.min_distance, minus, "center")
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_tracker_works_under_any_default_dtype(dtype):
+    signs, codes, labels, centers = make(300, 40)
+    tracker = SeparationTracker(centers)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        tracker.update(torch.from_numpy(signs).float(), torch.from_numpy(labels))
+    finally:
+        torch.set_default_dtype(before)
+    assert tracker.compute() == separation(codes, labels, centers, bits=300)
+
+
+def test_tracker_is_exact_under_autocast():
+    signs, codes, labels, centers = make(999, 40)
+    tracker = SeparationTracker(centers)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        tracker.update(torch.from_numpy(signs).float(), torch.from_numpy(labels))
+    assert tracker.compute() == separation(codes, labels, centers, bits=999)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.uint64])
+def test_class_ids_may_be_unsigned(dtype):
+    signs, codes, labels, centers = make()
+    wanted = separation(codes, labels, centers, bits=11)
+    ids = labels.astype(dtype)
+    tracker = SeparationTracker(centers)
+    tracker.update(torch.from_numpy(signs).float(), torch.from_numpy(ids))
+    assert wanted == separation(codes, ids, centers, bits=11) == tracker.compute()
+    assert separation(codes, ids, bits=11) == separation(codes, labels, bits=11)
+    with pytest.raises(ValueError, match=r"labels must be in 0\.\.3, got 4"):
+        class_distances(codes, ids + 4 - ids, centers, bits=11)
+
+
+def test_centers_of_floats_that_numpy_lacks():
+    _, codes, labels, centers = make()
+    half = torch.from_numpy(centers).bfloat16()
+    assert separation(codes, labels, half, bits=11) == separation(codes, labels, centers, bits=11)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
+        ({"centers": "lbhash"}, TypeError, "centers must hold real numbers, got <U6"),
+        ({"centers": np.ones((4, 11), complex)}, TypeError, "centers must hold real numbers, got complex128"),
         ({"centers": np.ones((4, 12))}, ValueError, r"centers must have shape \[C, 11\], got \(4, 12\)"),
         ({"centers": np.zeros((4, 11))}, ValueError, r"centers must hold only -1 and \+1"),
         (
@@ -161,5 +203,9 @@ def test_bad_arguments_of_the_tracker_are_named():
     tracker = SeparationTracker(np.array([[1, 1], [-1, -1]]))
     with pytest.raises(ValueError, match=r"u must have shape \[N, 2\], got \(3, 4\)"):
         tracker.update(torch.zeros(3, 4), torch.zeros(3, dtype=torch.int64))
+    with pytest.raises(ValueError, match="labels must have at least one class in each row"):
+        tracker.update(torch.zeros(2, 2), torch.tensor([[0, 1], [0, 0]]))
+    with pytest.raises(ValueError, match="update must be called at least once"):
+        tracker.compute()
     with pytest.raises(ValueError, match="u must have at least one row"):
         tracker.update(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64))
