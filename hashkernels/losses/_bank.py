@@ -38,14 +38,17 @@ class Bank(nn.Module):
             raise ValueError(f"indices must be given: the loss keeps a bank of num_train={self.num_train} items")
         tensor = check_item_positions("indices", indices, u.shape[0])
         check_same_device("u", u, "indices", tensor)
-        if tensor.numel() and value_checks_enabled(tensor):
-            low, high = (int(x) for x in torch.aminmax(tensor))
+        positions = tensor.to(torch.int64)
+        if positions.numel() and value_checks_enabled(positions):
+            low, high = (int(x) for x in torch.aminmax(positions))
             if low < 0 or high >= self.num_train:
+                # What is too large for int64 has become negative.
+                wrong = high if low >= 0 else low + (1 << 64) if tensor.dtype == torch.uint64 else low
                 raise ValueError(
                     f"indices must be in 0..{self.num_train - 1} for a bank of num_train={self.num_train} items, "
-                    f"got {low if low < 0 else high}"
+                    f"got {wrong}"
                 )
-        return tensor.to(torch.int64)
+        return positions
 
     @torch.no_grad()
     def write(self, indices: Tensor, u: Tensor, labels: Tensor) -> None:

@@ -10,7 +10,14 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from hashkernels._validation import check_bits, check_choice, check_embeddings, check_int, check_same_device
+from hashkernels._validation import (
+    check_bits,
+    check_choice,
+    check_embeddings,
+    check_int,
+    check_same_device,
+    value_checks_enabled,
+)
 from hashkernels.losses._labels import canonical_labels, same_form
 from hashkernels.losses._precision import full_precision
 
@@ -118,7 +125,8 @@ class HashLoss(nn.Module):
                 a class is irrelevant to all others, and adds nothing to a term that has a center or a class as target.
             indices: positions of the items in the training set, integers ``[N]``; read by losses that keep a bank.
             ref_emb: embeddings ``[R, bits]`` to compare ``u`` with instead of with itself.
-            ref_labels: their labels, given exactly when ``ref_emb`` is.
+            ref_labels: their labels, given exactly when ``ref_emb`` is. Where ``ref_emb`` is the tensor ``u`` itself,
+                the batch is compared with itself, without pairs of an item with itself, and these must be its labels.
 
         Returns:
             A scalar of dtype float32, or float64 for float64 embeddings. A term that has nothing to add up is zero.
@@ -181,18 +189,34 @@ class HashLoss(nn.Module):
         u = _computing_precision(u)
         if ref_emb is None and ref_labels is None:
             return Batch(u, labels, indices, None, None)
-        if not self.uses_references:
-            raise ValueError(f"ref_emb must be None: {type(self).__name__} does not compare items with each other")
+        self._check_takes_references()
         if ref_emb is None or ref_labels is None:
             raise ValueError("ref_emb and ref_labels must be given together")
-        if ref_emb is u_given:
-            return Batch(u, labels, indices, None, None)
-        ref_emb = check_embeddings("ref_emb", ref_emb, self.bits)
+        itself = ref_emb is u_given
+        if not itself:
+            ref_emb = check_embeddings("ref_emb", ref_emb, self.bits)
+            check_same_device("u", u, "ref_emb", ref_emb)
         ref_labels = canonical_labels("ref_labels", ref_labels, ref_emb.shape[0], self.num_classes)
-        check_same_device("u", u, "ref_emb", ref_emb)
         check_same_device("u", u, "ref_labels", ref_labels)
+        if itself:
+            _check_same_classes(labels, ref_labels, self.num_classes)
+            return Batch(u, labels, indices, None, None)
         labels, ref_labels = same_form(labels, ref_labels, self.num_classes)
         return Batch(u, labels, indices, ref_emb.to(u.dtype), ref_labels)
+
+    def _check_takes_references(self) -> None:
+        """Raise where the loss, with its options, has no use for ``ref_emb``."""
+        if not self.uses_references:
+            raise ValueError(f"ref_emb must be None: {type(self).__name__} does not compare items with each other")
+
+
+def _check_same_classes(labels: Tensor, ref_labels: Tensor, num_classes: int) -> None:
+    if not (value_checks_enabled(labels) and value_checks_enabled(ref_labels)):
+        return
+    first, second = same_form(labels, ref_labels, num_classes)
+    if not torch.equal(first, second):
+        item = int((first != second).reshape(len(first), -1).any(dim=1).nonzero()[0])
+        raise ValueError(f"ref_labels must be labels where ref_emb is u, got others for item {item}")
 
 
 def _computing_precision(u: Tensor) -> Tensor:

@@ -8,22 +8,35 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hashkernels._validation import check_int
+from hashkernels._validation import check_int, dtype_name
 from hashkernels.centers import hadamard_centers, has_hadamard_matrix, random_centers
 
 
 def center_tensor(centers: Any, num_classes: int, bits: int) -> Tensor:
     """Given centers (a Codebook, an array or a tensor) as a new ``int8 [num_classes, bits]`` of -1/+1."""
-    if isinstance(centers, Tensor):
-        values = centers.detach().cpu()
-    else:
-        array = np.asarray(centers)
-        if array.dtype.kind not in "iuf":
-            raise TypeError(f"centers must be numbers, got {array.dtype}")
-        values = torch.from_numpy(np.array(array))
+    values = center_values(centers)
     if tuple(values.shape) != (num_classes, bits):
         raise ValueError(f"centers must have shape [num_classes={num_classes}, bits={bits}], got {tuple(values.shape)}")
-    if not bool((values.abs() == 1).all()):
+    return values
+
+
+def center_values(centers: Any) -> Tensor:
+    """`center_tensor` of any number of classes and bits."""
+    if isinstance(centers, Tensor):
+        if centers.is_complex() or centers.dtype == torch.bool:
+            raise TypeError(f"centers must be real numbers, got {dtype_name(centers.dtype)}")
+        values = centers.detach().cpu()
+    else:
+        try:
+            array = np.asarray(centers)
+        except ValueError:
+            raise ValueError("centers must have rows of one length") from None
+        if array.dtype.kind not in "iuf":
+            raise TypeError(f"centers must be real numbers, got {array.dtype}")
+        values = torch.from_numpy(np.array(array))
+    if values.ndim != 2:
+        raise ValueError(f"centers must have shape [num_classes, bits], got {tuple(values.shape)}")
+    if not bool((values.double().abs() == 1).all()):
         raise ValueError("centers must hold only -1 and +1")
     return values.to(torch.int8)
 

@@ -10,6 +10,8 @@ from torch.nn import functional
 
 from hashkernels import _ops
 
+LEAST_LENGTH = 1e-12
+
 
 def code_sign(u: Tensor) -> Tensor:
     """+1 where ``u > 0`` and -1 elsewhere (so sgn(0) = -1), without gradient, of the dtype of ``u``."""
@@ -24,6 +26,14 @@ def code_error(u: Tensor, code: Tensor, reduction: str = "mean") -> Tensor:
 def sign_error(u: Tensor, reduction: str = "mean") -> Tensor:
     """Mean or sum of ``(sgn(u) - u)^2``; the sign counts as a constant, and a bit and its opposite are pulled alike."""
     return code_error(u, code_sign(u), reduction)
+
+
+def directions(u: Tensor) -> Tensor:
+    """Rows divided by their lengths. One shorter than `LEAST_LENGTH` has no direction: it gives zeros, without
+    gradient, where ``torch.nn.functional.normalize`` would divide the gradient by that length."""
+    length = torch.linalg.vector_norm(u, dim=1, keepdim=True)
+    unit: Tensor = u / length.masked_fill(length < LEAST_LENGTH, torch.inf)
+    return unit
 
 
 def mean(values: Tensor) -> Tensor:

@@ -109,6 +109,11 @@ class PairwiseLoss(HashLoss):
         weight = self._pair_weight(batch, columns)
         return pair_sums(rows, batch.labels, columns, self._similarity, self._pair_loss, weight)
 
+    def _check_takes_references(self) -> None:
+        super()._check_takes_references()
+        if self.bank is not None:
+            raise ValueError("ref_emb must be None for a loss that keeps a bank (num_train)")
+
     def _before_write(self, indices: Tensor, batch: Batch) -> None:
         """Called before a batch is stored in the bank, with its checked positions."""
 
@@ -120,8 +125,6 @@ class PairwiseLoss(HashLoss):
                 return Columns(self._activate(batch.ref_emb), _ops.pack_labels(batch.ref_labels), None, None)
             own = None if self.self_pairs or fused else torch.arange(len(activated), device=activated.device)
             return Columns(activated, _ops.pack_labels(batch.labels), None, own)
-        if batch.ref_emb is not None:
-            raise ValueError("ref_emb must be None for a loss that keeps a bank (num_train)")
         own = None
         if self.training:
             indices = self.bank.check_indices(batch.indices, batch.u)

@@ -7,12 +7,11 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from hashkernels import _ops
 from hashkernels._validation import check_choice, check_real
 from hashkernels.losses._base import Batch, Presets, Terms
-from hashkernels.losses._codes import mean
+from hashkernels.losses._codes import directions, mean
 from hashkernels.losses._fused import Fused
 from hashkernels.losses._pair_sums import BALANCED
 from hashkernels.losses._pairwise import PairwiseLoss
@@ -30,7 +29,8 @@ class DCHLoss(PairwiseLoss):
       + quantization_weight * mean_i log(1 + d(|u_i|, 1) / gamma)
 
     which is the paper's sum, with its weights ``|S| / |S_1|`` and ``|S| / |S_0|``, divided by the number of pairs.
-    Distances of irrelevant pairs count as at least ``min_distance``, where the logarithm would run away.
+    Distances of irrelevant pairs count as at least ``min_distance``, where the logarithm would run away. An embedding
+    of zeros has no direction: its cosines are 0, and it gets no gradient.
 
     Args:
         bits: code length.
@@ -100,7 +100,7 @@ class DCHLoss(PairwiseLoss):
         self.min_distance = check_real("min_distance", min_distance, 1e-12)
 
     def _activate(self, u: Tensor) -> Tensor:
-        return functional.normalize(u, dim=1) if self.distance == "cosine" else torch.tanh(u)
+        return directions(u) if self.distance == "cosine" else torch.tanh(u)
 
     def _similarity(self, rows: Tensor, columns: Tensor) -> Tensor:
         """Distances, of the chosen kind."""
@@ -143,8 +143,8 @@ class DCHLoss(PairwiseLoss):
         if self.quantization == "squared":
             values = u if self.distance == "cosine" else rows
             return mean((values.abs() - 1).square())
-        directions = rows if self.distance == "cosine" else functional.normalize(u, dim=1)
-        cosine = directions.abs().sum(dim=1) / self.bits**0.5
+        unit = rows if self.distance == "cosine" else directions(u)
+        cosine = unit.abs().sum(dim=1) / self.bits**0.5
         return mean(torch.log1p(self._from_inner(cosine) / self.gamma))
 
     def _from_inner(self, inner: Tensor) -> Tensor:

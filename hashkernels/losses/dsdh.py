@@ -128,7 +128,9 @@ class DSDHLoss(PairLikelihoodLoss):
         filled = self.bank.filled.nonzero()[:, 0]
         if not len(filled):
             return
-        u = self.bank.embeddings[filled].to(self.classifier.dtype)  # [n, bits]
+        # Halves are too coarse to solve with, and torch does not.
+        dtype = torch.promote_types(self.classifier.dtype, torch.float32)
+        u = self.bank.embeddings[filled].to(dtype)  # [n, bits]
         classes = self.bank.classes[filled]
         codes = self.codes[filled]
         b = codes.to(u.dtype)

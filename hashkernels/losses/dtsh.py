@@ -78,6 +78,11 @@ class DTSHLoss(HashLoss):
         self.drawn = check_int("drawn", drawn, 1)
         self.bank = None if num_train is None else Bank(num_train, self.bits, self.num_classes)
 
+    def _check_takes_references(self) -> None:
+        super()._check_takes_references()
+        if self.bank is not None:
+            raise ValueError("ref_emb must be None for a loss that keeps a bank (num_train)")
+
     def _compute(self, batch: Batch) -> Terms:
         quantization = sign_error(batch.u, "sum" if self.reduction == "sum" else "mean")
         return Terms.sum_of(likelihood=self._likelihood(batch), quantization=self.quantization_weight * quantization)
@@ -98,8 +103,6 @@ class DTSHLoss(HashLoss):
                 return Columns(batch.ref_emb, _ops.pack_labels(batch.ref_labels), None, None)
             own = torch.arange(len(batch.u), device=batch.u.device)
             return Columns(batch.u, _ops.pack_labels(batch.labels), None, own)
-        if batch.ref_emb is not None:
-            raise ValueError("ref_emb must be None for a loss that keeps a bank (num_train)")
         eligible = self.bank.filled
         if self.training:
             indices = self.bank.check_indices(batch.indices, batch.u)

@@ -145,11 +145,14 @@ class ECMLoss(HashLoss):
             raise ValueError('reset_votes needs classwise=True and center_update="majority"')
         self.centers.votes.zero_()
 
+    def _check_takes_references(self) -> None:
+        super()._check_takes_references()
+        if self.classwise and self.positives == "center":
+            raise ValueError('ref_emb must be None with classwise=True and positives="center", which compares no items')
+
     def _compute(self, batch: Batch) -> Terms:
         if self.centers is None:
             return self._pair_terms(batch, self.negative_scale, self.quantization_weight)
-        if batch.ref_emb is not None and self.positives == "center":
-            raise ValueError('ref_emb must be None with classwise=True and positives="center", which compares no items')
         positive, negative = self._center_terms(batch, self.centers)
         quantization = self.quantization_weight * sign_error(batch.u, "sum")
         return Terms.sum_of(positive=positive, negative=negative, quantization=quantization)

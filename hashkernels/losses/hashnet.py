@@ -13,7 +13,7 @@ from hashkernels import _ops
 from hashkernels._validation import check_choice, check_int, check_real
 from hashkernels.losses._base import Batch, Presets, Terms
 from hashkernels.losses._fused import Fused
-from hashkernels.losses._labels import unpack_classes
+from hashkernels.losses._labels import multi_hot, unpack_classes
 from hashkernels.losses._likelihood import PairLikelihoodLoss
 from hashkernels.losses._pair_sums import BALANCED, MEAN, Columns, Weighing
 
@@ -44,8 +44,8 @@ class HashNetLoss(PairLikelihoodLoss):
             relevant pairs weigh ``positive_weight``, and the sum is divided by the sum of the weights, as in the
             authors' code.
         positive_weight: for ``weighting="positive"``; the authors take 100 on ImageNet, 5 on NUS-WIDE, 1 on COCO.
-        overlap: whether ``c_ij`` is used, with any weighting; for class ids it is 1. The authors' PyTorch code has
-            none.
+        overlap: whether ``c_ij`` is used, with any weighting; between class ids it is 1. The authors' PyTorch code
+            has none.
         self_pairs: whether an item makes a pair with itself.
         skip_unfilled: leave out bank rows not written yet; else they count as zeros.
 
@@ -112,12 +112,14 @@ class HashNetLoss(PairLikelihoodLoss):
         return Fused(partial(_ops.likelihood_loss, scale=self.alpha, overlap=True), weight=self._common_share)
 
     def _weighs_overlap(self, batch: Batch) -> bool:
-        return self.overlap and batch.labels.ndim == 2
+        """Whether pairs may have several classes in common: never where both sides have class ids."""
+        packed = self.bank is not None and self.bank.classes.ndim == 2
+        return self.overlap and (packed or batch.labels.ndim == 2)
 
     def _pair_weight(self, batch: Batch, columns: Columns) -> Callable[[slice], Tensor] | None:
         if not self._weighs_overlap(batch):
             return None
-        rows = batch.labels.to(batch.u.dtype)
+        rows = multi_hot(batch.labels, self.num_classes, batch.u.dtype)
         others = unpack_classes(columns.labels, self.num_classes).to(batch.u.dtype)
         other_sizes = others.sum(dim=1)
 

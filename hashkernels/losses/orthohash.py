@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from hashkernels._validation import check_int, check_real
 from hashkernels.losses._base import Batch, HashLoss, Terms
 from hashkernels.losses._centers import center_tensor, hadamard_or_random
+from hashkernels.losses._codes import directions
 from hashkernels.losses._labels import cross_entropy, multi_hot
 
 _MAX_COSINE = 0.99999
@@ -23,8 +23,9 @@ class OrthoHashLoss(HashLoss):
 
         mean_i CE(scale * (cos_i - margin * y_i), y_i)
 
-    Several classes of an item share its target probability evenly, and each has the margin. Put batch normalization
-    after the hash layer, as the authors do: it balances the bits.
+    Several classes of an item share its target probability evenly, and each has the margin. An embedding of zeros has
+    no direction: its cosines are 0, and it gets no gradient. Put batch normalization after the hash layer, as the
+    authors do: it balances the bits.
 
     Args:
         bits: code length.
@@ -76,15 +77,13 @@ class OrthoHashLoss(HashLoss):
 
     def _compute(self, batch: Batch) -> Terms:
         dtype = batch.u.dtype
-        directions = functional.normalize(batch.u, dim=1)
+        unit = directions(batch.u)
         centers = self.centers.to(dtype).T  # [bits, C], of length sqrt(bits)
         own = multi_hot(batch.labels, self.num_classes, dtype)
         if self.angular:
-            cosine = directions @ (centers / self.bits**0.5)
+            cosine = unit @ (centers / self.bits**0.5)
             angle = torch.acos(cosine.clamp(-_MAX_COSINE, _MAX_COSINE))
             logits = self.scale * torch.where(own > 0, torch.cos(angle + self.margin), cosine)
         else:
-            logits = torch.addmm(
-                own, directions, centers, beta=-self.scale * self.margin, alpha=self.scale / self.bits**0.5
-            )
+            logits = torch.addmm(own, unit, centers, beta=-self.scale * self.margin, alpha=self.scale / self.bits**0.5)
         return Terms.sum_of(classification=cross_entropy(logits, batch.labels))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import numpy as np
 from torch import Tensor
 
 from hashkernels._validation import check_choice, check_int, check_real
 from hashkernels.losses._base import Batch, HashLoss, Terms
-from hashkernels.losses._centers import center_tensor, random_signs, target_codes
+from hashkernels.losses._centers import center_values, random_signs, target_codes
 from hashkernels.losses._precision import full_precision
 from hashkernels.surrogate.posterior import SurrogatePosterior
 
@@ -90,7 +89,7 @@ class SurrogateLoss(HashLoss):
         multi_label: MultiLabel = "average",
         seed: int = 0,
     ) -> None:
-        values = _checked_centers(centers)
+        values = center_values(centers)
         num_classes, bits = values.shape
         super().__init__(bits, num_classes)
         if base_loss is not None:
@@ -115,6 +114,11 @@ class SurrogateLoss(HashLoss):
     def uses_references(self) -> bool:  # type: ignore[override]
         """Whether the base loss compares items with ``ref_emb``."""
         return self.base_loss is not None and self.base_loss.uses_references
+
+    def _check_takes_references(self) -> None:
+        super()._check_takes_references()
+        if self.base_loss is not None:
+            self.base_loss._check_takes_references()
 
     def posterior_loss(self, u: Tensor) -> Tensor:
         """The posterior's own term, a scalar; no gradient reaches ``u`` (float [N, bits])."""
@@ -172,11 +176,3 @@ class SurrogateLoss(HashLoss):
                 return target, posterior
             target = self.posterior.nll(u, codes, weight, freeze=True, dropout=dropout)
         return target, self.posterior_loss(u) if joint else None
-
-
-def _checked_centers(centers: Any) -> Tensor:
-    """Centers of any number of classes and bits, as ``int8`` -1/+1."""
-    shape = tuple(centers.shape) if isinstance(centers, Tensor) else np.shape(centers)
-    if len(shape) != 2:
-        raise ValueError(f"centers must have shape [num_classes, bits], got {shape}")
-    return center_tensor(centers, *shape)

@@ -8,7 +8,15 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from hashkernels._validation import check_bits, check_embeddings, check_int, check_real, check_tensor, dtype_name
+from hashkernels._validation import (
+    check_bits,
+    check_embeddings,
+    check_int,
+    check_real,
+    check_signs,
+    check_tensor,
+    dtype_name,
+)
 from hashkernels.losses._precision import full_precision
 from hashkernels.surrogate.blocks import BlockStack
 
@@ -126,7 +134,8 @@ class SurrogatePosterior(torch.nn.Module):
         dropout = self.training if dropout is None else dropout
         if weight is not None:
             item_nll = self._item_nll(u, targets, freeze=freeze, dropout=dropout)
-            return (item_nll * weight).sum() / max(u.shape[0], 1)
+            _check_weight(weight, item_nll.shape[0])
+            return (item_nll * weight.to(item_nll.dtype)).sum() / max(u.shape[0], 1)
         targets = u.detach() if targets is None else targets
         to_parameters, to_u = self._two_nlls(u, targets, targets, None, freeze=freeze, dropout=dropout)
         return to_parameters + (to_u - to_u.detach())  # one value with the gradients of both
@@ -166,8 +175,8 @@ class SurrogatePosterior(torch.nn.Module):
         first derivatives in reverse mode only.
         """
         u = self._check_embeddings(u)
-        own, targets = u.detach() > 0, self._check_targets("codes", codes) > 0
-        check_tensor("shares", shares, 2)
+        own, targets = u.detach() > 0, self._positive("codes", codes)
+        _check_real_tensor("shares", shares, 2)
         if tuple(shares.shape) != (len(own), len(targets)):
             raise ValueError(f"shares must have shape ({len(own)}, {len(targets)}), got {tuple(shares.shape)}")
         cuts = zip(self._cut(u), self._cut(own), self._cut(targets), strict=True)
@@ -193,9 +202,9 @@ class SurrogatePosterior(torch.nn.Module):
         """The cross-entropy to ``own``, whose gradient reaches the parameters alone, and that to ``targets``, whose
         gradient reaches ``u`` alone."""
         u = self._check_embeddings(u)
-        if weight is not None and tuple(check_tensor("weight", weight, 1).shape) != (u.shape[0],):
-            raise ValueError(f"weight must have shape ({u.shape[0]},), got {tuple(weight.shape)}")
-        positive = torch.cat([self._check_targets("targets", x, u.shape[0]) > 0 for x in (own, targets)])
+        if weight is not None:
+            _check_weight(weight, u.shape[0])
+        positive = torch.cat([self._positive("targets", x, u.shape[0]) for x in (own, targets)])
         cuts = zip(self._cut(u), self._cut(positive), strict=True)
         with full_precision(u):
             sums = [
@@ -207,7 +216,7 @@ class SurrogatePosterior(torch.nn.Module):
 
     def _item_nll(self, u: torch.Tensor, targets: torch.Tensor | None, *, freeze: bool, dropout: bool) -> torch.Tensor:
         u = self._check_embeddings(u)
-        positive = (u.detach() if targets is None else self._check_targets("targets", targets, u.shape[0])) > 0
+        positive = self._positive("targets", u.detach() if targets is None else targets, u.shape[0])
         with full_precision(u):
             total = u.new_zeros(u.shape[0])
             for (stack, x), (_, target) in zip(self._cut(u), self._cut(positive), strict=True):
@@ -217,7 +226,7 @@ class SurrogatePosterior(torch.nn.Module):
             return total
 
     def _pattern_index(self, name: str, x: torch.Tensor) -> torch.Tensor:
-        positive = self._check_targets(name, x) > 0
+        positive = self._positive(name, x)
         return torch.cat([_index(blocks) for _, blocks in self._cut(positive)]).T
 
     def _stacks(self) -> Iterator[BlockStack]:
@@ -237,14 +246,24 @@ class SurrogatePosterior(torch.nn.Module):
     def _check_embeddings(self, u: Any) -> torch.Tensor:
         return check_embeddings("u", u, self.bits).to(self.full_blocks.weight_in.dtype)
 
-    def _check_targets(self, name: str, value: Any, num_items: int | None = None) -> torch.Tensor:
-        tensor = check_tensor(name, value, 2)
-        if tensor.is_complex():
-            raise TypeError(f"{name} must be of a real dtype, got {dtype_name(tensor.dtype)}")
+    def _positive(self, name: str, value: Any, num_items: int | None = None) -> torch.Tensor:
+        tensor = check_signs(name, value)
         if tensor.shape[1] != self.bits or (num_items is not None and tensor.shape[0] != num_items):
             rows = "N" if num_items is None else num_items
             raise ValueError(f"{name} must have shape [{rows}, {self.bits}], got {tuple(tensor.shape)}")
         return tensor
+
+
+def _check_real_tensor(name: str, value: Any, ndim: int) -> torch.Tensor:
+    tensor = check_tensor(name, value, ndim)
+    if tensor.is_complex():
+        raise TypeError(f"{name} must be of a real dtype, got {dtype_name(tensor.dtype)}")
+    return tensor
+
+
+def _check_weight(weight: Any, num_items: int) -> None:
+    if tuple(_check_real_tensor("weight", weight, 1).shape) != (num_items,):
+        raise ValueError(f"weight must have shape ({num_items},), got {tuple(weight.shape)}")
 
 
 def _index(positive: torch.Tensor) -> torch.Tensor:

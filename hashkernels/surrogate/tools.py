@@ -9,12 +9,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from hashkernels._validation import check_choice, check_embeddings, check_int, check_real, check_tensor
+from hashkernels._validation import check_choice, check_embeddings, check_int, check_real, check_signs
 from hashkernels.surrogate.posterior import SurrogatePosterior
 
 MAX_TABLE_BITS = 20
@@ -63,7 +63,7 @@ def observed_codes(x: Tensor) -> ObservedCodes:
         >>> observed_codes(torch.tensor([[0.5, -1.0], [2.0, -0.1], [-1.0, 1.0]])).counts
         tensor([2, 1])
     """
-    positive = check_tensor("x", x, 2) > 0
+    positive = check_signs("x", x)
     width = 62  # of an int64, so that numbers stay positive and sort as such
     words = [_number(part) for part in torch.split(positive, width, dim=1)]
     numbers = torch.stack(words[::-1], dim=1)  # most significant first, as rows are sorted
@@ -80,6 +80,7 @@ def all_codes(bits: int) -> Tensor:
 @torch.no_grad()
 def bit_probabilities(posterior: SurrogatePosterior, u: Tensor) -> Tensor:
     """Probability that each bit is 1, mean over the items of ``u`` (float [N, bits]): float64 [bits]."""
+    u = _check_evaluated(posterior, u)
     shares = []
     for mean, size in zip(_block_means(posterior, u), posterior.block_sizes, strict=True):
         pattern = torch.arange(1 << size, device=mean.device)
@@ -111,6 +112,7 @@ def code_probabilities(posterior: SurrogatePosterior, u: Tensor, *, average: Ave
         (torch.Size([4096]), 1.0)
     """
     check_choice("average", average, ("items", "blocks"))
+    u = _check_evaluated(posterior, u)
     if posterior.bits > MAX_TABLE_BITS:
         raise ValueError(
             f"posterior must have at most {MAX_TABLE_BITS} bits for a table of all codes, got {posterior.bits}"
@@ -138,7 +140,8 @@ def code_log_probabilities(
     does not.
     """
     check_choice("average", average, ("items", "blocks"))
-    if codes.shape[1:] != (posterior.bits,):
+    u = _check_evaluated(posterior, u)
+    if check_signs("codes", codes).shape[1] != posterior.bits:
         raise ValueError(f"codes must have shape [C, {posterior.bits}], got {tuple(codes.shape)}")
     index = posterior.pattern_index(codes)  # [C, blocks]
     if average == "blocks":
@@ -164,11 +167,19 @@ def naive_log_probabilities(x: Tensor, codes: Tensor, *, smoothing: float = 0.0)
 
     Returns:
         float64 [C]; -inf where a code has a bit that ``x`` never shows.
+
+    Raises:
+        ValueError: codes of another length than those of ``x``; no items, and no smoothing.
     """
-    ones = (check_tensor("x", x, 2) > 0).double().sum(0)
+    ones = check_signs("x", x).double().sum(0)
     pseudo = _pseudo_total(smoothing, x.shape[1])
-    chance = (ones + pseudo / 2) / (x.shape[0] + pseudo)
-    bits = (check_tensor("codes", codes, 2) > 0).double()
+    total = x.shape[0] + pseudo
+    if not total:
+        raise ValueError("x must have at least one row where smoothing is 0")
+    chance = (ones + pseudo / 2) / total
+    bits = check_signs("codes", codes).double()
+    if bits.shape[1] != x.shape[1]:
+        raise ValueError(f"codes must have shape [C, {x.shape[1]}] for x of {x.shape[1]} bits, got {tuple(bits.shape)}")
     return torch.xlogy(bits, chance).sum(1) + torch.xlogy(1 - bits, 1 - chance).sum(1)
 
 
@@ -206,10 +217,10 @@ def posterior_fit(
         (2, True)
     """
     check_choice("direction", direction, ("data||model", "model||data"))
+    u = _check_evaluated(posterior, u)
     pseudo = _pseudo_total(smoothing, posterior.bits)
     if direction == "model||data" and not pseudo:
         raise ValueError('smoothing must be above 0 for direction "model||data", got 0')
-    u = check_embeddings("u", u, posterior.bits)
     distinct, counts = observed_codes(u)
     if pseudo:
         codes = all_codes(posterior.bits).to(u.device)
@@ -244,7 +255,7 @@ def pair_table(x: Tensor, first: int, second: int) -> PairTable:
         tensor([[0.2500, 0.2500],
                 [0.0000, 0.5000]], dtype=torch.float64)
     """
-    positive = check_tensor("x", x, 2) > 0
+    positive = check_signs("x", x)
     if positive.shape[0] == 0:
         raise ValueError("x must have at least one row")
     columns = [positive[:, check_int(name, j, 0, x.shape[1] - 1)] for name, j in (("first", first), ("second", second))]
@@ -257,14 +268,21 @@ def pair_table(x: Tensor, first: int, second: int) -> PairTable:
     return PairTable(joint, one, two, product, correlation, information)
 
 
+def _check_evaluated(posterior: Any, u: Any) -> Tensor:
+    """The items that a posterior is evaluated on, at least one."""
+    if not isinstance(posterior, SurrogatePosterior):
+        raise TypeError(f"posterior must be a SurrogatePosterior, got {type(posterior).__name__}")
+    tensor = check_embeddings("u", u, posterior.bits)
+    if tensor.shape[0] == 0:
+        raise ValueError("u must have at least one row")
+    return tensor
+
+
 def _chunks(posterior: SurrogatePosterior, u: Tensor, width: int) -> Iterator[list[Tensor]]:
     """Log-probabilities of the patterns of each block (float64 [n, 2^size]) for some items at a time.
 
     So many that an array of ``width`` entries an item stays small.
     """
-    u = check_embeddings("u", u, posterior.bits)
-    if u.shape[0] == 0:
-        raise ValueError("u must have at least one row")
     widest = max(width, posterior.num_blocks << posterior.block_bits)
     for part in torch.split(u, max(1, _CHUNK_ELEMENTS // widest)):
         yield [block.double() for block in posterior.log_probs(part, dropout=False)]

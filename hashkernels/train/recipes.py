@@ -17,6 +17,7 @@ from hashkernels.surrogate import SurrogateLoss
 SURROGATE_SUFFIX = "_d"
 _LBHASH = "Zhu et al., NeurIPS 2022"
 _OF_THE_TASK = ("centers", "num_train", "seed")
+_OF_A_BANK = ("drawn", "skip_unfilled")  # options that mean nothing without one
 _ECM = "Xu, Wang and Kitani, BMVC 2018"
 
 
@@ -50,7 +51,10 @@ def register(recipe: Recipe) -> None:
 
     Raises:
         ValueError: the name is taken, or ends in ``_d``.
+        TypeError: no `Recipe`.
     """
+    if not isinstance(recipe, Recipe):
+        raise TypeError(f"recipe must be a Recipe, got {type(recipe).__name__}")
     if recipe.name in _RECIPES:
         raise ValueError(f"name must be new, got {recipe.name!r}, which is registered")
     if recipe.name.endswith(SURROGATE_SUFFIX):
@@ -120,13 +124,15 @@ def build_loss(
 
     Args:
         name: one of `method_names`.
-        num_train: number of training items; needed by the losses that keep a bank of them.
+        num_train: number of training items, for a bank of them. The loss has one where the method always does (DSDH),
+            or where the preset or the options have ``skip_unfilled`` or ``drawn``, which say how a bank is used; any
+            other compares the items of a batch, whether this is given or not.
         preset: a name of the loss's ``presets``: its published settings for a data set.
         options: of the loss (of a variant with the surrogate posterior, of its base loss); they go before the preset,
             and the preset before the recipe.
 
     Raises:
-        ValueError: an unknown name or preset, or sizes that the method cannot do.
+        ValueError: an unknown name or preset, sizes that the method cannot do, or a bank without ``num_train``.
         TypeError: an option that the loss does not have.
 
     Example:
@@ -139,19 +145,25 @@ def build_loss(
     recipe = _RECIPES[base]
     check.check_bits(bits)
     check.check_int("num_classes", num_classes, 2)
-    known: dict[str, Any] = {"num_train": num_train, "seed": check.check_int("seed", seed, 0)}
+    known: dict[str, Any] = {"num_train": num_train, "seed": check.check_int("seed", seed, 0, check.MAX_SEED)}
     settings = {field: known[field] for field in recipe.needs} | dict(recipe.options)
     if preset is not None:
         settings |= _preset(recipe, preset, bits)
+    settings |= options
+    asked = [option for option in _OF_A_BANK if option in settings]
+    if asked and "num_train" in inspect.signature(recipe.loss).parameters:
+        if num_train is None:
+            raise ValueError(f"num_train must be given: {asked[0]} of {base} is about a bank of the training items")
+        settings["num_train"] = num_train
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        loss = recipe.loss(bits, num_classes, **settings | options)
+        loss = recipe.loss(bits, num_classes, **settings)
         if not with_posterior:
             return loss
-        # A base loss with centers and the posterior pull to the same ones.
+        # A base loss with binary centers and the posterior pull to the same ones.
         own = getattr(loss, "centers", None)
-        given = isinstance(own, torch.Tensor) and "centers" in options
-        return SurrogateLoss(loss, own if given else class_centers(num_classes, bits, seed), seed=seed)
+        binary = isinstance(own, torch.Tensor) and bool((own.abs() == 1).all())
+        return SurrogateLoss(loss, own if binary else class_centers(num_classes, bits, seed), seed=seed)
 
 
 def class_centers(num_classes: int, bits: int, seed: int) -> Codebook:

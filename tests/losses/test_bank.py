@@ -40,6 +40,50 @@ def test_every_order_of_label_forms_means_the_same(kind, forms, skip_unfilled):
     assert values[:4] == pytest.approx(values[4:], rel=1e-12)
 
 
+@pytest.mark.parametrize("weighting", ["balanced", "positive"])
+def test_the_overlap_with_a_bank_of_several_classes_does_not_depend_on_the_form(weighting, monkeypatch):
+    """A class id against rows of several classes is a one-hot row against them, in evaluation and in training."""
+    u, _, indices = batch(0)
+    several = hot(torch.arange(60, 68)) + hot(torch.arange(61, 69))
+    ids = torch.arange(61, 69)
+    values = []
+    for fused in (True, False):
+        monkeypatch.setattr(HashNetLoss, "_pairs_can_be_fused", lambda self, batch, fused=fused: fused)
+        for form in (ids, hot(ids)):
+            loss = HashNetLoss(BITS, NUM_CLASSES, num_train=NUM_TRAIN, weighting=weighting).double()
+            loss(u, several, indices=indices)
+            loss.eval()
+            looked = loss(u.flip(1), form).item()
+            loss.train()
+            values.append((looked, loss(u.flip(1), form, indices=indices.flip(0) // 2).item()))
+    plain = HashNetLoss(BITS, NUM_CLASSES, weighting=weighting).eval()
+    expected = plain(u.flip(1), ids, ref_emb=u, ref_labels=several).item()
+    for looked, trained in values:
+        assert looked == pytest.approx(expected, rel=1e-12)
+        assert trained == pytest.approx(values[0][1], rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.uint32, torch.uint64])
+def test_indices_of_any_unsigned_dtype(dtype):
+    values = []
+    for kind in (torch.int64, dtype):
+        loss = DPSHLoss(BITS, NUM_CLASSES, num_train=NUM_TRAIN)
+        for seed in (0, 1):
+            u, labels, indices = batch(seed)
+            value = loss(u, labels.to(kind), indices=indices.to(kind))
+        values.append(value.item())
+    assert values[0] == values[1]
+    with pytest.raises(ValueError, match=r"indices must be in 0\.\.19 for a bank of num_train=20 items, got 20"):
+        loss(u, labels, indices=torch.full((8,), 20).to(dtype))
+
+
+def test_an_index_beyond_int64_is_named():
+    u, labels, _ = batch(0)
+    indices = torch.tensor([-1] + [0] * 7).view(torch.uint64)
+    with pytest.raises(ValueError, match=f"got {2**64 - 1}"):
+        DPSHLoss(BITS, NUM_CLASSES, num_train=NUM_TRAIN)(u, labels, indices=indices)
+
+
 def test_rows_not_written_have_no_class():
     """They count as zeros that are irrelevant to all, also to the items of class 0."""
     u, indices = torch.ones(2, BITS).double(), torch.tensor([3, 5])

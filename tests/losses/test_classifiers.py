@@ -71,6 +71,19 @@ def test_orthohash_at_its_center_has_a_finite_gradient(angular):
     assert torch.isfinite(u.grad).all()
 
 
+@pytest.mark.parametrize("angular", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_orthohash_gives_an_embedding_of_zeros_no_gradient(angular, dtype):
+    u = torch.randn(6, 16, generator=torch.Generator().manual_seed(0)).to(dtype).relu()
+    u[0] = 0
+    u.requires_grad_()
+    value = OrthoHashLoss(16, 3, angular=angular)(u, torch.arange(6) % 3)
+    value.backward()
+    assert math.isfinite(value.item())
+    assert not u.grad[0].any()
+    assert 0 < u.grad.abs().max() < 10
+
+
 @pytest.mark.parametrize("multi_label", ["sum", "majority"])
 def test_dpn_equals_formula(example, assert_same, multi_label):
     u = example.u
@@ -137,6 +150,7 @@ def test_gradcheck(example, loss):
         (lambda: GreedyHashLoss(12, 5, estimator="relu"), "estimator must be one of identity, clip, tanh, got 'relu'"),
         (lambda: OrthoHashLoss(12, 5, centers=torch.ones(5, 11)), r"centers must have shape"),
         (lambda: DPNLoss(12, 5, centers=torch.ones(4, 12)), r"centers must have shape"),
+        (lambda: DPNLoss(2, 2, centers=[[1, 1], [1]]), "centers must have rows of one length"),
         (lambda: DPNLoss(12, 5, multi_label="mean"), "multi_label must be one of sum, majority"),
     ],
 )

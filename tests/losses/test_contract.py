@@ -53,6 +53,19 @@ def test_class_ids_and_one_hot_labels_say_the_same(case):
         torch.testing.assert_close(value, values[0], rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.uint32, torch.uint64])
+@pytest.mark.parametrize("case", CASES)
+def test_labels_of_any_unsigned_dtype(case, dtype):
+    u, labels = batch(dtype=torch.float64)
+    for form in (labels, torch.nn.functional.one_hot(labels, NUM_CLASSES)):
+        values = []
+        for given in (form, form.to(dtype)):
+            loss = make(case).double()
+            torch.manual_seed(1)  # of what DTSH draws
+            values.append(call(loss, u, given).item())
+        assert values[0] == values[1]
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_terms_add_up_to_the_loss_and_are_detached(case):
     loss = make(case)

@@ -100,6 +100,13 @@ def test_bad_options(options, message):
         CSQLoss(12, 5, **options)
 
 
+@pytest.mark.parametrize("dtype", ["bool", "complex64"])
+def test_centers_that_are_no_real_numbers_are_named(dtype):
+    for centers in (np.ones((5, 12), dtype), torch.ones(5, 12).to(getattr(torch, dtype))):
+        with pytest.raises(TypeError, match=f"centers must be real numbers, got {dtype}"):
+            CSQLoss(12, 5, centers=centers)
+
+
 def test_references_are_refused(example):
     with pytest.raises(ValueError, match="ref_emb must be None: CSQLoss"):
         CSQLoss(12, 5)(example.u, example.labels, ref_emb=example.u, ref_labels=example.labels)

@@ -94,6 +94,19 @@ def test_dch_zero_embedding_stays_finite():
     assert torch.isfinite(u.grad).all()
 
 
+@pytest.mark.parametrize("options", [{}, {"balance": "positives"}, {"num_train": 6}, {"self_pairs": True}])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_dch_gives_an_embedding_of_zeros_no_gradient(options, dtype):
+    u = torch.randn(6, 16, generator=torch.Generator().manual_seed(0)).to(dtype).relu()
+    u[0] = 0
+    u.requires_grad_()
+    value = DCHLoss(16, 4, **options)(u, torch.arange(6) % 4, indices=torch.arange(6))
+    value.backward()
+    assert torch.isfinite(value)
+    assert not u.grad[0].any()
+    assert 0 < u.grad.abs().max() < 10
+
+
 @pytest.mark.parametrize("loss", [DSHLoss(12, 5, margin=5.0), DCHLoss(12, 5)])
 def test_gradcheck(example, loss):
     u = example.u.detach()[:4].clone().requires_grad_()

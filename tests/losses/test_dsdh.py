@@ -56,6 +56,18 @@ def test_classifier_is_ridge_regression_and_bits_follow_it(example):
     assert torch.equal(loss.codes.double(), expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_loss_in_half_precision_updates_codes_in_single(example, dtype):
+    loss, wide = (DSDHLoss(12, 5, num_train=9, update_every=0).to(kind) for kind in (dtype, torch.float32))
+    u = example.u.detach().to(dtype)
+    for one in (loss, wide):
+        one(u, example.labels, indices=torch.arange(9))
+        one.update_codes()
+    assert loss.classifier.dtype == dtype
+    assert torch.equal(loss.classifier, wide.classifier.to(dtype))
+    assert torch.equal(loss.codes, wide.codes)
+
+
 def test_updates_never_raise_the_objective(example):
     mu, nu, eta = 1.0, 1.0, 0.05
     loss = filled_loss(example, mu=mu, nu=nu, eta=eta, sweeps=3)

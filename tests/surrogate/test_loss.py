@@ -270,6 +270,7 @@ def test_compiles_into_one_graph(multi_hot):
     [
         (np.ones(16), r"centers must have shape \[num_classes, bits\], got \(16,\)"),
         (np.zeros((4, 16)), r"centers must hold only -1 and \+1"),
+        ([[1, 1], [1]], "centers must have rows of one length"),
         (np.ones((4, 12)), r"centers must have shape \[num_classes=4, bits=16\] for this base_loss, got \(4, 12\)"),
         (np.ones((5, 16)), r"centers must have shape \[num_classes=4, bits=16\] for this base_loss, got \(5, 16\)"),
     ],
@@ -277,6 +278,12 @@ def test_compiles_into_one_graph(multi_hot):
 def test_bad_centers_are_named(centers, message):
     with pytest.raises(ValueError, match=message):
         SurrogateLoss(CSQLoss(16, 4), centers)
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.complex64])
+def test_centers_that_are_no_real_numbers_are_named(dtype):
+    with pytest.raises(TypeError, match="centers must be real numbers, got"):
+        SurrogateLoss(None, torch.ones(4, 16).to(dtype))
 
 
 @pytest.mark.parametrize(

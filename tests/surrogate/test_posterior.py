@@ -424,3 +424,39 @@ def test_bad_options_are_named(options, error, message):
 def test_bad_arguments_are_named(u, targets, error, message):
     with pytest.raises(error, match=message):
         SurrogatePosterior(16, hidden=4).nll(u, targets)
+
+
+@pytest.mark.parametrize(
+    ("weight", "error", "message"),
+    [
+        (torch.ones(4, 1), ValueError, "weight must have 1 dimension, got shape \\(4, 1\\)"),
+        (torch.ones(2, 4), ValueError, "weight must have 1 dimension, got shape \\(2, 4\\)"),
+        (torch.ones(1), ValueError, "weight must have shape \\(4,\\), got \\(1,\\)"),
+        ([1.0] * 4, TypeError, "weight must be a torch.Tensor, got list"),
+        (torch.ones(4) * 1j, TypeError, "weight must be of a real dtype, got complex64"),
+    ],
+)
+def test_bad_weights_are_named(weight, error, message):
+    posterior, u = SurrogatePosterior(16, hidden=4), torch.zeros(4, 16)
+    for call in (posterior.nll, posterior.split_nll):
+        with pytest.raises(error, match=message):
+            call(u, u, weight)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.int64, torch.bool])
+def test_weights_of_any_real_dtype_leave_that_of_the_parameters(dtype):
+    posterior = SurrogatePosterior(16, hidden=4).eval()
+    u, weight = torch.randn(4, 16), torch.tensor([1, 0, 1, 1])
+    value = posterior.nll(u, -u, weight.to(dtype))
+    assert value.dtype == torch.float32
+    torch.testing.assert_close(value, -(posterior.log_prob(u, -u) * weight).sum() / 4)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.uint32, torch.uint64])
+def test_targets_of_any_unsigned_dtype(dtype):
+    posterior, x = SurrogatePosterior(16, hidden=4).eval(), torch.randint(0, 3, (4, 16))
+    assert torch.equal(posterior.pattern_index(x.to(dtype)), posterior.pattern_index(x))
+    u = torch.randn(4, 16)
+    assert posterior.nll(u, x.to(dtype)) == posterior.nll(u, x)
+    largest = torch.full((1, 16), -1).view(torch.uint64)
+    assert posterior.pattern_index(largest).tolist() == [[255, 255]]

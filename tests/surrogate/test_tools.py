@@ -194,3 +194,21 @@ def test_errors_name_the_argument():
         pair_table(u, 0, 5)
     with pytest.raises(ValueError, match="x must have at least one row"):
         pair_table(u[:0], 0, 1)
+    with pytest.raises(TypeError, match=r"codes must be a torch\.Tensor, got list"):
+        code_log_probabilities(posterior, u, u.tolist())
+    for tool in (code_probabilities, bit_probabilities, posterior_fit):
+        with pytest.raises(TypeError, match="posterior must be a SurrogatePosterior, got str"):
+            tool("x", u)
+        with pytest.raises(TypeError, match=r"u must be a torch\.Tensor, got list"):
+            tool(posterior, u.tolist())
+
+
+def test_the_naive_estimate_wants_codes_of_the_length_of_its_items():
+    for width in (1, 9):
+        with pytest.raises(ValueError, match=rf"codes must have shape \[C, 10\] for x of 10 bits, got \(3, {width}\)"):
+            naive_log_probabilities(torch.randn(5, 10), torch.ones(3, width))
+    with pytest.raises(ValueError, match="x must have at least one row where smoothing is 0"):
+        naive_log_probabilities(torch.empty(0, 3), all_codes(3))
+    assert naive_log_probabilities(torch.empty(0, 3), all_codes(3), smoothing=1.0).exp().tolist() == pytest.approx(
+        [1 / 8] * 8
+    )

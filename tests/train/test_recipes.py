@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -89,6 +91,45 @@ def test_options_go_before_the_preset_and_the_preset_before_the_recipe(monkeypat
     register(Recipe("made", "Made", lambda bits, num_classes: CSQLoss(bits, num_classes)))
     with pytest.raises(ValueError, match="preset must be None for made, which has no presets"):
         build_loss("made", 16, 4, preset="resnet")
+
+
+@pytest.mark.parametrize(
+    ("method", "asked"),
+    [
+        ("dpsh", {"preset": "cifar10"}),
+        ("dpsh_d", {"preset": "cifar10"}),
+        *((name, {"skip_unfilled": True}) for name in ("dpsh", "dbdh", "hashnet", "dch", "dhn", "dsh")),
+        ("dtsh", {"drawn": 50}),
+    ],
+)
+def test_a_bank_comes_with_what_is_about_one(method: str, asked: dict[str, Any]) -> None:
+    loss = build_loss(method, 16, 4, num_train=40, **asked)
+    bank = getattr(loss, "base_loss", loss).bank
+    assert bank.num_train == 40
+    # As the trainer calls it for every method.
+    plain = build_loss(method, 16, 4, num_train=40)
+    assert getattr(plain, "base_loss", plain).bank is None
+    with pytest.raises(ValueError, match=r"num_train must be given: .* is about a bank of the training items"):
+        build_loss(method, 16, 4, **asked)
+
+
+def test_an_option_about_a_bank_is_unknown_to_a_loss_without() -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'skip_unfilled'"):
+        build_loss("csq", 16, 4, num_train=40, skip_unfilled=True)
+
+
+@pytest.mark.parametrize("method", ["csq_d", "dpn_d", "orthohash_d"])
+def test_base_loss_and_posterior_pull_to_the_same_centers(method: str) -> None:
+    loss = build_loss(method, 32, 10, seed=3)
+    assert torch.equal(loss.centers, loss.base_loss.centers)
+
+
+def test_seeds_and_recipes_of_another_kind_are_refused() -> None:
+    with pytest.raises(ValueError, match=rf"seed must be in 0\.\.{2**64 - 1}, got {2**64}"):
+        build_loss("csq", 16, 4, seed=2**64)
+    assert build_loss("csq_d", 16, 4, seed=2**64 - 1)
+    with pytest.raises(TypeError, match="recipe must be a Recipe, got str"):
+        register("x")  # type: ignore[arg-type]
 
 
 def test_given_centers_are_those_of_the_posterior_too() -> None:
