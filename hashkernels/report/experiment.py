@@ -189,9 +189,14 @@ def center_distance(codes: NDArray[np.uint8], labels: NDArray[Any], bits: int, n
         >>> center_distance(codes, np.array([0, 0, 1]), 8, 2)
         CenterDistance(least=8, bound=8)
     """
-    member = np.eye(num_classes, dtype=np.int64)[labels] if labels.ndim == 1 else labels.astype(np.int64)
-    votes = member.T @ unpack_codes(codes, bits).astype(np.int64)
-    majority = np.where(votes[member.any(axis=0)] > 0, 1, -1).astype(np.int8)
+    signs = unpack_codes(codes, bits).astype(np.int64)
+    if labels.ndim == 1:
+        classes, places = np.unique(labels, return_inverse=True)
+        votes = np.zeros((len(classes), bits), dtype=np.int64)
+        np.add.at(votes, places, signs)
+    else:
+        votes = labels[:, labels.any(axis=0)].astype(np.int64).T @ signs
+    majority = np.where(votes > 0, 1, -1).astype(np.int8)
     least = minimum_distance(majority) if len(majority) > 1 else None
     return CenterDistance(least, tightest_distance(bits=bits, num_classes=num_classes, linear_program=False))
 

@@ -42,11 +42,12 @@ def save_checkpoint(
 
     Args:
         path: by custom ends in .safetensors.
-        settings: anything that ``json.dumps`` takes.
+        settings: a dict that ``json.dumps`` takes.
         loss: its state (centers, banks, surrogate nets) goes along when given.
 
     Raises:
-        TypeError: a model of another class than `SmallConvNet` or `HashHead`, whose layout could not be stored.
+        TypeError: a model of another class than `SmallConvNet` or `HashHead`, whose layout could not be stored, or
+            settings that are no dict.
         ImportError: without safetensors.
 
     Example:
@@ -60,6 +61,8 @@ def save_checkpoint(
     kind = type(model).__name__
     if _MODELS.get(kind) is not type(model):
         raise TypeError(f"model must be one of {', '.join(_MODELS)}, got {kind}")
+    if not isinstance(settings, dict):
+        raise TypeError(f"settings must be a dict, got {type(settings).__name__}")
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     if loss is not None:
         tensors |= {f"loss.{name}": value for name, value in loss.state_dict().items()}
@@ -95,7 +98,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         version, kind, config, settings = (header[key] for key in ("format", "model", "config", "settings"))
     except (KeyError, TypeError, ValueError):
         raise ValueError(f"{path}: not a checkpoint of hashkernels: its header lacks our settings") from None
-    if version != FORMAT_VERSION or kind not in _MODELS or not isinstance(settings, dict):
+    if version != FORMAT_VERSION or kind not in list(_MODELS) or not isinstance(settings, dict):
         raise ValueError(f"{path}: expected format {FORMAT_VERSION} of a known model, got {version!r} of {kind!r}")
     parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "loss": {}}
     for name, value in tensors.items():

@@ -87,7 +87,7 @@ def fit(
     check.check_real("learning_rate", learning_rate, 0)
     check.check_real("weight_decay", weight_decay, 0)
     check.check_choice("schedule", schedule, SCHEDULES)
-    check.check_int("seed", seed, 0)
+    check.check_int("seed", seed, 0, check.MAX_SEED)
     if isinstance(dataset, list) and any(isinstance(part, torch.Tensor | np.ndarray) for part in dataset):
         raise TypeError("dataset must be a pair (items, labels) or a map-style Dataset, got a list of arrays")
     if isinstance(dataset, tuple):

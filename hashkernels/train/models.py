@@ -54,8 +54,8 @@ class HashHead(nn.Module):
 
     def __init__(self, in_features: int, bits: int, batch_norm: bool = True, *, hidden: int | None = None) -> None:
         super().__init__()
-        check.check_int("in_features", in_features, 1)
-        check.check_bits(bits)
+        in_features, bits = check.check_int("in_features", in_features, 1), check.check_bits(bits)
+        hidden = None if hidden is None else check.check_int("hidden", hidden, 1)
         self.bits = bits
         self.config: dict[str, Any] = {
             "in_features": in_features,
@@ -65,7 +65,6 @@ class HashHead(nn.Module):
         }
         layers: list[nn.Module] = []
         if hidden is not None:
-            check.check_int("hidden", hidden, 1)
             layers += [nn.Linear(in_features, hidden), nn.ReLU()]
         layers.append(nn.Linear(in_features if hidden is None else hidden, bits))
         if batch_norm:
@@ -115,11 +114,14 @@ class SmallConvNet(nn.Module):
         batch_norm: bool = True,
     ) -> None:
         super().__init__()
-        shape = tuple(image_shape)
+        shape = tuple(check.check_int("image_shape", size) for size in image_shape)
         if len(shape) != 3 or min(shape) < 1 or min(shape[1:]) < 2:
             raise ValueError(f"image_shape must be (C, H, W) with at least 2 pixels a side, got {shape}")
-        check.check_int("width", width, 1)
-        check.check_int("features", features, 1)
+        width, features, bits = (
+            check.check_int("width", width, 1),
+            check.check_int("features", features, 1),
+            check.check_bits(bits),
+        )
         channels, height, breadth = shape
         self.bits = bits
         self.config: dict[str, Any] = {
@@ -164,9 +166,9 @@ def build_model(item_shape: Sequence[int], bits: int, *, seed: int = 0, hidden: 
     if not isinstance(item_shape, Sequence):
         raise TypeError(f"item_shape must be (C, H, W) or (D,), got {type(item_shape).__name__}")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(check.check_int("seed", seed, 0))
+        torch.manual_seed(check.check_int("seed", seed, 0, check.MAX_SEED))
         if len(item_shape) == 1:
-            return HashHead(int(item_shape[0]), bits, hidden=hidden)
+            return HashHead(check.check_int("item_shape", item_shape[0]), bits, hidden=hidden)
         return SmallConvNet(item_shape, bits)
 
 

@@ -62,6 +62,8 @@ def test_center_distance_is_that_of_majority_codes() -> None:
     multi_hot = np.eye(3, dtype=np.uint8)[[0, 0, 0, 1, 1, 2]]
     assert center_distance(codes, multi_hot, 4, 3) == found
     assert center_distance(codes, np.zeros(6, np.int64), 4, 3).least is None
+    far_apart = np.array([0, 0, 0, 10**6, 10**6, 2 * 10**6])  # no array of classes would fit
+    assert center_distance(codes, far_apart, 4, 2 * 10**6 + 1).least == 2
 
 
 def test_tables_hold_the_numbers() -> None:

@@ -8,6 +8,7 @@ import pickle
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -21,6 +22,18 @@ from hashkernels.train import (
     load_checkpoint,
     save_checkpoint,
 )
+
+
+def test_sizes_of_numpy_can_be_saved_and_fractions_are_no_sizes(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    for model in (HashHead(np.int64(4), np.int64(8)), build_model(tuple(np.array([1, 8, 8])), np.int64(8))):
+        save_checkpoint(path, model, settings={})
+        assert load_checkpoint(path).model.config == model.config
+    for shape in ((4.5,), (1, 8.0, 8)):
+        with pytest.raises(TypeError, match=r"(item|image)_shape must be an int, got float"):
+            build_model(shape, 8)
+    with pytest.raises(ValueError, match=r"seed must be in 0..18446744073709551615, got 18446744073709551616"):
+        build_model((4,), 8, seed=2**64)
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (6,)])
@@ -78,6 +91,7 @@ def test_files_that_are_no_checkpoint_are_refused_by_name(tmp_path: Path) -> Non
         "bare": with_header(header | {"__metadata__": {"hashkernels": "[1, 2]"}}, body),
         "newer": changed(format=2),
         "kind": changed(model="os.system"),
+        "no name": changed(model=[]),
         "bits": changed(config=meta["config"] | {"bits": 10**9}),
         "width": changed(config=meta["config"] | {"width": 10**6}),
         "option": changed(config=meta["config"] | {"nope": 1}),
@@ -94,6 +108,8 @@ def test_files_that_are_no_checkpoint_are_refused_by_name(tmp_path: Path) -> Non
 def test_models_of_other_classes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="model must be one of SmallConvNet, HashHead, got Linear"):
         save_checkpoint(tmp_path / "a", torch.nn.Linear(2, 2), settings={})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="settings must be a dict, got list"):
+        save_checkpoint(tmp_path / "model.safetensors", HashHead(4, 8), settings=[1])
     with pytest.raises(TypeError, match="JSON serializable"):
         save_checkpoint(tmp_path / "a", HashHead(2, 8), settings={"path": tmp_path})
     assert not os.listdir(tmp_path)
