@@ -37,7 +37,9 @@ class Info:
     def __str__(self) -> str:
         lines = []
         for key, value in self.to_dict().items():
-            shown = ", ".join(value) if isinstance(value, list) else {True: "yes", False: "no"}.get(value, value)
+            shown = ", ".join(value) if isinstance(value, list) else value
+            if isinstance(value, bool):
+                shown = "yes" if value else "no"
             lines.append(f"{key.replace('_', ' '):<20}{'none' if shown in (None, '') else shown}")
         return "\n".join(lines)
 

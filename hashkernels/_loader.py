@@ -94,7 +94,7 @@ def _absence() -> str:
     if (folder.parent / "CMakeLists.txt").exists():
         return (
             f"hashkernels was imported from its sources in {folder}, which hold no native extension: start Python in "
-            "another folder to get the installed package, or install with pip install --no-build-isolation -e ."
+            "another folder to get the installed package, or install in place with make install"
         )
     return f"the native extension is not installed: {_HOW_TO_BUILD}"
 

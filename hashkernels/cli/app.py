@@ -51,6 +51,7 @@ app = typer.Typer(
     no_args_is_help=False,
     add_completion=False,
     rich_markup_mode=None,
+    context_settings={"max_content_width": 120},
     help="Learn, evaluate and search short binary codes, exactly.",
 )
 

@@ -79,7 +79,9 @@ def read_npy(path: str | os.PathLike[str]) -> NDArray[Any]:
     with unreadable(path):
         with open(path, "rb") as probe:
             if probe.read(2) not in (b"\x93N", b"PK"):
-                raise ValueError("not an .npy file")
+                raise ValueError(
+                    "not an .npy file" + (": hashkernels index reads it" if Path(path).suffix == ".hki" else "")
+                )
         array = np.load(path, allow_pickle=False)
         if isinstance(array, np.lib.npyio.NpzFile):
             array.close()
