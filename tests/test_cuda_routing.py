@@ -132,11 +132,19 @@ class Launchers:
 
     def pair_loss(self, kernel: Callable[..., Any], *arguments: Any) -> None:
         u, u_dtype, num_rows, bits, u_stride, v, v_dtype, num_columns, v_stride, *rest = arguments
-        row_labels, column_labels, label_words, *parameters, split, total, sums, grad, workspace = rest
+        row_labels, column_labels, label_words, left_out, counted, *parameters = rest
+        *parameters, split, total, sums, grad, workspace = parameters
         self.splits.append(split)
         rows, columns = self.embeddings(u, u_dtype, num_rows, u_stride), None
         if v or num_columns == 0:
             columns = self.embeddings(v, v_dtype, num_columns, v_stride)
+        if counted:  # the kernel of the CPU knows no such columns
+            assert columns is not None
+            assert left_out == label_words == 0
+            kept = self.values(counted, ctypes.c_bool, num_columns)
+            columns = columns.view(num_columns, v_stride)[torch.from_numpy(kept)]
+            ids = self.values(column_labels, ctypes.c_int64, num_columns)[kept]
+            num_columns, column_labels = len(ids), ids.ctypes.data
         kernel(
             rows.data_ptr(),
             "float32",
@@ -149,7 +157,7 @@ class Launchers:
             row_labels,
             column_labels,
             label_words,
-            0,  # no column is left out
+            left_out,
             *parameters,
             total,
             sums,
@@ -291,20 +299,9 @@ def test_pairwise_losses(
         words = [None if ids is None else (ids[:, None] >= torch.arange(3)).long() for ids in classes]
         classes = tuple(None if hot is None else _ops.pack_labels(hot) for hot in words)
     labels, bank_labels = classes
-    arguments = (u, bank, labels, bank_labels, None, *parameters, 0.0, with_grad)
+    arguments = (u, bank, labels, bank_labels, None, None, *parameters, 0.0, with_grad)
     expect_same(on_cuda(name, *arguments, 0, "auto"), on_cpu(name, *arguments, 1, "auto"))
     assert launchers.calls == [f"cuda_{name}"]
-
-
-def test_left_out_columns_go_to_the_reference(launchers: Launchers) -> None:
-    u = torch.randn(17, 9, generator=torch.Generator().manual_seed(4))
-    bank = torch.randn(23, 9, generator=torch.Generator().manual_seed(5))
-    left_out = torch.arange(17)
-    arguments = (u, bank, torch.arange(17) % 3, torch.arange(23) % 3, left_out, 0.5, 1.0, 0.7, True, False, 0.0, True)
-    got, expected = on_cuda("likelihood_loss", *arguments, 0, "auto"), on_cpu("likelihood_loss", *arguments, 1, "auto")
-    for found, wanted in zip(got, expected, strict=True):
-        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
-    assert launchers.calls == []
 
 
 @pytest.mark.parametrize("with_grad", [False, True])
@@ -338,29 +335,30 @@ def test_half_types_reach_the_kernel_as_they_are(launchers: Launchers, kinds: tu
         torch.randn(n, 8, generator=generator).to(getattr(torch, kind)) for n, kind in zip((7, 9), kinds, strict=True)
     )
     labels, bank_labels = torch.arange(7) % 3, torch.arange(9) % 3
-    got = on_cuda("margin_loss", u, bank, labels, bank_labels, None, *MARGINS, 0.0, True, 0, "auto")
-    expect_same(
-        got, on_cpu("margin_loss", u.float(), bank.float(), labels, bank_labels, None, *MARGINS, 0.0, True, 1, "auto")
-    )
+    rest = (labels, bank_labels, None, None, *MARGINS, 0.0, True)
+    got = on_cuda("margin_loss", u, bank, *rest, 0, "auto")
+    expect_same(got, on_cpu("margin_loss", u.float(), bank.float(), *rest, 1, "auto"))
     assert got[2].dtype == torch.float32
 
 
-def test_a_bank_but_for_one_goes_to_the_reference(launchers: Launchers) -> None:
+@pytest.mark.parametrize("which", ["one of each row", "some of all rows"])
+def test_a_bank_but_for_some(launchers: Launchers, which: str) -> None:
     generator = torch.Generator().manual_seed(4)
     u, bank = torch.randn(17, 9, generator=generator), torch.randn(23, 9, generator=generator)
     labels = torch.arange(17) % 3, torch.arange(23) % 3
-    arguments = (u, bank, *labels, torch.arange(17), 0.5, 1.0, 0.7, True, False, 0.0, True)
+    missing = (torch.arange(34)[::2], None) if which == "one of each row" else (None, torch.arange(46)[::2] % 5 > 0)
+    arguments = (u, bank, *labels, *missing, 0.5, 1.0, 0.7, True, False, 0.0, True)
     got, expected = (call("likelihood_loss", *arguments, 0, "auto") for call in (on_cuda, on_cpu))
     for found, wanted in zip(got, expected, strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
-    assert launchers.calls == []
+    assert launchers.calls == ["cuda_likelihood_loss"]
 
 
 def test_precision_chooses_the_path(launchers: Launchers) -> None:
     labels = torch.arange(65) % 3
     u = torch.ones(65, 4)
     for rows, precision in ((64, "auto"), (65, "auto"), (64, "split"), (65, "float32")):
-        on_cuda("margin_loss", u[:rows], None, labels[:rows], None, None, *MARGINS, 0.0, False, 0, precision)
+        on_cuda("margin_loss", u[:rows], None, labels[:rows], None, None, None, *MARGINS, 0.0, False, 0, precision)
     assert launchers.splits == [False, True, True, False]
     with pytest.raises(ValueError, match="precision must be one of auto, float32, split, got 'half'"):
         _ops.margin_loss(u, labels, positive_margin=1, negative_margin=0, precision="half")
@@ -368,7 +366,7 @@ def test_precision_chooses_the_path(launchers: Launchers) -> None:
 
 def test_float64_embeddings_go_to_the_reference(launchers: Launchers) -> None:
     u = torch.randn(17, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
-    arguments = (u, None, torch.arange(17) % 3, None, None, *MARGINS, 0.3, True)
+    arguments = (u, None, torch.arange(17) % 3, None, None, None, *MARGINS, 0.3, True)
     got, expected = on_cuda("margin_loss", *arguments, 0, "auto"), on_cpu("margin_loss", *arguments, 1, "auto")
     for a, b in zip(got, expected, strict=True):
         torch.testing.assert_close(a, b)
@@ -422,7 +420,7 @@ def test_nothing_is_waited_for_but_the_size_of_a_range_search(
         ("range_nearest", queries, database, 18, 6, 0),
         ("retrieval_counts", queries, database, *labels, 0),
         ("index_order_sums", queries, database, *labels, None, None, [1, 7, 60], 0),
-        ("margin_loss", u, bank, *labels, None, *MARGINS, 0.3, True, 0, "auto"),
+        ("margin_loss", u, bank, *labels, None, None, *MARGINS, 0.3, True, 0, "auto"),
         ("triplet_likelihood", torch.randn(11, 60), marks == 0, marks == 1, torch.ones(11).double(), 2.0, True, 0),
     ):
         assert waits(name, *arguments) == 0, name

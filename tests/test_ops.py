@@ -61,12 +61,12 @@ def op_calls() -> dict[str, tuple[Any, tuple[Any, ...]]]:
         "retrieval_counts": (ops.retrieval_counts, (queries, database, ids[:3], ids, 0)),
         "retrieval_counts_words": (ops.retrieval_counts, (queries, database, words[:3], words, 0)),
         "index_order_sums": (ops.index_order_sums, (queries, database, ids[:3], ids, None, None, [1, 5, 20], 0)),
-        "margin_loss": (ops.margin_loss, (u, None, ids, None, None, *margins, 0.0, True, 0, "auto")),
-        "margin_loss_value": (ops.margin_loss, (u, None, words, None, None, *margins, 0.1, False, 0, "auto")),
-        "margin_loss_bank": (ops.margin_loss, (u[:5], u, ids[:5], ids, None, *margins, 0.1, True, 0, "auto")),
-        "margin_loss_bank_but_for_one": (
+        "margin_loss": (ops.margin_loss, (u, None, ids, None, None, None, *margins, 0.0, True, 0, "auto")),
+        "margin_loss_value": (ops.margin_loss, (u, None, words, None, None, None, *margins, 0.1, False, 0, "auto")),
+        "margin_loss_bank": (ops.margin_loss, (u[:5], u, ids[:5], ids, None, None, *margins, 0.1, True, 0, "auto")),
+        "margin_loss_bank_but_for_some": (
             ops.margin_loss,
-            (u[:5], u, ids[:5], ids, torch.arange(5), *margins, 0.1, True, 0, "auto"),
+            (u[:5], u, ids[:5], ids, torch.arange(5), torch.arange(len(u)) % 3 > 0, *margins, 0.1, True, 0, "auto"),
         ),
     }
 

@@ -58,6 +58,7 @@ def dense(
     bank_labels: Tensor | None,
     weighted: bool,
     left_out: Tensor | None = None,
+    counting: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, list[int]]:
     """Both terms and the counts from the matrix of all pairs, differentiable by torch."""
     others = labels if bank_labels is None else bank_labels
@@ -67,6 +68,8 @@ def dense(
         counted.fill_diagonal_(False)
     if left_out is not None:
         counted = left_out[:, None] != torch.arange(len(others))
+    if counting is not None:
+        counted = counted & counting
     values = pair_values(name, u, u if bank is None else bank, labels, others, positive)
     sums = [SCALES["positive_scale"] * values[positive & counted].sum()]
     sums.append(SCALES["negative_scale"] * values[~positive & counted].sum())
@@ -86,7 +89,7 @@ def random_labels(count: int, form: str, generator: torch.Generator) -> Tensor:
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("form", ["ids", "two words"])
-@pytest.mark.parametrize("columns", ["itself", "bank", "bank but for one"])
+@pytest.mark.parametrize("columns", ["itself", "bank", "bank but for one", "bank but for some"])
 def test_it_is_that_of_all_pairs(isa: str, name: str, weighted: bool, form: str, columns: str, threads: int) -> None:
     op, parameters = LOSSES[name]
     for rows, bits in ((1, 7), (2, 16), (50, 33), (131, 64)):
@@ -95,8 +98,9 @@ def test_it_is_that_of_all_pairs(isa: str, name: str, weighted: bool, form: str,
         labels = random_labels(rows, form, generator)
         bank = embeddings(name, 77, bits, generator) if columns != "itself" else None
         bank_labels = random_labels(77, form, generator) if columns != "itself" else None
-        left_out = torch.randint(-2, 80, (rows,), generator=generator) if columns == "bank but for one" else None
-        positive, negative, pairs = dense(name, u, labels, bank, bank_labels, weighted, left_out)
+        left_out = torch.randint(-2, 80, (rows,), generator=generator) if "but for" in columns else None
+        counting = torch.rand(77, generator=generator) < 0.5 if columns == "bank but for some" else None
+        positive, negative, pairs = dense(name, u, labels, bank, bank_labels, weighted, left_out, counting)
         (expected,) = torch.autograd.grad(positive + negative, u)
         for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 2e-5)):
             scale = max(1.0, expected.abs().max().item())
@@ -107,6 +111,7 @@ def test_it_is_that_of_all_pairs(isa: str, name: str, weighted: bool, form: str,
                 bank=None if bank is None else bank.to(dtype),
                 bank_labels=None if bank_labels is None else _ops.pack_labels(bank_labels),
                 left_out=left_out,
+                counted=counting,
                 threads=threads,
                 weighted=weighted,
                 **parameters,
@@ -213,12 +218,11 @@ def op_calls() -> dict[str, tuple[Any, tuple[Any, ...]]]:
         ("contrastive", ops.contrastive_loss, ()),
     ):
         parameters = tuple(LOSSES[name][1].values())
-        calls[name] = (op, (u, None, ids, None, None, *parameters, True, *rest, 0.1, True, 0, "auto"))
-        calls[f"{name}_value"] = (op, (u, None, words, None, None, *parameters, False, *rest, 0.1, False, 0, "auto"))
-        calls[f"{name}_bank"] = (
-            op,
-            (u[:5], u, ids[:5], ids, torch.arange(5), *parameters, False, *rest, 0.0, True, 0, "auto"),
-        )
+        calls[name] = (op, (u, None, ids, None, None, None, *parameters, True, *rest, 0.1, True, 0, "auto"))
+        values = (*parameters, False, *rest, 0.1, False, 0, "auto")
+        calls[f"{name}_value"] = (op, (u, None, words, None, None, None, *values))
+        bank = (u[:5], u, ids[:5], ids, torch.arange(5), ids > 0)
+        calls[f"{name}_bank"] = (op, (*bank, *parameters, False, *rest, 0.0, True, 0, "auto"))
     return calls
 
 
@@ -294,3 +298,22 @@ def test_overlap_by_hand(isa: str) -> None:
     assert loss.total.item() == pytest.approx(0.31326168751822 / 3, rel=1e-12)
     assert torch.autograd.grad(loss.total, u)[0].item() == pytest.approx(-0.5 * 0.26894142136999 / 3, rel=1e-12)
     assert loss.num_pairs.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"left_out": torch.zeros(3)}, TypeError, "left_out must be int64, got float32"),
+        ({"left_out": torch.zeros(5, dtype=torch.int64)}, ValueError, r"left_out must have shape \(3,\), got \(5,\)"),
+        ({"counted": torch.zeros(5)}, TypeError, "counted must be bool, got float32"),
+        ({"counted": torch.zeros(3, dtype=torch.bool)}, ValueError, r"counted must have shape \(5,\), got \(3,\)"),
+    ],
+)
+def test_columns_that_do_not_count_are_checked(given: dict[str, Tensor], error: type[Exception], message: str) -> None:
+    u, ids = torch.randn(3, 8), torch.arange(3)
+    bank = {"bank": torch.randn(5, 8), "bank_labels": torch.arange(5)}
+    with pytest.raises(error, match=message):
+        _ops.likelihood_loss(u, ids, scale=1, **bank, **given)
+    (name,) = given
+    with pytest.raises(ValueError, match=f"{name} must be None without a bank"):
+        _ops.likelihood_loss(u, ids, scale=1, **given)

@@ -142,28 +142,31 @@ void register_pair_loss(pybind11::module_& module, const std::string& name, Loss
                                          const cuda::PairOutputs&, int64_t*, int, void*) noexcept,
                         decltype(&cuda::pairwise_loss_workspace) workspace_size = cuda::pairwise_loss_workspace) {
   module.def(("cuda_" + name + "_workspace").c_str(), workspace_size);
-  module.def(
-      ("cuda_" + name).c_str(),
-      [make_loss, kernel](uintptr_t u, const std::string& row_dtype, int64_t num_rows, int64_t bits, int64_t row_stride,
-                          uintptr_t v, const std::string& column_dtype, int64_t num_columns, int64_t column_stride,
-                          uintptr_t row_labels, uintptr_t column_labels, int label_words, Parameters... parameters,
-                          double quantization, bool split, uintptr_t out_total, uintptr_t out_sums, uintptr_t grad,
-                          uintptr_t workspace, int device, uintptr_t stream) {
-        cuda::PairInputs inputs{{address<const void>(u), embedding_type(row_dtype), num_rows, row_stride},
-                                {address<const void>(v), embedding_type(column_dtype), num_columns, column_stride},
-                                bits,
-                                {address<const void>(row_labels), label_words},
-                                {address<const void>(column_labels), label_words},
-                                quantization};
-        // An empty bank may have no address, and is a bank all the same.
-        if (inputs.v.data == nullptr && num_columns == 0) inputs.v.data = inputs.u.data;
-        const auto precision = split ? cuda::PairPrecision::kSplit : cuda::PairPrecision::kFloat32;
-        call([&] {
-          return kernel(inputs, make_loss(parameters...), precision,
-                        {address<float>(out_total), address<double>(out_sums), address<float>(grad)},
-                        address<int64_t>(workspace), device, address<void>(stream));
-        });
-      });
+  module.def(("cuda_" + name).c_str(),
+             [make_loss, kernel](uintptr_t u, const std::string& row_dtype, int64_t num_rows, int64_t bits,
+                                 int64_t row_stride, uintptr_t v, const std::string& column_dtype, int64_t num_columns,
+                                 int64_t column_stride, uintptr_t row_labels, uintptr_t column_labels, int label_words,
+                                 uintptr_t left_out, uintptr_t counted, Parameters... parameters, double quantization,
+                                 bool split, uintptr_t out_total, uintptr_t out_sums, uintptr_t grad,
+                                 uintptr_t workspace, int device, uintptr_t stream) {
+               cuda::PairInputs inputs{
+                   {address<const void>(u), embedding_type(row_dtype), num_rows, row_stride},
+                   {address<const void>(v), embedding_type(column_dtype), num_columns, column_stride},
+                   bits,
+                   {address<const void>(row_labels), label_words},
+                   {address<const void>(column_labels), label_words},
+                   quantization,
+                   address<const int64_t>(left_out),
+                   address<const bool>(counted)};
+               // An empty bank may have no address, and is a bank all the same.
+               if (inputs.v.data == nullptr && num_columns == 0) inputs.v.data = inputs.u.data;
+               const auto precision = split ? cuda::PairPrecision::kSplit : cuda::PairPrecision::kFloat32;
+               call([&] {
+                 return kernel(inputs, make_loss(parameters...), precision,
+                               {address<float>(out_total), address<double>(out_sums), address<float>(grad)},
+                               address<int64_t>(workspace), device, address<void>(stream));
+               });
+             });
 }
 
 void register_pairwise_on_cuda(pybind11::module_& module) {

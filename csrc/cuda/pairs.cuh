@@ -20,8 +20,28 @@ struct Pairs {
   int64_t bits;
   Labels u_labels, v_labels;
   bool itself;
-  int64_t all;             // ordered pairs
+  const int64_t* left_out;  // this and the next as PairInputs has them
+  const bool* counted;
   int64_t tiles_per_part;  // column tiles of one block
+
+  // The column that makes no pair with a row, or a number that is no column.
+  __device__ int64_t own_column(int64_t row) const {
+    if (itself) return row;
+    return left_out == nullptr ? -1 : __ldg(left_out + row);
+  }
+
+  __device__ bool column_counts(int64_t column) const {
+    return counted == nullptr || __ldg(reinterpret_cast<const uint8_t*>(counted) + column) != 0;
+  }
+};
+
+// Numbers of ordered pairs that count, and of those that do not.
+struct PairCounts {
+  unsigned long long positive, left_out;
+
+  __device__ int64_t negative(const Pairs& pairs) const {
+    return pairs.u.num_rows * pairs.v.num_rows - static_cast<int64_t>(left_out + positive);
+  }
 };
 
 // What the loss of a pair is multiplied by.
@@ -33,11 +53,11 @@ struct Weights {
   __device__ double scale(bool relevant) const { return relevant ? positive_scale : negative_scale; }
 
   // What the scaled losses of the relevant pairs, or of the others, are divided by; 0 where they add nothing.
-  __device__ double divisor(bool relevant, int64_t positive_pairs, int64_t negative_pairs) const {
-    const int64_t count = relevant ? positive_pairs : negative_pairs;
+  __device__ double divisor(bool relevant, const Pairs& pairs, const PairCounts& counts) const {
+    const auto positive = static_cast<double>(counts.positive), negative = static_cast<double>(counts.negative(pairs));
+    const double count = relevant ? positive : negative;
     if (count == 0 || scale(relevant) == 0) return 0;
-    if (mean == PairMean::kEachKind) return static_cast<double>(count);
-    return positive_scale * static_cast<double>(positive_pairs) + negative_scale * static_cast<double>(negative_pairs);
+    return mean == PairMean::kEachKind ? count : positive_scale * positive + negative_scale * negative;
   }
 
   double positive_scale, negative_scale;
@@ -73,9 +93,9 @@ struct PairPass {
   Function function;
   Weights weights;
   int64_t num_parts;
-  const int64_t* positive_pairs;  // on the device
-  double* partial_sums;           // [part][row tile][2]: losses of relevant and of other pairs
-  float* partial_grad;            // [part][row][bit], or null where no gradient is wanted
+  const PairCounts* counts;  // on the device
+  double* partial_sums;      // [part][row tile][2]: losses of relevant and of other pairs
+  float* partial_grad;       // [part][row][bit], or null where no gradient is wanted
   Lengths lengths;
 
   dim3 grid() const {
@@ -115,9 +135,8 @@ struct PairPass {
   // What the slope of a pair is multiplied by. The batch against itself meets every pair twice.
   __device__ float weight(bool relevant) const {
     const float sides = pairs.itself ? 2.0f : 1.0f;
-    const int64_t positive = *positive_pairs;
     const double scale = weights.scale(relevant);
-    const double divisor = weights.divisor(relevant, positive, pairs.all - positive);
+    const double divisor = weights.divisor(relevant, pairs, *counts);
     return divisor == 0 ? 0.0f : __fdividef(sides * static_cast<float>(scale), static_cast<float>(divisor));
   }
 

@@ -19,48 +19,82 @@ namespace hashkernels::cuda {
 namespace {
 
 using Tuning = tuning::Pairwise;
-using Counter = unsigned long long;
 
 constexpr int kThreads = Tuning::kThreads;
 
 struct ColumnIds {
   int64_t ids[kThreads];
+  bool counted[kThreads];
 };
 
-// Relevant columns first ... last of this thread's row, by class ids that all threads read from shared memory.
-__device__ uint32_t count_equal_ids(const Pairs& pairs, int64_t row, int64_t first, int64_t last) {
+// What a thread counts of the pairs of its row.
+struct RowCounts {
+  uint32_t positive = 0, left_out = 0;
+};
+
+// Columns first ... last of this thread's row, by class ids that all threads read from shared memory.
+__device__ RowCounts count_by_ids(const Pairs& pairs, int64_t row, int64_t first, int64_t last) {
   ColumnIds& columns = arch::shared_object<ColumnIds>();
   const int64_t* const column_ids = static_cast<const int64_t*>(pairs.v_labels.data);
   const int64_t own = static_cast<const int64_t*>(pairs.u_labels.data)[min(row, pairs.u.num_rows - 1)];
-  uint32_t count = 0;
+  RowCounts counts;
   for (int64_t start = first; start < last; start += kThreads) {
     const int size = static_cast<int>(min(int64_t{kThreads}, last - start));
     __syncthreads();  // the ids before have been read
-    if (static_cast<int>(threadIdx.x) < size) columns.ids[threadIdx.x] = column_ids[start + threadIdx.x];
+    if (static_cast<int>(threadIdx.x) < size) {
+      columns.ids[threadIdx.x] = column_ids[start + threadIdx.x];
+      columns.counted[threadIdx.x] = pairs.column_counts(start + threadIdx.x);
+    }
     __syncthreads();  // the ids are there
+    if (pairs.counted == nullptr) {
 #pragma unroll 8
-    for (int i = 0; i < size; ++i) count += columns.ids[i] == own ? 1 : 0;
+      for (int i = 0; i < size; ++i) counts.positive += columns.ids[i] == own ? 1 : 0;
+    } else {
+#pragma unroll 8
+      for (int i = 0; i < size; ++i) {
+        counts.positive += columns.counted[i] && columns.ids[i] == own ? 1 : 0;
+        counts.left_out += columns.counted[i] ? 0 : 1;
+      }
+    }
   }
-  return count - (pairs.itself && row >= first && row < last ? 1 : 0);
+  return counts;
+}
+
+__device__ RowCounts count_by_words(const Pairs& pairs, const Relevance& is_relevant, int64_t first, int64_t last) {
+  RowCounts counts;
+  for (int64_t column = first; column < last; ++column) {
+    const bool counted = pairs.column_counts(column);
+    counts.positive += counted && is_relevant(column) ? 1 : 0;
+    counts.left_out += counted ? 0 : 1;
+  }
+  return counts;
+}
+
+// Adds up over a warp, of which all lanes take part.
+__device__ void add_to(unsigned long long* total, uint32_t count) {
+  const uint32_t sum = __reduce_add_sync(0xFFFFFFFF, count);
+  if (threadIdx.x % 32 == 0 && sum != 0) atomicAdd(total, static_cast<unsigned long long>(sum));
 }
 
 __global__ void __launch_bounds__(kThreads, 4)
-    count_kernel(const Pairs pairs, int64_t columns_per_block, Counter* __restrict__ positive_pairs) {
+    count_kernel(const Pairs pairs, int64_t columns_per_block, PairCounts* __restrict__ all_counts) {
   const int64_t row = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   const int64_t first = blockIdx.y * columns_per_block;
   const int64_t last = min(first + columns_per_block, pairs.v.num_rows);
   const bool exists = row < pairs.u.num_rows;
-  uint32_t count = 0;
-  if (pairs.u_labels.words == 0) {
-    count = count_equal_ids(pairs, row, first, last);
-  } else if (exists) {
+  RowCounts counts;
+  if (pairs.u_labels.words == 0) counts = count_by_ids(pairs, row, first, last);
+  if (exists) {
     const Relevance is_relevant(pairs.u_labels, row, pairs.v_labels);
-    for (int64_t column = first; column < last; ++column) {
-      count += is_relevant(column) && !(pairs.itself && column == row) ? 1 : 0;
+    if (pairs.u_labels.words > 0) counts = count_by_words(pairs, is_relevant, first, last);
+    const int64_t own = pairs.own_column(row);
+    if (own >= first && own < last && pairs.column_counts(own)) {
+      ++counts.left_out;
+      counts.positive -= is_relevant(own) ? 1 : 0;
     }
   }
-  const uint32_t sum = __reduce_add_sync(0xFFFFFFFF, exists ? count : 0);
-  if (threadIdx.x % 32 == 0 && sum != 0) atomicAdd(positive_pairs, static_cast<Counter>(sum));
+  add_to(&all_counts->positive, exists ? counts.positive : 0);
+  add_to(&all_counts->left_out, exists ? counts.left_out : 0);
 }
 
 // A value as the pass over the pairs takes it.
@@ -142,15 +176,15 @@ struct Finish {
   int64_t num_blocks, num_value_blocks;
   const double* partial_sums;
   const double* partial_errors;
-  int64_t all;
-  const int64_t* positive_pairs;
+  Pairs pairs;
+  const PairCounts* counts;
   Weights weights;
   double quantization;
   float* total;
   double* sums;
 
   __device__ double term(bool relevant, double sum) const {
-    const double divisor = weights.divisor(relevant, *positive_pairs, all - *positive_pairs);
+    const double divisor = weights.divisor(relevant, pairs, *counts);
     return (divisor == 0 ? 0 : weights.scale(relevant) / divisor) * sum;
   }
 };
@@ -174,8 +208,8 @@ __global__ void __launch_bounds__(kThreads) finish_kernel(const Finish finish) {
   finish.sums[0] = positive;
   finish.sums[1] = negative;
   finish.sums[2] = quantization;
-  finish.sums[3] = static_cast<double>(*finish.positive_pairs);
-  finish.sums[4] = static_cast<double>(finish.all - *finish.positive_pairs);
+  finish.sums[3] = static_cast<double>(finish.counts->positive);
+  finish.sums[4] = static_cast<double>(finish.counts->negative(finish.pairs));
   *finish.total = static_cast<float>(positive + negative + quantization);
 }
 
@@ -193,15 +227,14 @@ Parts plan(int64_t num_rows, int64_t num_columns, int64_t bits) {
   return {row_tiles, tiles_per_part, std::max<int64_t>(divide_up(column_tiles, tiles_per_part), 1)};
 }
 
-cudaError_t count_positive_pairs(const Pairs& pairs, int64_t* positive_pairs, cudaStream_t stream) {
+cudaError_t count_pairs(const Pairs& pairs, PairCounts* counts, cudaStream_t stream) {
   const int64_t row_blocks = divide_up(pairs.u.num_rows, kThreads);
   const int64_t wanted = std::clamp<int64_t>(Tuning::kTargetBlocks / row_blocks, 1, kMaxGridY);
   const int64_t columns_per_block =
       std::clamp<int64_t>(divide_up(pairs.v.num_rows, wanted), kPairTile, Tuning::kMostCounted);
   const dim3 grid(static_cast<unsigned>(row_blocks),
                   static_cast<unsigned>(divide_up(pairs.v.num_rows, columns_per_block)));
-  return launch(count_kernel, grid, kThreads, 0, stream, pairs, columns_per_block,
-                reinterpret_cast<Counter*>(positive_pairs));
+  return launch(count_kernel, grid, kThreads, 0, stream, pairs, columns_per_block, counts);
 }
 
 cudaError_t find_halves(const PairRows& items, int64_t bits, bool on_tensor_cores, float* halves, cudaStream_t stream) {
@@ -209,10 +242,11 @@ cudaError_t find_halves(const PairRows& items, int64_t bits, bool on_tensor_core
                 on_tensor_cores, halves);
 }
 
-// The workspace: the number of positive pairs, then sums of blocks of values and of blocks of pairs, then parts of the
-// gradient, then halves of rows and columns and slopes of rows.
+// The workspace: numbers of pairs, then sums of blocks of values and of blocks of pairs, then parts of the gradient,
+// then halves of rows and columns and slopes of rows.
+constexpr int64_t kErrorsStart = sizeof(PairCounts) / sizeof(int64_t);
 int64_t value_blocks(int64_t num_rows, int64_t bits) { return divide_up(num_rows * bits, kThreads); }
-int64_t sums_start(int64_t num_rows, int64_t bits) { return 1 + value_blocks(num_rows, bits); }
+int64_t sums_start(int64_t num_rows, int64_t bits) { return kErrorsStart + value_blocks(num_rows, bits); }
 int64_t grad_start(const Parts& parts, int64_t num_rows, int64_t bits) {
   return sums_start(num_rows, bits) + 2 * parts.row_tiles * parts.count;
 }
@@ -222,9 +256,8 @@ int64_t lengths_start(const Parts& parts, int64_t num_rows, int64_t bits, bool w
 
 // Losses of all pairs, and their gradient in parts.
 template <class Function>
-cudaError_t run_pairs(const PairPass<Function>& pass, bool on_tensor_cores, int64_t* positive_pairs,
-                      cudaStream_t stream) {
-  cudaError_t error = count_positive_pairs(pass.pairs, positive_pairs, stream);
+cudaError_t run_pairs(const PairPass<Function>& pass, bool on_tensor_cores, PairCounts* counts, cudaStream_t stream) {
+  cudaError_t error = count_pairs(pass.pairs, counts, stream);
   if constexpr (Function::kOfDistances) {
     const Pairs& pairs = pass.pairs;
     if (error == cudaSuccess) {
@@ -241,7 +274,9 @@ cudaError_t run_pairs(const PairPass<Function>& pass, bool on_tensor_cores, int6
 template <class Function>
 cudaError_t run(const PairInputs& inputs, const Function& function, const Weights& weights, PairPrecision precision,
                 const PairOutputs& out, int64_t* workspace, cudaStream_t stream) {
-  Pairs pairs{inputs.u, inputs.v, inputs.bits, inputs.u_labels, inputs.v_labels, inputs.v.data == nullptr, 0, 0};
+  Pairs pairs{inputs.u,        inputs.v,        inputs.bits,
+              inputs.u_labels, inputs.v_labels, inputs.v.data == nullptr,
+              inputs.left_out, inputs.counted,  0};
   if (pairs.itself) {
     pairs.v = pairs.u;
     pairs.v_labels = pairs.u_labels;
@@ -252,10 +287,10 @@ cudaError_t run(const PairInputs& inputs, const Function& function, const Weight
   const bool all_float32 = pairs.u.dtype == DType::kFloat32 && pairs.v.dtype == DType::kFloat32;
   const bool on_tensor_cores = !all_float32 || precision == PairPrecision::kSplit;
   const Parts parts = plan(num_rows, num_columns, bits);
-  pairs.all = pairs.itself ? num_rows * (num_rows - 1) : num_rows * num_columns;
   pairs.tiles_per_part = parts.tiles_per_part;
 
-  double* const partial_errors = reinterpret_cast<double*>(workspace + 1);
+  PairCounts* const counts = reinterpret_cast<PairCounts*>(workspace);
+  double* const partial_errors = reinterpret_cast<double*>(workspace + kErrorsStart);
   double* const partial_sums = reinterpret_cast<double*>(workspace + sums_start(num_rows, bits));
   float* const partial_grad =
       with_grad ? reinterpret_cast<float*>(workspace + grad_start(parts, num_rows, bits)) : nullptr;
@@ -265,11 +300,11 @@ cudaError_t run(const PairInputs& inputs, const Function& function, const Weight
     lengths = {halves, pairs.itself ? halves : halves + num_rows,
                with_grad ? halves + num_rows + num_columns : nullptr};
   }
-  cudaError_t error = cudaMemsetAsync(workspace, 0, sizeof(int64_t), stream);
+  cudaError_t error = cudaMemsetAsync(counts, 0, sizeof(PairCounts), stream);
   if (error == cudaSuccess && any_pairs) {
     error = run_pairs(
-        PairPass<Function>{pairs, function, weights, parts.count, workspace, partial_sums, partial_grad, lengths},
-        on_tensor_cores, workspace, stream);
+        PairPass<Function>{pairs, function, weights, parts.count, counts, partial_sums, partial_grad, lengths},
+        on_tensor_cores, counts, stream);
   }
   if (error == cudaSuccess && any_values) {
     const ValuePass pass{pairs.u,
@@ -288,8 +323,8 @@ cudaError_t run(const PairInputs& inputs, const Function& function, const Weight
                         any_values ? value_blocks(num_rows, bits) : 0,
                         partial_sums,
                         partial_errors,
-                        pairs.all,
-                        workspace,
+                        pairs,
+                        counts,
                         weights,
                         inputs.quantization,
                         out.total,

@@ -59,7 +59,6 @@ __global__ void __launch_bounds__(kThreads, Function::kBlocks) float32_kernel(co
   const float negative_weight = pass.weight(false);
   float* const partial_grad = pass.own_grad();
 
-  const int rows_left = items_left(pairs.u.num_rows - first_row - tile_row);
   double sums[2] = {0, 0};
   float grad[kOwn][kOwn] = {};
   [[maybe_unused]] float row_slopes[kOwn] = {};
@@ -89,17 +88,16 @@ __global__ void __launch_bounds__(kThreads, Function::kBlocks) float32_kernel(co
     }
     const auto relevant = relevant_pairs<Function>(pairs, first_row + tile_row, first_column + tile_column);
     float tile_sums[2] = {0, 0};
-    const int columns_left = items_left(pairs.v.num_rows - first_column - tile_column);
-    // Item i of this thread's rows is item i + to_diagonal of its columns.
-    const int64_t to_diagonal = pairs.itself ? first_row + tile_row - first_column - tile_column : kTile;
+    const uint32_t counted = counted_pairs<kOwn, kOwn, kTile, kTile>(
+        pairs, first_row, first_column, [&](int i) { return tile_row + i; }, [&](int j) { return tile_column + j; });
     for_each_own([&](int i, int j) {
-      const bool exists = i < rows_left && j < columns_left && j - i != to_diagonal;
+      const bool counts = (counted >> (kOwn * i + j) & 1) != 0;
       const bool is_relevant = relevant(i, j);
       const PairValue value = relevant.weigh(pass.function(theta[i][j], is_relevant), i, j);
-      tile_sums[0] += exists && is_relevant ? value.loss : 0.0f;
-      tile_sums[1] += exists && !is_relevant ? value.loss : 0.0f;
+      tile_sums[0] += counts && is_relevant ? value.loss : 0.0f;
+      tile_sums[1] += counts && !is_relevant ? value.loss : 0.0f;
       const float weight = is_relevant ? positive_weight : negative_weight;
-      theta[i][j] = exists ? value.slope * weight : 0.0f;  // a slope from here on
+      theta[i][j] = counts ? value.slope * weight : 0.0f;  // a slope from here on
       if constexpr (Function::kOfDistances) row_slopes[i] += theta[i][j];
     });
     sums[0] += tile_sums[0];

@@ -122,11 +122,6 @@ __device__ __forceinline__ void stage_labels(const Pairs& pairs, int64_t first_c
       __ldg(static_cast<const Word*>(pairs.v_labels.data) + column * max(pairs.v_labels.words, 1) + word);
 }
 
-// How many items of a tile exist where `left` do.
-__device__ __forceinline__ int items_left(int64_t left) {
-  return static_cast<int>(max(int64_t{0}, min(left, int64_t{kRows})));
-}
-
 // Where this lane stands: in the first of the rows and columns of its values, and at the rows of matrices that it
 // names.
 struct Lane {

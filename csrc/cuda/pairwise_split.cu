@@ -17,14 +17,15 @@ namespace hashkernels::cuda {
 namespace {
 
 // Sum e of block b lies in row 8 * (e / 2) and column 8 * b + e % 2 from those of the lane on: number e / 2 of its
-// rows, and of its columns number...
+// rows, and of its columns this one.
 __device__ __forceinline__ constexpr int own_column(int block, int e) { return 2 * block + e % 2; }
 
 constexpr int kOwnRows = 2;
 constexpr int kOwnColumns = 2 * kBlocks;
 
-// ... and this is its bit in a mask.
-__device__ __forceinline__ uint32_t mask_bit(int block, int e) { return 1u << (4 * block + e); }
+// Where they lie in the tile.
+__device__ __forceinline__ int tile_row(const Lane& lane, int i) { return lane.row + 8 * i; }
+__device__ __forceinline__ int tile_column(const Lane& lane, int j) { return lane.column + 8 * (j / 2) + j % 2; }
 
 // Visits block and e of all sums.
 template <class Visit>
@@ -54,32 +55,13 @@ __device__ __forceinline__ PairRelevance<Function, kOwnRows, kOwnColumns> releva
     uint64_t column[kOwnColumns];
 #pragma unroll
     for (int i = 0; i < kOwnRows; ++i) {
-      row[i] = __ldg(row_words + min(first_row + lane.row + 8 * i, pairs.u.num_rows - 1) * words + w);
+      row[i] = __ldg(row_words + min(first_row + tile_row(lane, i), pairs.u.num_rows - 1) * words + w);
     }
 #pragma unroll
-    for (int j = 0; j < kOwnColumns; ++j) column[j] = shared.column_labels[8 * (j / 2) + lane.column + j % 2];
+    for (int j = 0; j < kOwnColumns; ++j) column[j] = shared.column_labels[tile_column(lane, j)];
     relevant.add(row, column, ids);
   }
   return relevant;
-}
-
-// The pairs of this lane that exist and are not those of an item with itself.
-__device__ __forceinline__ uint32_t counted_pairs(const Pairs& pairs, const Lane& lane, int64_t first_row,
-                                                  int64_t first_column) {
-  const bool diagonal = pairs.itself && first_row / kRows == first_column / kRows;
-  if (!diagonal && first_row + kRows <= pairs.u.num_rows && first_column + kColumns <= pairs.v.num_rows) return ~0u;
-  const int rows_left = items_left(pairs.u.num_rows - first_row - lane.row);
-  const int columns_left = items_left(pairs.v.num_rows - first_column - lane.column);
-  // A pair lies on the diagonal where its column is this much further than its row, both from those of the lane on.
-  const int to_diagonal = diagonal ? static_cast<int>(first_row - first_column) + lane.row - lane.column : kRows;
-  uint32_t counted = 0;
-  for_each_sum([&](int block, int e) {
-    const int row = 8 * (e / 2);
-    const int column = 8 * block + e % 2;
-    const bool counts = row < rows_left && column < columns_left && column - row != to_diagonal;
-    counted |= counts ? mask_bit(block, e) : 0;
-  });
-  return counted;
 }
 
 // Turns the inner products of the pairs of this lane into those of distances.
@@ -89,11 +71,9 @@ __device__ __forceinline__ void to_distances(const PairPass<Function>& pass, con
   float rows[kOwnRows];
   float columns[kOwnColumns];
 #pragma unroll
-  for (int i = 0; i < kOwnRows; ++i) rows[i] = pass.row_half(first_row + lane.row + 8 * i);
+  for (int i = 0; i < kOwnRows; ++i) rows[i] = pass.row_half(first_row + tile_row(lane, i));
 #pragma unroll
-  for (int j = 0; j < kOwnColumns; ++j) {
-    columns[j] = pass.column_half(first_column + 8 * (j / 2) + lane.column + j % 2);
-  }
+  for (int j = 0; j < kOwnColumns; ++j) columns[j] = pass.column_half(first_column + tile_column(lane, j));
   for_each_sum([&](int block, int e) { theta[block][e] -= rows[e / 2] + columns[own_column(block, e)]; });
 }
 
@@ -148,12 +128,14 @@ __global__ void __launch_bounds__(kThreads, parts == 1 ? 2 : 3) split_kernel(con
 
     if constexpr (Function::kOfDistances) to_distances(pass, lane, first_row, first_column, theta);
     const auto relevant = relevant_pairs<Function>(pairs, shared, lane, first_row, first_column);
-    const uint32_t counted = counted_pairs(pairs, lane, first_row, first_column);
+    const uint32_t counted = counted_pairs<kOwnRows, kOwnColumns, kRows, kColumns>(
+        pairs, first_row, first_column, [&](int i) { return tile_row(lane, i); },
+        [&](int j) { return tile_column(lane, j); });
     float tile_sums[2] = {0, 0};
     for_each_sum([&](int block, int e) {
       const int column = own_column(block, e);
       const bool is_relevant = relevant(e / 2, column);
-      const bool counts = (counted & mask_bit(block, e)) != 0;
+      const bool counts = (counted >> (kOwnColumns * (e / 2) + column) & 1) != 0;
       const PairValue value = relevant.weigh(pass.function(theta[block][e], is_relevant), e / 2, column);
       tile_sums[0] += counts && is_relevant ? value.loss : 0.0f;
       tile_sums[1] += counts && !is_relevant ? value.loss : 0.0f;

@@ -33,11 +33,6 @@ struct alignas(16) Shared {
 __device__ __forceinline__ int own_row() { return threadIdx.x / (kTile / kOwn) * kOwn; }
 __device__ __forceinline__ int own_column() { return threadIdx.x % (kTile / kOwn) * kOwn; }
 
-// How many of the kOwn items of a thread exist where `left` do.
-__device__ __forceinline__ int items_left(int64_t left) {
-  return static_cast<int>(max(int64_t{0}, min(left, int64_t{kOwn})));
-}
-
 template <class Visit>
 __device__ __forceinline__ void for_each_own(Visit&& visit) {
 #pragma unroll

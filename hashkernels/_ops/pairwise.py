@@ -71,6 +71,7 @@ def margin_loss(
     bank: Tensor | None = None,
     bank_labels: Tensor | None = None,
     left_out: Tensor | None = None,
+    counted: Tensor | None = None,
     threads: int | None = None,
     precision: str = "auto",
 ) -> PairLoss:
@@ -81,10 +82,9 @@ def margin_loss(
     ``u`` is [N, bits]; ``bank`` [M, bits], with its labels, takes the place of v and gets no gradient; without it v is
     u, the pairs i = j are left out, and the gradient runs through both sides. A set without pairs adds 0. Labels come
     from ``pack_labels``. ``left_out``, int64 [N], is the row of the bank that makes no pair with each row of ``u``; a
-    number that is no row, such as -1, leaves out none. On CUDA torch then computes it, in blocks of the matrix of all
-    pairs. The half types are computed in float32, and the gradient comes back in their own; a CUDA
-    kernel reads them as they are. There is no second derivative, and none in forward mode: asking for one raises
-    ``RuntimeError``.
+    number that is no row, such as -1, leaves out none; ``counted``, bool [M], says which rows of the bank make pairs at
+    all. The half types are computed in float32, and the gradient comes back in their own; a CUDA kernel reads them as
+    they are. There is no second derivative, and none in forward mode: asking for one raises ``RuntimeError``.
 
     ``precision`` says how a CUDA kernel multiplies float32 by float32: "float32" as they are, "split" on the tensor
     cores, each number as the sum of two bfloat16, which keeps 16 of its 24 bits (terms and gradient within 2^-15 of
@@ -93,7 +93,7 @@ def margin_loss(
     """
     parameters = (positive_margin, negative_margin, positive_scale, negative_scale)
     return _pair_loss(
-        _margin_loss, u, labels, bank, bank_labels, left_out, parameters, quantization, threads, precision
+        _margin_loss, u, labels, bank, bank_labels, left_out, counted, parameters, quantization, threads, precision
     )
 
 
@@ -109,6 +109,7 @@ def likelihood_loss(
     bank: Tensor | None = None,
     bank_labels: Tensor | None = None,
     left_out: Tensor | None = None,
+    counted: Tensor | None = None,
     threads: int | None = None,
     precision: str = "auto",
 ) -> PairLoss:
@@ -120,7 +121,9 @@ def likelihood_loss(
     the classes of either that both have; class ids have all in common.
     """
     parameters = (scale, positive_scale, negative_scale, weighted, overlap)
-    return _pair_loss(_likelihood_loss, u, labels, bank, bank_labels, left_out, parameters, 0.0, threads, precision)
+    return _pair_loss(
+        _likelihood_loss, u, labels, bank, bank_labels, left_out, counted, parameters, 0.0, threads, precision
+    )
 
 
 def cauchy_loss(
@@ -137,6 +140,7 @@ def cauchy_loss(
     bank: Tensor | None = None,
     bank_labels: Tensor | None = None,
     left_out: Tensor | None = None,
+    counted: Tensor | None = None,
     threads: int | None = None,
     precision: str = "auto",
 ) -> PairLoss:
@@ -148,7 +152,9 @@ def cauchy_loss(
     """
     least = (positive_min_distance, negative_min_distance)
     parameters = (gamma, distance_scale, *least, positive_scale, negative_scale, weighted)
-    return _pair_loss(_cauchy_loss, u, labels, bank, bank_labels, left_out, parameters, 0.0, threads, precision)
+    return _pair_loss(
+        _cauchy_loss, u, labels, bank, bank_labels, left_out, counted, parameters, 0.0, threads, precision
+    )
 
 
 def contrastive_loss(
@@ -162,6 +168,7 @@ def contrastive_loss(
     bank: Tensor | None = None,
     bank_labels: Tensor | None = None,
     left_out: Tensor | None = None,
+    counted: Tensor | None = None,
     threads: int | None = None,
     precision: str = "auto",
 ) -> PairLoss:
@@ -172,7 +179,9 @@ def contrastive_loss(
     2^-18 on CUDA, where "split" takes the distances of embeddings of which each number keeps 16 bits.
     """
     parameters = (margin, positive_scale, negative_scale, weighted)
-    return _pair_loss(_contrastive_loss, u, labels, bank, bank_labels, left_out, parameters, 0.0, threads, precision)
+    return _pair_loss(
+        _contrastive_loss, u, labels, bank, bank_labels, left_out, counted, parameters, 0.0, threads, precision
+    )
 
 
 def _pair_loss(
@@ -182,6 +191,7 @@ def _pair_loss(
     bank: Tensor | None,
     bank_labels: Tensor | None,
     left_out: Tensor | None,
+    counted: Tensor | None,
     parameters: tuple[float, ...],
     quantization: float,
     threads: int | None,
@@ -199,9 +209,10 @@ def _pair_loss(
     with_grad = torch.is_grad_enabled() and u.requires_grad
     options = (*parameters, quantization, with_grad, thread_argument(threads), precision)
     if with_grad:
-        total, sums = _PairLoss.apply(op, u, bank, labels, bank_labels, left_out, options)  # type: ignore[no-untyped-call]
+        pairs = (bank, labels, bank_labels, left_out, counted)
+        total, sums = _PairLoss.apply(op, u, *pairs, options)  # type: ignore[no-untyped-call]
     else:
-        total, sums, _ = op(u.detach(), bank, labels, bank_labels, left_out, *options)
+        total, sums, _ = op(u.detach(), bank, labels, bank_labels, left_out, counted, *options)
     return PairLoss(total, sums)
 
 
@@ -217,9 +228,10 @@ class _PairLoss(torch.autograd.Function):
         labels: Tensor,
         bank_labels: Tensor | None,
         left_out: Tensor | None,
+        counted: Tensor | None,
         options: tuple[Any, ...],
     ) -> tuple[Tensor, Tensor]:
-        total, sums, grad = op(u, bank, labels, bank_labels, left_out, *options)
+        total, sums, grad = op(u, bank, labels, bank_labels, left_out, counted, *options)
         ctx.save_for_backward(u, grad)
         ctx.mark_non_differentiable(sums)
         ctx.set_materialize_grads(False)
@@ -229,10 +241,10 @@ class _PairLoss(torch.autograd.Function):
     def backward(ctx: Any, grad_total: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
         u, grad = ctx.saved_tensors
         if grad_total is None:
-            return (None,) * 7
+            return (None,) * 8
         grad = scaled(grad, grad_total)
         grad = grad if grad.dtype == u.dtype else grad.to(u.dtype)
-        return None, first_order(grad, u, grad_total), *(None,) * 5
+        return None, first_order(grad, u, grad_total), *(None,) * 6
 
 
 class _Pairs(NamedTuple):
@@ -244,6 +256,21 @@ class _Pairs(NamedTuple):
     column_labels: Tensor
     label_words: int  # 0: class ids
     left_out: Tensor | None
+    counted: Tensor | None
+
+    def of_counted(self) -> _Pairs:
+        """The same with no column but those that count, which a CPU has at once."""
+        if self.counted is None or bool(self.counted.all()):
+            return self._replace(counted=None)
+        kept = self.counted.nonzero()[:, 0]
+        left_out = self.left_out
+        if left_out is not None and len(self.columns):
+            place = torch.where(self.counted, self.counted.cumsum(0) - 1, -1)  # among the kept
+            is_column = (left_out >= 0) & (left_out < len(self.columns))
+            left_out = torch.where(is_column, place[left_out.clamp(0, len(self.columns) - 1)], -1)
+        return self._replace(
+            columns=self.columns[kept], column_labels=self.column_labels[kept], left_out=left_out, counted=None
+        )
 
     def arguments(self, bank: Tensor | None) -> tuple[int, ...]:
         """What every kernel is told of the pairs, after the address of u and, on a CPU, the name of its dtype."""
@@ -265,6 +292,7 @@ def _pairs(
     labels: Tensor,
     bank_labels: Tensor | None,
     left_out: Tensor | None,
+    counted: Tensor | None,
     dtypes: Collection[torch.dtype],
 ) -> _Pairs:
     u = rows("u", u, *dtypes)
@@ -279,16 +307,24 @@ def _pairs(
     )
     _validation.check_same_device("u", u, "bank", columns)
     _validation.check_same_device("u", u, "labels", labels)
-    if left_out is not None:
-        if bank is None:
-            raise ValueError("left_out must be None without a bank")
-        if left_out.dtype != torch.int64:
-            raise TypeError(f"left_out must be int64, got {_validation.dtype_name(left_out.dtype)}")
-        if tuple(left_out.shape) != (u.shape[0],):
-            raise ValueError(f"left_out must have shape ({u.shape[0]},), got {tuple(left_out.shape)}")
-        _validation.check_same_device("u", u, "left_out", left_out)
-        left_out = left_out.contiguous()
-    return _Pairs(u, columns, labels, column_labels, words, left_out)
+    left_out = _of_bank("left_out", left_out, torch.int64, u.shape[0], u, bank)
+    counted = _of_bank("counted", counted, torch.bool, columns.shape[0], u, bank)
+    return _Pairs(u, columns, labels, column_labels, words, left_out, counted)
+
+
+def _of_bank(
+    name: str, values: Tensor | None, dtype: torch.dtype, count: int, u: Tensor, bank: Tensor | None
+) -> Tensor | None:
+    if values is None:
+        return None
+    if bank is None:
+        raise ValueError(f"{name} must be None without a bank")
+    if values.dtype != dtype:
+        raise TypeError(f"{name} must be {_validation.dtype_name(dtype)}, got {_validation.dtype_name(values.dtype)}")
+    if tuple(values.shape) != (count,):
+        raise ValueError(f"{name} must have shape ({count},), got {tuple(values.shape)}")
+    _validation.check_same_device("u", u, name, values)
+    return values.contiguous()
 
 
 # Total, sums, gradient.
@@ -325,14 +361,24 @@ def _define(
     of what it takes beside the pairs."""
 
     def cpu(
-        u: Tensor, bank: Tensor | None, labels: Tensor, bank_labels: Tensor | None, left_out: Tensor | None, *rest: Any
+        u: Tensor,
+        bank: Tensor | None,
+        labels: Tensor,
+        bank_labels: Tensor | None,
+        left_out: Tensor | None,
+        counted: Tensor | None,
+        *rest: Any,
     ) -> _Results:
         *parameters, quantization, with_grad, threads, _ = rest
-        pairs = _pairs(u, bank, labels, bank_labels, left_out, (u.dtype,) if u.dtype in _FLOATS else _FLOATS)
+        dtypes = (u.dtype,) if u.dtype in _FLOATS else _FLOATS
+        pairs = _pairs(u, bank, labels, bank_labels, left_out, counted, dtypes)
         kernel = _loader.cpu_kernel(name)
         if kernel is None:
-            results = fallback(pairs.u, bank, labels, bank_labels, pairs.left_out, *parameters, with_grad)
+            results = fallback(
+                pairs.u, bank, labels, bank_labels, pairs.left_out, pairs.counted, *parameters, with_grad
+            )
             return _with_sign_error(*results, pairs.u, quantization)
+        pairs = pairs.of_counted()
         total, sums, grad = _results(u, with_grad)
         kernel(
             pairs.u.data_ptr(),
@@ -349,17 +395,25 @@ def _define(
         return total, sums, grad
 
     def cuda(
-        u: Tensor, bank: Tensor | None, labels: Tensor, bank_labels: Tensor | None, left_out: Tensor | None, *rest: Any
+        u: Tensor,
+        bank: Tensor | None,
+        labels: Tensor,
+        bank_labels: Tensor | None,
+        left_out: Tensor | None,
+        counted: Tensor | None,
+        *rest: Any,
     ) -> _Results:
         *parameters, quantization, with_grad, _, precision = rest
         kernel, size = _loader.cuda_kernel(f"cuda_{name}"), _loader.cuda_kernel(f"cuda_{name}_workspace")
-        if kernel is None or size is None or u.dtype == torch.float64 or left_out is not None:
+        if kernel is None or size is None or u.dtype == torch.float64:
             dtype = u.dtype if u.dtype in _FLOATS else torch.float32
             u, bank = u.to(dtype), None if bank is None else bank.to(dtype)
-            pairs = _pairs(u, bank, labels, bank_labels, left_out, (dtype,))
-            results = fallback(pairs.u, bank, labels, bank_labels, pairs.left_out, *parameters, with_grad)
+            pairs = _pairs(u, bank, labels, bank_labels, left_out, counted, (dtype,))
+            results = fallback(
+                pairs.u, bank, labels, bank_labels, pairs.left_out, pairs.counted, *parameters, with_grad
+            )
             return _with_sign_error(*results, pairs.u, quantization)
-        pairs = _pairs(u, bank, labels, bank_labels, left_out, _ON_CUDA)
+        pairs = _pairs(u, bank, labels, bank_labels, left_out, counted, _ON_CUDA)
         num_rows, num_columns, bits = u.shape[0], pairs.columns.shape[0], u.shape[1]
         total, sums, grad = _results(u, with_grad)
         space = workspace(u, size(num_rows, num_columns, bits, with_grad))
@@ -376,6 +430,8 @@ def _define(
             pairs.labels.data_ptr(),
             pairs.column_labels.data_ptr(),
             pairs.label_words,
+            0 if pairs.left_out is None else pairs.left_out.data_ptr(),
+            0 if pairs.counted is None else pairs.counted.data_ptr(),
             *parameters,
             quantization,
             precision == "split" or (precision == "auto" and num_rows * num_columns > _SPLIT_FROM_PAIRS),
@@ -391,8 +447,8 @@ def _define(
         return _results(u, rest[-3])
 
     return define(
-        f"{name}(Tensor u, Tensor? bank, Tensor labels, Tensor? bank_labels, Tensor? left_out, {parameters}, "
-        "float quantization, bool with_grad, int threads, str precision) -> (Tensor, Tensor, Tensor)",
+        f"{name}(Tensor u, Tensor? bank, Tensor labels, Tensor? bank_labels, Tensor? left_out, Tensor? counted, "
+        f"{parameters}, float quantization, bool with_grad, int threads, str precision) -> (Tensor, Tensor, Tensor)",
         cpu=cpu,
         cuda=cuda,
         fake=fake,

@@ -70,11 +70,6 @@ def packed_classes(labels: Tensor, num_classes: int) -> Tensor:
     return words.scatter_(1, (labels >> 6).clamp(min=0)[:, None], bit)
 
 
-def share_a_class(first: Tensor, second: Tensor) -> Tensor:
-    """bool [N]: whether the items of one number do; both are class ids ``int64 [N]``, or packed ``int64 [N, W]``."""
-    return first == second if first.ndim == 1 else (first & second).any(dim=1)
-
-
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean over items of the cross-entropy of ``logits [N, num_classes]`` to their classes, which share the target
     probability evenly; an item without a class adds 0."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hashkernels import _ops
 from hashkernels.losses._base import Batch
-from hashkernels.losses._fused import Fused
+from hashkernels.losses._fused import PairOp
 from hashkernels.losses._pairwise import PairwiseLoss
 
 
@@ -23,5 +23,5 @@ class PairLikelihoodLoss(PairwiseLoss):
     def _pair_loss(self, similarity: Tensor, relevant: Tensor) -> Tensor:
         return _ops.pair_likelihood(similarity, relevant, self._logit_scale())
 
-    def _fused(self, batch: Batch) -> Fused:
-        return Fused(partial(_ops.likelihood_loss, scale=self._logit_scale()))
+    def _fused(self, batch: Batch) -> PairOp:
+        return partial(_ops.likelihood_loss, scale=self._logit_scale())

@@ -12,7 +12,7 @@ from hashkernels import _ops
 from hashkernels.losses._blocks import sum_blocks
 from hashkernels.losses._labels import relevance
 
-LEAST_WEIGHT = torch.finfo(torch.float32).tiny  # divides a sum over no pairs, which is 0
+_LEAST_WEIGHT = torch.finfo(torch.float32).tiny  # divides a sum over no pairs, which is 0
 
 
 class Columns(NamedTuple):
@@ -31,20 +31,21 @@ class Weighing(NamedTuple):
     negative: float = 1.0
     each: bool = False  # divide each sum by the number of its pairs, else both by the sum of the weights of all pairs
 
-    def total(self, num_positive: Tensor, num_negative: Tensor) -> Tensor:
-        """The sum of the weights of all pairs."""
-        return self.positive * num_positive + self.negative * num_negative
-
 
 MEAN = Weighing()
 BALANCED = Weighing(each=True)
 
 
 class PairMean(NamedTuple):
-    """A weighed mean over ordered pairs, and how many pairs there are."""
+    """A weighed mean over ordered pairs, and how many pairs of each kind there are."""
 
     value: Tensor
-    num_pairs: Tensor | int
+    counts: Tensor  # [2]: relevant pairs and the others
+
+    @property
+    def num_pairs(self) -> Tensor:
+        """The number of all pairs, int64."""
+        return self.counts.sum().to(torch.int64)
 
 
 class PairSums(NamedTuple):
@@ -63,18 +64,11 @@ class PairSums(NamedTuple):
     def mean(self, weighing: Weighing) -> PairMean:
         """The weighed mean; 0 without any pair."""
         scaled = torch.stack((weighing.positive * self.positive, weighing.negative * self.negative))
-        num_each = self.num_positive, self.num_negative
+        counts = torch.stack((self.num_positive, self.num_negative))
         if weighing.each:
-            return PairMean((scaled / torch.stack(num_each).clamp(min=1)).sum(), self.num_pairs)
-        weight = weighing.total(*num_each)
-        return PairMean(scaled.sum() / weight.clamp(min=LEAST_WEIGHT), self.num_pairs)
-
-    def without(self, other: PairSums) -> PairSums:
-        """Less a part of the pairs; exactly 0 where none are left."""
-        num_positive, num_negative = self.num_positive - other.num_positive, self.num_negative - other.num_negative
-        positive = (self.positive - other.positive).masked_fill(num_positive == 0, 0)
-        negative = (self.negative - other.negative).masked_fill(num_negative == 0, 0)
-        return PairSums(positive, negative, num_positive, num_negative)
+            return PairMean((scaled / counts.clamp(min=1)).sum(), counts)
+        weight = weighing.positive * self.num_positive + weighing.negative * self.num_negative
+        return PairMean(scaled.sum() / weight.clamp(min=_LEAST_WEIGHT), counts)
 
 
 def pair_sums(

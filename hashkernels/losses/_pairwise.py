@@ -11,7 +11,7 @@ from torch import Tensor
 from hashkernels import _ops
 from hashkernels.losses._bank import Bank
 from hashkernels.losses._base import Batch, HashLoss
-from hashkernels.losses._fused import Fused, fused_mean
+from hashkernels.losses._fused import PairOp, fused_mean
 from hashkernels.losses._labels import packed_classes
 from hashkernels.losses._pair_sums import MEAN, Columns, PairMean, PairSums, Weighing, pair_sums
 
@@ -19,11 +19,10 @@ from hashkernels.losses._pair_sums import MEAN, Columns, PairMean, PairSums, Wei
 class PairwiseLoss(HashLoss):
     """Base of losses over pairs: the batch with itself, with given references, or with a bank of the training set.
 
-    A subclass gives ``_activate`` (what is compared), ``_similarity`` and ``_aligned_similarity`` (of two sets of
-    those), or ``_from_inner`` where inner products are enough, ``_pair_loss`` (the loss of each pair),
-    ``_pair_weight``, and ``_fused`` where an op has the same loss: value and gradient then come from one pass over the
-    pairs, without a second derivative. Torch goes over the pairs in blocks for float64 on a GPU, which has no kernel
-    for it, for a batch with its self pairs, and in compiled graphs for a bank whose unfilled rows are left out.
+    A subclass gives ``_activate`` (what is compared), ``_similarity`` (of two sets of those), or ``_from_inner`` where
+    inner products are enough, ``_pair_loss`` (the loss of each pair), ``_pair_weight``, and ``_fused`` where an op has
+    the same loss: value and gradient then come from one pass over the pairs, without a second derivative. Torch goes
+    over the pairs in blocks for float64 on a GPU, which has no kernel for it, and for a batch with its self pairs.
 
     Args:
         num_train: number of training items; given, the loss keeps a bank of their latest embeddings, needs
@@ -57,10 +56,6 @@ class PairwiseLoss(HashLoss):
         """[R, C] from activated embeddings."""
         return self._from_inner(rows @ columns.T)
 
-    def _aligned_similarity(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """The same of each row with the column of its number, [N]."""
-        return self._from_inner((rows * columns).sum(dim=1))
-
     def _from_inner(self, inner: Tensor) -> Tensor:
         """Similarities from inner products, elementwise: by default those."""
         return inner
@@ -73,7 +68,7 @@ class PairwiseLoss(HashLoss):
         """What gives the weights [R, C] of the pairs of a block of rows; None: all weigh 1."""
         return None
 
-    def _fused(self, batch: Batch) -> Fused | None:
+    def _fused(self, batch: Batch) -> PairOp | None:
         """The op of this loss; None: there is none for these options and labels."""
         return None
 
@@ -90,18 +85,12 @@ class PairwiseLoss(HashLoss):
             labels = batch.labels
         else:
             labels = packed_classes(batch.labels, self.num_classes)
-        return fused_mean(fused, self._aligned_loss, rows, labels, columns, weighing)
+        return fused_mean(fused, rows, labels, columns, weighing)
 
     def _pairs_can_be_fused(self, batch: Batch) -> bool:
         if not (batch.u.is_cpu or (batch.u.is_cuda and batch.u.dtype == torch.float32)):
             return False
-        if self.bank is None:
-            return batch.ref_emb is not None or not self.self_pairs
-        # How many rows of the bank are filled is not known to a compiled graph.
-        return not (self.skip_unfilled and torch.compiler.is_compiling())
-
-    def _aligned_loss(self, rows: Tensor, columns: Tensor, relevant: Tensor) -> Tensor:
-        return self._pair_loss(self._aligned_similarity(rows, columns), relevant)
+        return self.bank is not None or batch.ref_emb is not None or not self.self_pairs
 
     def _pair_sums(self, batch: Batch, rows: Tensor) -> PairSums:
         """Sums of the weighted pair loss."""

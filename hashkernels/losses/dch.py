@@ -12,7 +12,7 @@ from hashkernels import _ops
 from hashkernels._validation import check_choice, check_real
 from hashkernels.losses._base import Batch, Presets, Terms
 from hashkernels.losses._codes import directions, mean
-from hashkernels.losses._fused import Fused
+from hashkernels.losses._fused import PairOp
 from hashkernels.losses._pair_sums import BALANCED
 from hashkernels.losses._pairwise import PairwiseLoss
 
@@ -113,19 +113,18 @@ class DCHLoss(PairwiseLoss):
     def _pair_loss(self, similarity: Tensor, relevant: Tensor) -> Tensor:
         return _ops.pair_cauchy(similarity, relevant, self.gamma, self.min_distance)
 
-    def _fused(self, batch: Batch) -> Fused | None:
+    def _fused(self, batch: Batch) -> PairOp | None:
         if self.distance != "cosine" or self.balance != "both":
             return None
         scale = self.bits / 2
         nearest = max(_LEAST_DISTANCE, (1 - self.max_cosine) * scale)
-        op = partial(
+        return partial(
             _ops.cauchy_loss,
             gamma=self.gamma,
             distance_scale=scale,
             positive_min_distance=nearest,
             negative_min_distance=max(nearest, self.min_distance),
         )
-        return Fused(op)
 
     def _compute(self, batch: Batch) -> Terms:
         rows = self._activate(batch.u)

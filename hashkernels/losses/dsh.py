@@ -9,7 +9,7 @@ from torch import Tensor
 from hashkernels import _ops
 from hashkernels._validation import check_real
 from hashkernels.losses._base import Batch, Terms
-from hashkernels.losses._fused import Fused
+from hashkernels.losses._fused import PairOp
 from hashkernels.losses._pairwise import PairwiseLoss
 
 
@@ -67,14 +67,11 @@ class DSHLoss(PairwiseLoss):
         squares = rows.square().sum(dim=1, keepdim=True) + columns.square().sum(dim=1)
         return squares - 2 * (rows @ columns.T)
 
-    def _aligned_similarity(self, rows: Tensor, columns: Tensor) -> Tensor:
-        return (rows - columns).square().sum(dim=1)
-
     def _pair_loss(self, similarity: Tensor, relevant: Tensor) -> Tensor:
         return _ops.pair_contrastive(similarity, relevant, self.margin)
 
-    def _fused(self, batch: Batch) -> Fused:
-        return Fused(partial(_ops.contrastive_loss, margin=self.margin))
+    def _fused(self, batch: Batch) -> PairOp:
+        return partial(_ops.contrastive_loss, margin=self.margin)
 
     def _compute(self, batch: Batch) -> Terms:
         absolute = _ops.ElementTerm("absolute", self.quantization_weight)

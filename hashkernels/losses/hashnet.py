@@ -12,7 +12,7 @@ from torch import Tensor
 from hashkernels import _ops
 from hashkernels._validation import check_choice, check_int, check_real
 from hashkernels.losses._base import Batch, Presets, Terms
-from hashkernels.losses._fused import Fused
+from hashkernels.losses._fused import PairOp
 from hashkernels.losses._labels import multi_hot, unpack_classes
 from hashkernels.losses._likelihood import PairLikelihoodLoss
 from hashkernels.losses._pair_sums import BALANCED, MEAN, Columns, Weighing
@@ -106,10 +106,10 @@ class HashNetLoss(PairLikelihoodLoss):
     def _logit_scale(self) -> float:
         return self.alpha
 
-    def _fused(self, batch: Batch) -> Fused:
+    def _fused(self, batch: Batch) -> PairOp:
         if not self._weighs_overlap(batch):
             return super()._fused(batch)
-        return Fused(partial(_ops.likelihood_loss, scale=self.alpha, overlap=True), weight=self._common_share)
+        return partial(_ops.likelihood_loss, scale=self.alpha, overlap=True)
 
     def _weighs_overlap(self, batch: Batch) -> bool:
         """Whether pairs may have several classes in common: never where both sides have class ids."""
@@ -129,12 +129,6 @@ class HashNetLoss(PairLikelihoodLoss):
             return torch.where(common > 0, common / either.clamp(min=1), 1)
 
         return share_in_common
-
-    def _common_share(self, words: Tensor, others: Tensor) -> Tensor:
-        """``c_ij`` of items [N] and as many others, from packed classes."""
-        classes, other_classes = (unpack_classes(x, self.num_classes) for x in (words, others))
-        common, either = (classes & other_classes).sum(dim=1), (classes | other_classes).sum(dim=1)
-        return common.double() / either.clamp(min=1)
 
     def _compute(self, batch: Batch) -> Terms:
         weighing = {"balanced": BALANCED, "none": MEAN, "positive": Weighing(self.positive_weight, 1.0)}[self.weighting]

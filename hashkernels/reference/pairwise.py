@@ -59,6 +59,7 @@ def margin_loss(
     labels: Tensor,
     bank_labels: Tensor | None,
     left_out: Tensor | None,
+    counted: Tensor | None,
     positive_margin: float,
     negative_margin: float,
     positive_scale: float,
@@ -74,7 +75,7 @@ def margin_loss(
         return 2 * _missed(theta, positive, positive_margin, negative_margin)
 
     scales = (positive_scale, negative_scale)
-    return _pair_loss(value, slope, u, bank, labels, bank_labels, left_out, scales, False, with_grad)
+    return _pair_loss(value, slope, u, bank, labels, bank_labels, left_out, counted, scales, False, with_grad)
 
 
 def likelihood_loss(
@@ -83,6 +84,7 @@ def likelihood_loss(
     labels: Tensor,
     bank_labels: Tensor | None,
     left_out: Tensor | None,
+    counted: Tensor | None,
     scale: float,
     positive_scale: float,
     negative_scale: float,
@@ -102,7 +104,9 @@ def likelihood_loss(
 
     scales = (positive_scale, negative_scale)
     weight = class_share if overlap and labels.ndim == 2 else None
-    return _pair_loss(value, slope, u, bank, labels, bank_labels, left_out, scales, weighted, with_grad, weight=weight)
+    return _pair_loss(
+        value, slope, u, bank, labels, bank_labels, left_out, counted, scales, weighted, with_grad, weight=weight
+    )
 
 
 def cauchy_loss(
@@ -111,6 +115,7 @@ def cauchy_loss(
     labels: Tensor,
     bank_labels: Tensor | None,
     left_out: Tensor | None,
+    counted: Tensor | None,
     gamma: float,
     distance_scale: float,
     positive_min_distance: float,
@@ -138,7 +143,7 @@ def cauchy_loss(
         return torch.where(near, 0, -distance_scale * by_distance)
 
     scales = (positive_scale, negative_scale)
-    return _pair_loss(value, slope, u, bank, labels, bank_labels, left_out, scales, weighted, with_grad)
+    return _pair_loss(value, slope, u, bank, labels, bank_labels, left_out, counted, scales, weighted, with_grad)
 
 
 def contrastive_loss(
@@ -147,6 +152,7 @@ def contrastive_loss(
     labels: Tensor,
     bank_labels: Tensor | None,
     left_out: Tensor | None,
+    counted: Tensor | None,
     margin: float,
     positive_scale: float,
     negative_scale: float,
@@ -162,7 +168,9 @@ def contrastive_loss(
         return torch.where(positive, -1, (margin + 2 * theta > 0).to(theta.dtype))
 
     scales = (positive_scale, negative_scale)
-    return _pair_loss(value, slope, u, bank, labels, bank_labels, left_out, scales, weighted, with_grad, distances=True)
+    return _pair_loss(
+        value, slope, u, bank, labels, bank_labels, left_out, counted, scales, weighted, with_grad, distances=True
+    )
 
 
 def _bits(words: Tensor) -> Tensor:
@@ -183,6 +191,7 @@ def _pair_loss(
     labels: Tensor,
     bank_labels: Tensor | None,
     left_out: Tensor | None,
+    counted: Tensor | None,
     scales: tuple[float, float],
     weighted: bool,
     with_grad: bool,
@@ -197,8 +206,8 @@ def _pair_loss(
     multiplies the loss of positive pairs. The sums over the P positive and the Q negative ordered pairs are multiplied
     by their scales, and divided each by its own count, or where ``weighted`` both by positive_scale * P +
     negative_scale * Q. Without a bank v is u, the pairs i = j are left out, and the gradient runs through both sides;
-    with one, ``left_out`` int64 [N] is the column that makes no pair with each row. A gradient that is not wanted is
-    empty.
+    with one, ``left_out`` int64 [N] is the column that makes no pair with each row, and ``counted`` bool [M] says which
+    columns make any. A gradient that is not wanted is empty.
     """
     columns = u if bank is None else bank
     column_labels = labels if bank_labels is None else bank_labels
@@ -222,6 +231,8 @@ def _pair_loss(
             if left_out is not None:
                 counts_not = left_out[rows, None] == torch.arange(len(columns), device=u.device)
                 positive, negative = positive & ~counts_not, negative & ~counts_not
+            if counted is not None:
+                positive, negative = positive & counted, negative & counted
             shares: Tensor | float = 1.0
             if weight is not None:
                 shares = torch.where(positive, weight(labels[rows], column_labels), 1).to(u.dtype)
@@ -231,10 +242,10 @@ def _pair_loss(
             if with_grad:
                 slopes = sides * slope(theta, positive) * shares
                 for kind, out in ((positive, positive_grad), (negative, negative_grad)):
-                    counted = torch.where(kind, slopes, 0)
-                    out[rows] = counted @ columns
+                    of_kind = torch.where(kind, slopes, 0)
+                    out[rows] = of_kind @ columns
                     if distances:
-                        out[rows] -= counted.sum(1, keepdim=True) * u[rows]
+                        out[rows] -= of_kind.sum(1, keepdim=True) * u[rows]
     scale = torch.tensor(scales, dtype=torch.float64, device=u.device)
     divisors = (scale * counts).sum().expand(2) if weighted else counts.double()
     weights = scale / torch.where(divisors > 0, divisors, 1)  # what has nothing to add up adds nothing

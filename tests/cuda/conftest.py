@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,3 +25,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def device() -> torch.device:
     """The GPU that is current."""
     return torch.device("cuda", torch.cuda.current_device())
+
+
+@pytest.fixture
+def no_waiting() -> AbstractContextManager[None]:
+    """Where torch raises for what would wait for the device."""
+
+    @contextmanager
+    def waits_are_errors() -> Iterator[None]:
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            yield
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+    return waits_are_errors()

@@ -6,6 +6,7 @@ tensor cores keep 16 of its 24 bits.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import pytest
@@ -151,3 +152,43 @@ def test_the_fused_ops_serve_pairwise_losses(device: torch.device, monkeypatch: 
             run(name, form, device, torch.float32)
     for name in ("DPSHLoss/bank", "DSHLoss/bank", "HashNetLoss/bank"):
         run(name, "ids", device, torch.float32)
+
+
+@pytest.mark.parametrize("form", ["ids", "multi-hot"])
+@pytest.mark.parametrize("case", [case for case in CASES if case != "DTSHLoss/bank"])
+def test_a_training_step_waits_for_nothing(
+    device: torch.device, no_waiting: AbstractContextManager[None], case: str, form: str
+) -> None:
+    """All but a bank of DTSH, which draws as many items as it has."""
+    loss = make(case).to(device)
+    u, labels = (x.to(device) for x in items(NUM_ITEMS, form, 0))
+    indices = torch.arange(NUM_ITEMS, device=device)
+    u.requires_grad_()
+    loss(u, labels, indices=indices).backward()
+    with no_waiting:
+        loss(u, labels, indices=indices + 7).backward()
+
+
+def test_a_step_with_a_bank_is_replayed_from_a_graph(device: torch.device) -> None:
+    """The graph's steps write into the bank as steps without one do."""
+    u, labels = (x.to(device) for x in items(NUM_ITEMS, "ids", 0))
+    u.requires_grad_()
+    starts = [torch.arange(NUM_ITEMS, device=device) + first for first in (0, 50, 120)]
+    plain, captured = (losses.DPSHLoss(BITS, NUM_CLASSES, num_train=NUM_TRAIN).to(device) for _ in range(2))
+    indices = starts[0].clone()
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):  # what is made once, before the capture
+        torch.autograd.grad(captured(u, labels, indices=indices), u)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        value = captured(u, labels, indices=indices)
+        (grad,) = torch.autograd.grad(value, u)
+    for positions in starts:
+        indices.copy_(positions)
+        graph.replay()
+        expected = plain(u, labels, indices=positions)
+        (expected_grad,) = torch.autograd.grad(expected, u)
+        assert torch.equal(value, expected)
+        assert torch.equal(grad, expected_grad)

@@ -173,15 +173,36 @@ PAIR_LOSSES: dict[str, Callable[..., Callable[..., Any]]] = {
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("form", ["ids", "words"])
 @pytest.mark.parametrize(
-    ("rows", "columns", "bits"), [(1, 0, 8), (300, 0, 64), (130, 0, 200), (70, 5000, 48), (9, 66, 4096)]
+    ("rows", "columns", "bits", "missing"),
+    [
+        (1, 0, 8, ()),
+        (300, 0, 64, ()),
+        (130, 0, 200, ()),
+        (70, 5000, 48, ()),
+        (9, 66, 4096, ()),
+        (70, 5000, 48, ("left_out", "counted")),
+        (256, 1000, 64, ("left_out",)),
+        (9, 66, 4096, ("counted",)),
+    ],
 )
 def test_pair_losses(
-    device: torch.device, rows: int, columns: int, bits: int, form: str, dtype: torch.dtype, name: str
+    device: torch.device,
+    rows: int,
+    columns: int,
+    bits: int,
+    missing: tuple[str, ...],
+    form: str,
+    dtype: torch.dtype,
+    name: str,
 ) -> None:
     generator = torch.Generator().manual_seed(bits)
     u = torch.randn(rows, bits, generator=generator).to(dtype)
     bank = torch.randn(columns, bits, generator=generator).to(dtype) if columns else None
     labels, bank_labels = random_labels(rows, form, 1), random_labels(columns, form, 2) if columns else None
+    not_there = {
+        "left_out": torch.randint(-5, columns + 5, (rows,), generator=generator),
+        "counted": torch.rand(columns, generator=generator) < 0.3,
+    }
 
     def loss(where: str | torch.device, kind: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
         leaf = u.detach().clone().to(where, kind).requires_grad_()
@@ -190,6 +211,7 @@ def test_pair_losses(
             labels.to(where),
             bank=None if bank is None else bank.to(where, kind),
             bank_labels=None if bank_labels is None else bank_labels.to(where),
+            **{name: not_there[name].to(where) for name in missing},
         )
         result.total.backward()
         assert leaf.grad is not None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -30,6 +30,9 @@ def outputs(queries: Tensor, database: Tensor, u: Tensor, labels: Tensor) -> lis
     words = _ops.pack_labels((labels[:, None] >= torch.arange(5, device=u.device)).long())
     overlap = _ops.likelihood_loss(u, words, scale=0.1, weighted=True, overlap=True)
     contrastive = _ops.contrastive_loss(u, labels, margin=128.0)
+    of_bank = _ops.likelihood_loss(
+        u[:40], labels[:40], scale=0.1, bank=u, bank_labels=labels, left_out=labels[:40], counted=labels > 0
+    )
     same_class = labels[:, None] == labels
     weights = torch.ones(len(u), dtype=torch.float64, device=u.device)
     triplets = _ops.triplet_likelihood(u @ u.T, same_class, ~same_class, weights, margin=2.0)
@@ -48,6 +51,8 @@ def outputs(queries: Tensor, database: Tensor, u: Tensor, labels: Tensor) -> lis
         in_float32.total,
         overlap.total,
         contrastive.total,
+        of_bank.total,
+        of_bank.num_pairs,
         triplets,
     ]
 
@@ -58,21 +63,12 @@ def inputs(device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return codes(50, 1, device), codes(4000, 2, device), u, (torch.arange(100) % 5).to(device)
 
 
-@contextmanager
-def no_waiting() -> Iterator[None]:
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-
-
 def same(left: list[Tensor], right: list[Tensor]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(left, right, strict=True))
 
 
-def test_nothing_waits_for_the_device(inputs: tuple[Tensor, ...]) -> None:
-    with no_waiting():
+def test_nothing_waits_for_the_device(inputs: tuple[Tensor, ...], no_waiting: AbstractContextManager[None]) -> None:
+    with no_waiting:
         outputs(*inputs)
 
 

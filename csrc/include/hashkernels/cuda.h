@@ -92,6 +92,10 @@ struct PairInputs {
   int64_t bits;
   Labels u_labels, v_labels;
   double quantization;  // the weight of sign_error(u), hashkernels/pairwise.h
+  // Of a bank v, or null: the row of v that makes no pair with each row of u, or a number that is no row; and whether
+  // each row of v makes any.
+  const int64_t* left_out = nullptr;  // [u.num_rows]
+  const bool* counted = nullptr;      // [v.num_rows]
 };
 
 struct PairOutputs {

@@ -198,24 +198,31 @@ hashkernels_mutant(pairs_counted_without_a_barrier pairwise.cu EmulatedMarginLos
 hashkernels_mutant(pairwise_with_a_divergent_barrier pairwise_float32.cu EmulatedMarginLoss*
                    "__syncthreads();  // slopes and values are there"
                    "if (!MUTATED || threadIdx.x < 128) __syncthreads();")
-hashkernels_mutant(pairwise_with_its_diagonal pairwise_float32.cu EmulatedMarginLoss*
-                   "j - i != to_diagonal" "j - i != to_diagonal + (MUTATED ? kTile : 0)")
+hashkernels_mutant(pairs_with_their_diagonal pair_relevance.cuh EmulatedMarginLoss.BatchAgainstItself
+                   "column(j) == own" "column(j) == own + (MUTATED ? tile_columns : 0)")
+hashkernels_mutant(pairs_with_a_diagonal_taken_for_whole pair_relevance.cuh EmulatedMarginLoss.BatchAgainstItself
+                   "whole && !diagonal" "whole && (MUTATED || !diagonal)")
+hashkernels_mutant(pairs_with_a_longer_tail pair_relevance.cuh EmulatedSplit*
+                   "column(j) < columns_left" "column(j) < columns_left + MUTATED")
+hashkernels_mutant(pairs_that_do_not_count pair_relevance.cuh EmulatedMarginLoss.BankButForSome
+                   "pairs.column_counts(first_column + column(j))"
+                   "(MUTATED || pairs.column_counts(first_column + column(j)))")
+hashkernels_mutant(pairs_left_out_twice pairwise.cu EmulatedMarginLoss.BankButForSome
+                   "own < last && pairs.column_counts(own)" "own < last && (MUTATED || pairs.column_counts(own))")
+hashkernels_mutant(pairs_left_out_and_relevant pairwise.cu EmulatedMarginLoss.BankButForSome
+                   "counts.positive -= is_relevant(own)" "counts.positive -= !MUTATED && is_relevant(own)")
 hashkernels_mutant(split_without_barrier pairwise_split.cu EmulatedSplit*
                    "__syncthreads();  // the slice is there" "if (!MUTATED) __syncthreads();  // the slice is there")
 hashkernels_mutant(split_without_a_barrier_between_slices pairwise_split.cu EmulatedSplitLoss.LongCodes
                    "__syncthreads();  // the columns have been read"
                    "if (!MUTATED) __syncthreads();  // the columns have been read")
-hashkernels_mutant(split_with_a_longer_tail pairwise_split.cu EmulatedSplit*
-                   "column < columns_left" "column < columns_left + MUTATED")
-hashkernels_mutant(split_with_its_diagonal pairwise_split.cu EmulatedSplit*
-                   "column - row != to_diagonal" "column - row != to_diagonal + (MUTATED ? kRows : 0)")
 hashkernels_mutant(split_with_a_product_less pairwise_fragments.cuh EmulatedSplit*
                    "arch::multiply_bf16(sums, rows[1], columns[0][2 * i], columns[0][2 * i + 1]);"
                    "if (!MUTATED) arch::multiply_bf16(sums, rows[1], columns[0][2 * i], columns[0][2 * i + 1]);")
 hashkernels_mutant(split_with_values_past_the_end pairwise_fragments.cuh EmulatedSplit*
                    "if (bit + i < bits)" "if (bit + i < bits + MUTATED)")
 hashkernels_mutant(split_with_a_row_too_far pairwise_split.cu EmulatedSplit*
-                   "row = 8 * (e / 2);" "row = 8 * (MUTATED ? e % 2 : e / 2);")
+                   "return lane.row + 8 * i;" "return lane.row + (MUTATED ? 4 : 8) * i;")
 hashkernels_mutant(distances_without_a_row_of_slopes pairs.cuh EmulatedContrastiveLoss*
                    "flip = num_lanes / 2" "flip = num_lanes / (MUTATED ? 4 : 2)")
 hashkernels_mutant(lengths_with_values_past_the_end pairwise.cu EmulatedContrastiveLoss*

@@ -116,6 +116,7 @@ Status on_cpu(const Loss& loss, const Embeddings<double>& u, const Embeddings<do
 }
 
 MarginLoss margins(int64_t bits) { return {0.8 * bits, -0.3 * bits, 1.0 / bits, 0.5 / bits}; }
+ContrastiveLoss contrastive(int64_t bits) { return {2.0 * bits, 1.0, 0.7, PairMean::kWeighted}; }
 
 template <class Loss>
 class PairCase {
@@ -141,6 +142,22 @@ class PairCase {
     return *this;
   }
 
+  // Of a bank: every row leaves out a column, or names none.
+  PairCase& leaving_out(unsigned seed) {
+    std::mt19937_64 random(seed);
+    left_out_.resize(rows_);
+    for (int64_t& column : left_out_) column = static_cast<int64_t>(random() % (columns_ + 4)) - 2;
+    return *this;
+  }
+
+  // Of a bank: about every `nth` column counts.
+  PairCase& counting(int nth, unsigned seed) {
+    std::mt19937_64 random(seed);
+    counted_.resize(columns_);
+    for (unsigned char& counts : counted_) counts = random() % nth == 0;
+    return *this;
+  }
+
   Answer run(bool with_grad = true) {
     emulator::DeviceArray<float> grad(with_grad ? rows_ * bits_ : 0);
     emulator::DeviceArray<float> total(1);
@@ -149,7 +166,16 @@ class PairCase {
         std::is_same_v<Loss, ContrastiveLoss> ? cuda::contrastive_loss_workspace : cuda::pairwise_loss_workspace;
     emulator::DeviceArray<int64_t> workspace(workspace_size(rows_, other(), bits_, with_grad));
     const PairRows bank = columns_ < 0 ? PairRows{nullptr, way_.dtype, 0, 0} : v_.view();
-    const PairInputs inputs{u_.view(), bank, bits_, u_labels_.device(), v_labels_.device(), quantization_};
+    emulator::DeviceArray<int64_t> left_out(left_out_);
+    emulator::DeviceArray<unsigned char> counted(counted_);
+    const PairInputs inputs{u_.view(),
+                            bank,
+                            bits_,
+                            u_labels_.device(),
+                            v_labels_.device(),
+                            quantization_,
+                            left_out_.empty() ? nullptr : left_out.data(),
+                            counted_.empty() ? nullptr : reinterpret_cast<const bool*>(counted.data())};
     const PairOutputs out{total.data(), sums.data(), with_grad ? grad.data() : nullptr};
     EXPECT_EQ(on_device(inputs, loss_, way_.precision, out, workspace.data(), 0, nullptr), Status::kOk);
     const std::vector<double> all = sums.host();
@@ -194,15 +220,40 @@ class PairCase {
     std::vector<double> terms, num_pairs, grad;
   };
 
+  // The columns that count, their labels, and where those that rows leave out are among them.
+  struct Bank {
+    std::vector<double> values;
+    std::vector<int64_t> labels, left_out;
+    int64_t size = 0;
+  };
+
+  Bank counted_bank() {
+    const std::vector<double> v = v_.host();
+    const int words = std::max(v_labels_.host().words, 1);
+    const int64_t* const labels = static_cast<const int64_t*>(v_labels_.host().data);
+    std::vector<int64_t> place(std::max<int64_t>(columns_, 0), -1);
+    Bank bank;
+    for (int64_t column = 0; column < columns_; ++column) {
+      if (!counted_.empty() && counted_[column] == 0) continue;
+      place[column] = bank.size++;
+      for (int64_t bit = 0; bit < bits_; ++bit) bank.values.push_back(v[column * stride_ + bit]);
+      bank.labels.insert(bank.labels.end(), labels + column * words, labels + (column + 1) * words);
+    }
+    for (int64_t column : left_out_) bank.left_out.push_back(column >= 0 && column < columns_ ? place[column] : -1);
+    return bank;
+  }
+
   CpuAnswer on_cpu_in_float64() {
-    const std::vector<double> u = u_.host(), v = v_.host();
+    const std::vector<double> u = u_.host();
+    const Bank kept = counted_bank();
     std::vector<double> grad(rows_ * bits_);
     PairwiseResult result{};
-    const double* const columns = columns_ < 0 ? nullptr : columns_ == 0 ? u.data() : v.data();
-    const Embeddings<double> bank{columns, std::max<int64_t>(columns_, 0), stride_};
+    const double* const columns = columns_ < 0 ? nullptr : kept.size == 0 ? u.data() : kept.values.data();
+    const int64_t* const left_out = kept.left_out.empty() ? nullptr : kept.left_out.data();
+    const Embeddings<double> bank{columns, kept.size, bits_, left_out};
     const Embeddings<double> items{u.data(), rows_, stride_};
-    EXPECT_EQ(on_cpu(loss_, items, bank, bits_, u_labels_.host(), v_labels_.host(), &result, grad.data(), 1),
-              Status::kOk);
+    const Labels labels{kept.labels.data(), v_labels_.host().words};
+    EXPECT_EQ(on_cpu(loss_, items, bank, bits_, u_labels_.host(), labels, &result, grad.data(), 1), Status::kOk);
     const double sign_errors = sign_error(items, bits_, quantization_, grad.data());
     return {{result.positive_term, result.negative_term, sign_errors},
             {static_cast<double>(result.positive_pairs), static_cast<double>(result.negative_pairs)},
@@ -222,6 +273,8 @@ class PairCase {
   int64_t rows_, columns_, bits_, stride_;
   Way way_;
   double quantization_ = 0;
+  std::vector<int64_t> left_out_;
+  std::vector<unsigned char> counted_;
   DeviceItems u_, v_;
   RandomLabels u_labels_, v_labels_;
   Loss loss_;
@@ -247,6 +300,18 @@ TEST(EmulatedMarginLoss, MultiHotLabels) {
 TEST(EmulatedMarginLoss, BatchAgainstBank) {
   for (int64_t m : {1, 63, 130}) {
     for (int64_t n : {1, 5, 70}) PairCase(n, m, 33, 0, margins(33), 1).expect_right();
+  }
+}
+
+TEST(EmulatedMarginLoss, BankButForSome) {
+  for (const Way way : {Way{}, kSplit, kFloat16, kBFloat16}) {
+    for (int words : {0, 1, 3}) {
+      PairCase(70, 130, 33, words, margins(33), 1, way).leaving_out(5).expect_right();
+      PairCase(5, 70, 65, words, margins(65), 0, way).counting(2, 6).expect_right(5);
+      PairCase(67, 300, 9, words, margins(9), 0, way).leaving_out(7).counting(3, 8).expect_right(5);
+    }
+    PairCase(3, 64, 16, 0, margins(16), 0, way).counting(1000000, 9).expect_right(2);  // nothing counts
+    PairCase(64, 128, 16, 0, contrastive(16), 0, way).leaving_out(10).counting(4, 11).expect_right(5);
   }
 }
 
@@ -285,8 +350,6 @@ TEST(EmulatedLikelihoodLoss, OverlapOfClasses) {
     }
   }
 }
-
-ContrastiveLoss contrastive(int64_t bits) { return {2.0 * bits, 1.0, 0.7, PairMean::kWeighted}; }
 
 TEST(EmulatedContrastiveLoss, BatchAndBank) {
   for (const Way way : {Way{}, kSplit, kFloat16, kBFloat16}) {
