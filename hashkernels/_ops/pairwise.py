@@ -32,6 +32,17 @@ PRECISIONS = ("auto", "float32", "split")
 _SPLIT_FROM_PAIRS = 64 * 64  # one tile, which takes no longer in float32
 
 
+class _Given(NamedTuple):
+    """The tensors that every op takes first."""
+
+    u: Tensor
+    bank: Tensor | None
+    labels: Tensor
+    bank_labels: Tensor | None
+    left_out: Tensor | None
+    counted: Tensor | None
+
+
 class PairLoss(NamedTuple):
     """A differentiable total and, detached, the terms that it is the sum of and the pairs behind two of them."""
 
@@ -92,9 +103,8 @@ def margin_loss(
     with the matrix of all pairs. A CPU computes in the type of its inputs, whatever ``precision`` says.
     """
     parameters = (positive_margin, negative_margin, positive_scale, negative_scale)
-    return _pair_loss(
-        _margin_loss, u, labels, bank, bank_labels, left_out, counted, parameters, quantization, threads, precision
-    )
+    given = _Given(u, bank, labels, bank_labels, left_out, counted)
+    return _pair_loss(_margin_loss, given, parameters, quantization, threads, precision)
 
 
 def likelihood_loss(
@@ -121,9 +131,8 @@ def likelihood_loss(
     the classes of either that both have; class ids have all in common.
     """
     parameters = (scale, positive_scale, negative_scale, weighted, overlap)
-    return _pair_loss(
-        _likelihood_loss, u, labels, bank, bank_labels, left_out, counted, parameters, 0.0, threads, precision
-    )
+    given = _Given(u, bank, labels, bank_labels, left_out, counted)
+    return _pair_loss(_likelihood_loss, given, parameters, 0.0, threads, precision)
 
 
 def cauchy_loss(
@@ -152,9 +161,8 @@ def cauchy_loss(
     """
     least = (positive_min_distance, negative_min_distance)
     parameters = (gamma, distance_scale, *least, positive_scale, negative_scale, weighted)
-    return _pair_loss(
-        _cauchy_loss, u, labels, bank, bank_labels, left_out, counted, parameters, 0.0, threads, precision
-    )
+    given = _Given(u, bank, labels, bank_labels, left_out, counted)
+    return _pair_loss(_cauchy_loss, given, parameters, 0.0, threads, precision)
 
 
 def contrastive_loss(
@@ -179,25 +187,15 @@ def contrastive_loss(
     2^-18 on CUDA, where "split" takes the distances of embeddings of which each number keeps 16 bits.
     """
     parameters = (margin, positive_scale, negative_scale, weighted)
-    return _pair_loss(
-        _contrastive_loss, u, labels, bank, bank_labels, left_out, counted, parameters, 0.0, threads, precision
-    )
+    given = _Given(u, bank, labels, bank_labels, left_out, counted)
+    return _pair_loss(_contrastive_loss, given, parameters, 0.0, threads, precision)
 
 
 def _pair_loss(
-    op: Any,
-    u: Tensor,
-    labels: Tensor,
-    bank: Tensor | None,
-    bank_labels: Tensor | None,
-    left_out: Tensor | None,
-    counted: Tensor | None,
-    parameters: tuple[float, ...],
-    quantization: float,
-    threads: int | None,
-    precision: str,
+    op: Any, given: _Given, parameters: tuple[float, ...], quantization: float, threads: int | None, precision: str
 ) -> PairLoss:
     _validation.check_choice("precision", precision, PRECISIONS)
+    u, bank = given.u, given.bank
     reverse_mode_only(u, *(() if bank is None else (bank,)))
     dtype = u.dtype if bank is None else torch.promote_types(u.dtype, bank.dtype)
     if dtype not in _FLOATS:
@@ -205,14 +203,13 @@ def _pair_loss(
     if not u.is_cuda or dtype == torch.float64:
         u = u if u.dtype == dtype else u.to(dtype)  # a call of torch's is felt with few items
         bank = None if bank is None else bank.to(dtype)
-    bank = None if bank is None else bank.detach()
     with_grad = torch.is_grad_enabled() and u.requires_grad
+    given = given._replace(u=u if with_grad else u.detach(), bank=None if bank is None else bank.detach())
     options = (*parameters, quantization, with_grad, thread_argument(threads), precision)
     if with_grad:
-        pairs = (bank, labels, bank_labels, left_out, counted)
-        total, sums = _PairLoss.apply(op, u, *pairs, options)  # type: ignore[no-untyped-call]
+        total, sums = _PairLoss.apply(op, options, *given)  # type: ignore[no-untyped-call]
     else:
-        total, sums, _ = op(u.detach(), bank, labels, bank_labels, left_out, counted, *options)
+        total, sums, _ = op(*given, *options)
     return PairLoss(total, sums)
 
 
@@ -221,17 +218,9 @@ class _PairLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        op: Any,
-        u: Tensor,
-        bank: Tensor | None,
-        labels: Tensor,
-        bank_labels: Tensor | None,
-        left_out: Tensor | None,
-        counted: Tensor | None,
-        options: tuple[Any, ...],
+        ctx: Any, op: Any, options: tuple[Any, ...], u: Tensor, *others: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        total, sums, grad = op(u, bank, labels, bank_labels, left_out, counted, *options)
+        total, sums, grad = op(u, *others, *options)
         ctx.save_for_backward(u, grad)
         ctx.mark_non_differentiable(sums)
         ctx.set_materialize_grads(False)
@@ -244,7 +233,7 @@ class _PairLoss(torch.autograd.Function):
             return (None,) * 8
         grad = scaled(grad, grad_total)
         grad = grad if grad.dtype == u.dtype else grad.to(u.dtype)
-        return None, first_order(grad, u, grad_total), *(None,) * 6
+        return None, None, first_order(grad, u, grad_total), *(None,) * 5
 
 
 class _Pairs(NamedTuple):
@@ -286,15 +275,8 @@ class _Pairs(NamedTuple):
         )
 
 
-def _pairs(
-    u: Tensor,
-    bank: Tensor | None,
-    labels: Tensor,
-    bank_labels: Tensor | None,
-    left_out: Tensor | None,
-    counted: Tensor | None,
-    dtypes: Collection[torch.dtype],
-) -> _Pairs:
+def _pairs(given: _Given, dtypes: Collection[torch.dtype]) -> _Pairs:
+    u, bank, labels, bank_labels, left_out, counted = given
     u = rows("u", u, *dtypes)
     columns = u
     if bank is not None:
@@ -360,30 +342,19 @@ def _define(
     """Register the op of a loss: the native functions and the reference have its name; ``parameters`` are the schema
     of what it takes beside the pairs."""
 
-    def cpu(
-        u: Tensor,
-        bank: Tensor | None,
-        labels: Tensor,
-        bank_labels: Tensor | None,
-        left_out: Tensor | None,
-        counted: Tensor | None,
-        *rest: Any,
-    ) -> _Results:
+    def cpu(*arguments: Any) -> _Results:
+        given, rest = _Given(*arguments[:6]), arguments[6:]
         *parameters, quantization, with_grad, threads, _ = rest
-        dtypes = (u.dtype,) if u.dtype in _FLOATS else _FLOATS
-        pairs = _pairs(u, bank, labels, bank_labels, left_out, counted, dtypes)
+        pairs = _pairs(given, (given.u.dtype,) if given.u.dtype in _FLOATS else _FLOATS)
         kernel = _loader.cpu_kernel(name)
         if kernel is None:
-            results = fallback(
-                pairs.u, bank, labels, bank_labels, pairs.left_out, pairs.counted, *parameters, with_grad
-            )
-            return _with_sign_error(*results, pairs.u, quantization)
+            return _with_sign_error(*fallback(*given, *parameters, with_grad), given.u, quantization)
         pairs = pairs.of_counted()
-        total, sums, grad = _results(u, with_grad)
+        total, sums, grad = _results(given.u, with_grad)
         kernel(
             pairs.u.data_ptr(),
-            _FLOATS[u.dtype],
-            *pairs.arguments(bank),
+            _FLOATS[given.u.dtype],
+            *pairs.arguments(given.bank),
             0 if pairs.left_out is None else pairs.left_out.data_ptr(),
             *parameters,
             quantization,
@@ -394,26 +365,17 @@ def _define(
         )
         return total, sums, grad
 
-    def cuda(
-        u: Tensor,
-        bank: Tensor | None,
-        labels: Tensor,
-        bank_labels: Tensor | None,
-        left_out: Tensor | None,
-        counted: Tensor | None,
-        *rest: Any,
-    ) -> _Results:
+    def cuda(*arguments: Any) -> _Results:
+        given, rest = _Given(*arguments[:6]), arguments[6:]
+        u, bank = given.u, given.bank
         *parameters, quantization, with_grad, _, precision = rest
         kernel, size = _loader.cuda_kernel(f"cuda_{name}"), _loader.cuda_kernel(f"cuda_{name}_workspace")
         if kernel is None or size is None or u.dtype == torch.float64:
             dtype = u.dtype if u.dtype in _FLOATS else torch.float32
-            u, bank = u.to(dtype), None if bank is None else bank.to(dtype)
-            pairs = _pairs(u, bank, labels, bank_labels, left_out, counted, (dtype,))
-            results = fallback(
-                pairs.u, bank, labels, bank_labels, pairs.left_out, pairs.counted, *parameters, with_grad
-            )
-            return _with_sign_error(*results, pairs.u, quantization)
-        pairs = _pairs(u, bank, labels, bank_labels, left_out, counted, _ON_CUDA)
+            given = given._replace(u=u.to(dtype), bank=None if bank is None else bank.to(dtype))
+            _pairs(given, (dtype,))  # which checks them
+            return _with_sign_error(*fallback(*given, *parameters, with_grad), given.u, quantization)
+        pairs = _pairs(given, _ON_CUDA)
         num_rows, num_columns, bits = u.shape[0], pairs.columns.shape[0], u.shape[1]
         total, sums, grad = _results(u, with_grad)
         space = workspace(u, size(num_rows, num_columns, bits, with_grad))
