@@ -8,11 +8,14 @@ import sys
 from collections.abc import Callable, Iterator
 from multiprocessing import forkserver
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.multiprocessing
 from hypothesis import HealthCheck, settings
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from hashkernels import _loader
 
@@ -43,6 +46,35 @@ def isa(request: pytest.FixtureRequest) -> Iterator[str]:
 def threads(request: pytest.FixtureRequest) -> int:
     """One thread and two."""
     return int(request.param)
+
+
+class Waits(TorchDispatchMode):
+    """Notes what of torch a host would wait for on a GPU: values, sizes that depend on them, and copies of what Python
+    holds. What the ops of the library do inside is hidden from it."""
+
+    OPS = ("_local_scalar_dense", "nonzero", "masked_select", "bincount", "equal", "lift_fresh")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        name = func.name().removeprefix("aten::").partition(".")[0]
+        by_mask = name.startswith("index") and any(
+            isinstance(part, Tensor) and part.dtype in (torch.bool, torch.uint8)
+            for part in (args[1] if len(args) > 1 and isinstance(args[1], list | tuple) else ())
+        )
+        repeats = name == "repeat_interleave" and kwargs.get("output_size") is None
+        if name in self.OPS or "unique" in name or by_mask or repeats:
+            self.found.append(func.name())
+        return func(*args, **kwargs)
+
+
+@pytest.fixture
+def waits() -> Waits:
+    """Entered, it notes what a GPU would be waited for."""
+    return Waits()
 
 
 @pytest.fixture(scope="session")

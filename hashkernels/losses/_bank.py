@@ -73,18 +73,17 @@ class Bank(nn.Module):
         return self.embeddings.to(dtype, copy=True)
 
     @torch.no_grad()
-    def draw(self, eligible: Tensor, per_class: int) -> Tensor:
-        """Positions ``int64 [D]``, ascending, of up to ``per_class`` random items of each class among ``eligible``."""
+    def draw(self, eligible: Tensor, per_class: int) -> tuple[Tensor, Tensor | None]:
+        """Positions ``int64 [D]`` of up to ``per_class`` random items of each class among ``eligible``, and which of
+        them count, ``bool [D]`` or None for all. Of class ids there are always as many, so that no one waits to hear
+        how many."""
+        if self.classes.ndim == 1:
+            return _draw_of_each(torch.where(eligible, self.classes, self.num_classes), self.num_classes, per_class)
         rows, labels = self._memberships(eligible.nonzero()[:, 0])
-        shuffled = torch.randperm(len(rows), device=rows.device)
-        # By class, and at random within it. Not labels[shuffled], on which inductor of torch 2.13 stumbles.
-        order = shuffled[labels.gather(0, shuffled).argsort(stable=True)]
-        sizes = torch.bincount(labels, minlength=self.num_classes)
-        first = sizes.cumsum(0) - sizes
-        place = torch.arange(len(rows), device=rows.device) - first[labels[order]]
-        chosen = torch.zeros_like(self.filled)
-        chosen[rows[order[place < per_class]]] = True
-        return chosen.nonzero()[:, 0]
+        drawn, counted = _draw_of_each(labels, self.num_classes, per_class)
+        chosen = torch.zeros_like(self.filled)  # an item that several classes have drawn counts once
+        chosen[rows[drawn[counted]]] = True
+        return chosen.nonzero()[:, 0], None
 
     def _memberships(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Every pair of one of ``rows`` and a class that it has, int64 both; of packed classes in one round for each
@@ -112,3 +111,18 @@ class Bank(nn.Module):
 
     def extra_repr(self) -> str:
         return f"num_train={self.num_train}"
+
+
+def _draw_of_each(labels: Tensor, num_classes: int, per_class: int) -> tuple[Tensor, Tensor]:
+    """Up to ``per_class`` random positions of each class in ``labels`` (``int64 [n]``; ``num_classes`` is none), and
+    which of them count."""
+    shuffled = torch.randperm(len(labels), device=labels.device)
+    # By class, and at random within it. Not labels[shuffled], on which inductor of torch 2.13 stumbles.
+    by_class, order = labels.gather(0, shuffled).sort(stable=True)
+    positions = shuffled.gather(0, order)
+    first = torch.searchsorted(by_class, torch.arange(num_classes + 1, device=labels.device))
+    if num_classes * per_class >= len(labels):
+        place = torch.arange(len(labels), device=labels.device) - first.gather(0, by_class)
+        return positions, (place < per_class) & (by_class < num_classes)
+    place = first[:-1, None] + torch.arange(per_class, device=labels.device)  # [num_classes, per_class]
+    return positions[place.clamp(max=len(labels) - 1)].flatten(), (place < first[1:, None]).flatten()

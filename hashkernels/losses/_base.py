@@ -79,9 +79,10 @@ class HashLoss(nn.Module):
     within float32 at any length. Of far larger ones a loss can be infinite or NaN, or, where directions alone count,
     wrong. Nothing looks for that, which small batches would feel: ``loss.isfinite()`` tells of most, float64 has room.
 
-    What a loss keeps from batch to batch (a bank, codes, centers, votes, a count of steps) is in buffers. In training
-    mode every call renews it, also under ``torch.no_grad()``, like the running statistics of ``nn.BatchNorm1d``; after
-    ``eval()`` it is only read. So call ``eval()`` before a validation loss, and ``train()`` after it.
+    What a loss keeps from batch to batch (a bank, codes, centers, votes, a count of steps) is in its state dict. In
+    training mode every call renews it, also under ``torch.no_grad()``, like the running statistics of
+    ``nn.BatchNorm1d``; after ``eval()`` it is only read. So call ``eval()`` before a validation loss, and ``train()``
+    after it.
 
     Args:
         bits: code length, 1..4096.

@@ -41,7 +41,8 @@ class DistributedLoss(nn.Module):
     other items on every rank unless torch's generators are seeded alike.
 
     Every call is collective, in evaluation mode too: all ranks must call equally often. An error on one is raised on
-    all.
+    all. Ranks first tell each other how many items they have: over a backend ``"nccl"`` every call waits for the GPU to
+    hear it, over ``"cpu:gloo,cuda:nccl"`` none does.
 
     Args:
         loss: a `HashLoss`; a `hashkernels.surrogate.SurrogateLoss` is wrapped as a whole. It is ``self.loss``, whose

@@ -9,13 +9,14 @@ from torch import Tensor
 
 from hashkernels import _ops
 from hashkernels._validation import check_choice, check_int, check_real
-from hashkernels.losses._base import Batch, HashLoss, Terms
+from hashkernels.losses._base import Batch, Terms
 from hashkernels.losses._centers import center_tensor, random_signs, target_codes
 from hashkernels.losses._codes import code_sign, mean
+from hashkernels.losses._counting import CountingLoss
 from hashkernels.losses._labels import multi_hot
 
 
-class DPNLoss(HashLoss):
+class DPNLoss(CountingLoss):
     """Polarization: every element of an embedding beyond a margin, on the side of its class's center.
 
     With the center ``t`` of the item's class::
@@ -34,7 +35,8 @@ class DPNLoss(HashLoss):
         multi_label: for an item of several classes, ``"sum"``: the sum over its classes' centers (the authors'), or
             ``"majority"``: one target, the sign of the sum of their centers, with ties filled by stored bits.
         update_every: number of items seen in training after which centers are updated, such as that of the training
-            set; 0: only by `update_centers`; None: the centers stay.
+            set; 0: only by `update_centers`, as a CUDA graph needs it, whose replays count no items; None: the centers
+            stay.
         seed: of the default centers and of those bits.
 
     Terms: ``polarization``.
@@ -53,7 +55,6 @@ class DPNLoss(HashLoss):
     _settings = ("margin", "multi_label", "update_every", "seed")
     centers: Tensor
     votes: Tensor
-    items_seen: Tensor
     tie_break: Tensor
 
     def __init__(
@@ -79,7 +80,6 @@ class DPNLoss(HashLoss):
         self.register_buffer("centers", values)
         self.register_buffer("tie_break", random_signs((self.bits,), self.seed))
         self.register_buffer("votes", torch.zeros(self.num_classes, self.bits, dtype=torch.int64))
-        self.register_buffer("items_seen", torch.zeros((), dtype=torch.int64))
 
     @torch.no_grad()
     def update_centers(self) -> None:
@@ -97,11 +97,7 @@ class DPNLoss(HashLoss):
     def _count(self, batch: Batch) -> None:
         votes = multi_hot(batch.labels, self.num_classes, batch.u.dtype).T @ code_sign(batch.u)
         self.votes += votes.to(torch.int64)
-        if self.update_every:
-            self.items_seen += len(batch.u)
-            if int(self.items_seen) >= self.update_every:
-                self.items_seen -= self.update_every
-                self.update_centers()
+        self._count_items(batch.u, self.update_centers)
 
     def _polarization(self, batch: Batch) -> Tensor:
         u = batch.u

@@ -12,11 +12,12 @@ from hashkernels._validation import check_int, check_real
 from hashkernels.losses._bank import Bank
 from hashkernels.losses._base import Batch, Presets, Terms
 from hashkernels.losses._codes import code_error, code_sign
+from hashkernels.losses._counting import CountingLoss
 from hashkernels.losses._labels import unpack_classes
 from hashkernels.losses._likelihood import PairLikelihoodLoss
 
 
-class DSDHLoss(PairLikelihoodLoss):
+class DSDHLoss(CountingLoss, PairLikelihoodLoss):
     """The likelihood of DPSH, with binary codes of the training set that are learned to classify it.
 
     The objective over the network, the codes ``B`` ({-1, +1} ``[num_train, bits]``) and a classifier ``W``
@@ -42,7 +43,8 @@ class DSDHLoss(PairLikelihoodLoss):
         nu: weight of the classifier's size.
         eta: weight of the distance between codes and embeddings when codes are updated.
         sweeps: passes over all bits in one update.
-        update_every: number of items after which codes are updated; default ``num_train``; 0: only by `update_codes`.
+        update_every: number of items after which codes are updated; default ``num_train``; 0: only by `update_codes`,
+            as a CUDA graph needs it, whose replays count no items.
         self_pairs: whether an item makes a pair with itself.
         skip_unfilled: leave out bank rows not written yet; else they count as zeros.
 
@@ -66,7 +68,6 @@ class DSDHLoss(PairLikelihoodLoss):
     bank: Bank
     codes: Tensor
     classifier: Tensor
-    items_seen: Tensor
 
     def __init__(
         self,
@@ -94,7 +95,6 @@ class DSDHLoss(PairLikelihoodLoss):
         self.update_every = num_train if update_every is None else check_int("update_every", update_every, 0)
         self.register_buffer("codes", -torch.ones(num_train, self.bits, dtype=torch.int8))
         self.register_buffer("classifier", torch.zeros(self.bits, self.num_classes))
-        self.register_buffer("items_seen", torch.zeros((), dtype=torch.int64))
 
     def _compute(self, batch: Batch) -> Terms:
         u = batch.u
@@ -104,26 +104,23 @@ class DSDHLoss(PairLikelihoodLoss):
         else:
             target = code_sign(u)
         quantization = self.quantization_weight * code_error(u, target)
-        if self.training and self.update_every:
-            self.items_seen += len(u)
-            if int(self.items_seen) >= self.update_every:
-                self.items_seen -= self.update_every
-                self.update_codes()
+        if self.training:
+            self._count_items(u, self.update_codes)
         return Terms.sum_of(likelihood=likelihood, quantization=quantization)
 
     @torch.no_grad()
     def _before_write(self, indices: Tensor, batch: Batch) -> None:
         """Codes of items that come for the first time."""
         seen = self.bank.filled.index_select(0, indices)
-        if torch.compiler.is_compiling() or not bool(seen.all()):
-            signs, codes = code_sign(batch.u).to(torch.int8), self.codes.index_select(0, indices)
-            self.codes.index_copy_(0, indices, torch.where(seen[:, None], codes, signs))
+        signs, codes = code_sign(batch.u).to(torch.int8), self.codes.index_select(0, indices)
+        self.codes.index_copy_(0, indices, torch.where(seen[:, None], codes, signs))
 
     @torch.no_grad()
     def update_codes(self) -> None:
         """Fit the classifier to the codes of all items seen, then move the codes, ``sweeps`` times over their bits.
 
-        The objective ``mu |Y - B W|^2 + nu |W|^2 + eta |B - U|^2`` never rises.
+        The objective ``mu |Y - B W|^2 + nu |W|^2 + eta |B - U|^2`` never rises. ``codes`` is another tensor afterwards:
+        capture a CUDA graph that reads it anew.
         """
         filled = self.bank.filled.nonzero()[:, 0]
         if not len(filled):

@@ -27,8 +27,9 @@ class DTSHLoss(HashLoss):
     With a bank (``num_train``) the relevant and irrelevant items come from the training set instead, ``drawn`` of each
     class at every step and none of the batch itself, and the gradient runs through the queries alone, as in the
     authors' code. They are drawn by torch's random generator, the same ones for all queries of a step, where the
-    authors draw anew for each. In training mode every call writes the batch into the bank, also under
-    ``torch.no_grad()``; in evaluation mode the bank is only read, and indices are ignored.
+    authors draw anew for each. (With multi-hot labels that waits for a GPU.) In training mode every call writes the
+    batch into the bank, also under ``torch.no_grad()``; in evaluation mode the bank is only read, and indices are
+    ignored.
 
     Args:
         bits: code length.
@@ -109,9 +110,9 @@ class DTSHLoss(HashLoss):
             self.bank.write(indices, batch.u, batch.labels)
             # Not a copy of before changed in place, which inductor of torch 2.13 takes for the mask of after.
             eligible = eligible.index_fill(0, indices, False)
-        rows = self.bank.draw(eligible, self.drawn)
+        rows, counted = self.bank.draw(eligible, self.drawn)
         classes = self.bank.classes_beside(batch.labels)[rows]
-        return Columns(self.bank.embeddings[rows].to(batch.u.dtype), classes, None, None)
+        return Columns(self.bank.embeddings[rows].to(batch.u.dtype), classes, counted, None)
 
     def _triplet_weight(self, positive: Tensor, negative: Tensor) -> Tensor:
         """What each triplet of a query counts, float64 [N]."""

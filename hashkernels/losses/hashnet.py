@@ -134,8 +134,14 @@ class HashNetLoss(PairLikelihoodLoss):
         weighing = {"balanced": BALANCED, "none": MEAN, "positive": Weighing(self.positive_weight, 1.0)}[self.weighting]
         value = self._pair_mean(batch, weighing).value
         if self.training:
-            # Not in place: the backward pass of a compiled graph finds beta anew from the tensor that was read. A
-            # tensor made under inference_mode could never be loaded into outside of it.
-            with torch.inference_mode(False):
-                self.steps = self.steps + 1
+            self._count_step()
         return Terms.sum_of(likelihood=value)
+
+    def _count_step(self) -> None:
+        if not torch.compiler.is_compiling():
+            self.steps += 1  # in place, so that the replays of a CUDA graph count
+            return
+        # Not in place: the backward pass of a compiled graph finds beta anew from the tensor that was read. A tensor
+        # made under inference_mode could never be loaded into outside of it.
+        with torch.inference_mode(False):
+            self.steps = self.steps + 1

@@ -98,14 +98,20 @@ def test_bank_equals_formula_over_the_items_of_other_batches(example, assert_sam
     assert_same(loss(u, example.labels[4:]), expected, u)
 
 
-def test_bank_draws_up_to_so_many_items_of_each_class():
+@pytest.mark.parametrize("num_train", [100, 1000])  # fewer than 3 for each class, and more
+@pytest.mark.parametrize("form", ["ids", "one-hot"])
+def test_bank_draws_up_to_so_many_items_of_each_class(form, num_train):
     torch.manual_seed(0)
-    loss = DTSHLoss(4, 70, num_train=100, drawn=3)
+    loss = DTSHLoss(4, 70, num_train=num_train, drawn=3)
     labels = torch.cat([torch.full((60,), 69), torch.arange(40) % 20])
-    loss(torch.randn(100, 4), labels, indices=torch.arange(100))
-    eligible = torch.ones(100, dtype=torch.bool)
+    given = labels if form == "ids" else torch.nn.functional.one_hot(labels, 70)
+    loss(torch.randn(100, 4), given, indices=torch.arange(100))
+    eligible = loss.bank.filled.clone()
     eligible[60:70] = False
-    draws = [loss.bank.draw(eligible, 3) for _ in range(300)]
+    draws = []
+    for _ in range(300):
+        rows, counted = loss.bank.draw(eligible, 3)
+        draws.append(rows if counted is None else rows[counted])
     for rows in draws:
         assert bool(eligible[rows].all())
         assert torch.bincount(labels[rows], minlength=70).tolist() == [1] * 10 + [2] * 10 + [0] * 49 + [3]

@@ -176,6 +176,15 @@ def test_hashnet_hardens_by_steps():
     assert resumed.beta().item() == 2.0
 
 
+def test_hashnet_counts_in_the_tensor_that_it_reads():
+    """A CUDA graph replays on the tensors that it was captured with."""
+    loss = HashNetLoss(4, 2)
+    steps = loss.steps
+    for _ in range(2):
+        loss(torch.randn(4, 4), torch.tensor([0, 1, 0, 1]))
+    assert (steps.item(), loss.steps.item()) == (2, 2)
+
+
 @pytest.mark.parametrize("loss", [DPSHLoss(12, 5), DHNLoss(12, 5), HashNetLoss(12, 5), DBDHLoss(12, 5)])
 def test_gradcheck(example, loss):
     u = example.u.detach()[:4].clone().requires_grad_()
