@@ -31,9 +31,9 @@ CASES |= {
     "TALRLoss/ndcg": ("TALRLoss", {"criterion": "ndcg"}),
 }
 CASES |= {f"ECMLoss/{rule}": ("ECMLoss", {"classwise": True, "center_update": rule}) for rule in ("ema", "majority")}
+CASES |= {f"{name}/bank": (name, BANK) for name in (*PAIRS, "DSDHLoss")}
 CASES |= {f"{name}/zeros": (name, {**BANK, "skip_unfilled": False}) for name in (*PAIRS, "DSDHLoss")}
 BY_TORCH = {case: of for case, of in CASES.items() if of[0] in (*PAIRS, "DSDHLoss")}
-BY_TORCH |= {f"{name}/bank": (name, BANK) for name in (*PAIRS, "DSDHLoss")}
 SURROGATES = [{}, {"multi_label": "sign"}, {"target_dropout": False}, {"update": "alternating"}]
 
 
@@ -93,7 +93,7 @@ def test_references(name, form, ref_form, waits):
 @pytest.mark.parametrize("form", ["ids", "multi-hot"])
 @pytest.mark.parametrize("options", SURROGATES)
 def test_a_surrogate_posterior(options, form, waits):
-    base = make("DPSHLoss", {**BANK, "skip_unfilled": False})
+    base = make("DPSHLoss", BANK)
     train(SurrogateLoss(base, random_centers(NUM_CLASSES, BITS), **options), form, waits)
     assert waits.found == []
 
@@ -106,5 +106,5 @@ def test_triplets_with_items_of_a_bank(num_train, waits):
 
 def test_what_may_wait(waits):
     """Learning codes, once in an epoch."""
-    train(make("DSDHLoss", {**BANK, "skip_unfilled": False, "update_every": 2 * NUM_ITEMS}), "ids", waits)
+    train(make("DSDHLoss", {**BANK, "update_every": 2 * NUM_ITEMS}), "ids", waits)
     assert "aten::nonzero" in waits.found
