@@ -246,7 +246,7 @@ def _pair_loss(
                     out[rows] = of_kind @ columns
                     if distances:
                         out[rows] -= of_kind.sum(1, keepdim=True) * u[rows]
-    scale = torch.tensor(scales, dtype=torch.float64, device=u.device)
+    scale = torch.cat([sums.new_full((1,), number) for number in scales])  # a GPU would wait for a list from the host
     divisors = (scale * counts).sum().expand(2) if weighted else counts.double()
     weights = scale / torch.where(divisors > 0, divisors, 1)  # what has nothing to add up adds nothing
     grad = positive_grad * weights[0].to(u.dtype) + negative_grad * weights[1].to(u.dtype)

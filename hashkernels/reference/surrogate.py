@@ -72,6 +72,7 @@ def _row_differences(weight_out: Tensor, patterns: Tensor) -> Tensor:
     count, num_patterns, hidden = weight_out.shape
     first = torch.arange(count, device=patterns.device).view(-1, 1, 1) * num_patterns
     pairs = (patterns.mT + first).reshape(-1, 2)
-    signs = weight_out.new_tensor((1.0, -1.0)).expand(pairs.shape)
+    signs = 1 - 2 * torch.arange(2, dtype=weight_out.dtype, device=weight_out.device)  # which no GPU has to wait for
+    signs = signs.expand(pairs.shape)
     rows = functional.embedding_bag(pairs, weight_out.reshape(-1, hidden), mode="sum", per_sample_weights=signs)
     return rows.view(count, patterns.shape[2], hidden)
