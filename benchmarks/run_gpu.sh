@@ -15,6 +15,7 @@ cd "$(dirname "$0")/.." || exit 1
 PYTHON=${PYTHON:-python}
 PATH=$PATH:${CUDA_HOME:-/usr/local/cuda}/bin
 LIMIT=${LIMIT:-570} # seconds for all of it
+export PYTHONUNBUFFERED=1 # a step that is stopped leaves what it printed until then
 compute_capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1 | tr -d '. ')
 gpu_name=$(nvidia-smi --query-gpu=name --format=csv,noheader | head -n 1 | tr 'A-Z ' 'a-z-')
 if [[ -z $compute_capability ]]; then

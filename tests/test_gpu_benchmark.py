@@ -56,7 +56,7 @@ def machine(tmp_path: Path) -> dict[str, str]:
         "nvcc": "echo nvcc",
         "compute-sanitizer": 'echo "$@" >> "$LOG"',
         "ncu": 'echo "$@" >> "$LOG"',
-        "python": 'echo "$@" >> "$LOG"; case $* in *$FAIL*) exit 3;; esac',
+        "python": 'echo "unbuffered=$PYTHONUNBUFFERED $@" >> "$LOG"; case $* in *$FAIL*) exit 3;; esac',
     }
     folder = tmp_path / "bin"
     folder.mkdir()
@@ -64,7 +64,8 @@ def machine(tmp_path: Path) -> dict[str, str]:
         (folder / name).write_text(f"#!/bin/bash\n{body}\n")
         (folder / name).chmod(0o755)
     path = f"{folder}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "PYTHON": "python", "LOG": str(tmp_path / "log"), "FAIL": "nothing fails"}
+    machine = {"PATH": path, "PYTHON": "python", "PYTHONUNBUFFERED": "", "LOG": str(tmp_path / "log")}
+    return {**os.environ, **machine, "FAIL": "nothing fails"}
 
 
 def run(environment: dict[str, str], folder: Path) -> tuple[int, str, str]:
@@ -78,7 +79,7 @@ def test_the_script_runs_every_step(machine: dict[str, str], tmp_path: Path) -> 
     checks = ["memcheck", "racecheck", "initcheck"]
     names = ["torch", "build", "tests_cuda", "figures", "kernels", *checks, "ncu", "table", "tests"]
     assert [line.partition(":")[0] for line in steps.splitlines()] == names
-    assert "-m hashkernels.benchmarks.gpu --output" in log
+    assert "unbuffered=1 -m hashkernels.benchmarks.gpu --output" in log
     assert all(f"--tool {tool} " in log for tool in checks)
     assert f"gpu_table {tmp_path}/results/figures.json --ncu {tmp_path}/results/ncu.txt --plot" in log
 
