@@ -14,32 +14,37 @@
 
 namespace hashkernels::cuda {
 
-// The mask of the pairs that exist and count. The rows and columns of a thread are those at row(i) and column(j) of a
-// tile of `tile_columns` columns, which begins at first_row and first_column.
-template <int rows, int columns, int tile_rows, int tile_columns, class Row, class Column>
+// A bit for every column of a tile that exists and counts. All lanes of a warp take part.
+template <int tile_columns>
+__device__ __forceinline__ uint64_t counted_columns(const Pairs& pairs, int64_t first_column) {
+  static_assert(tile_columns % 32 == 0 && tile_columns <= 64, "whole warps, and bits of a mask");
+  uint64_t counted = 0;
+#pragma unroll
+  for (int part = 0; part < tile_columns; part += 32) {
+    const int64_t column = first_column + part + threadIdx.x % 32;
+    const bool counts = column < pairs.v.num_rows && pairs.column_counts(column);
+    counted |= static_cast<uint64_t>(__ballot_sync(0xFFFFFFFF, counts)) << part;
+  }
+  return counted;
+}
+
+// The mask of the pairs that exist and count, of a tile that begins at first_row and first_column. The rows of a thread
+// are those at row(i) of the tile, and the bits of its columns those that own_bits picks from the bits of all.
+template <int rows, int columns, int tile_rows, int tile_columns, class Row, class OwnBits>
 __device__ __forceinline__ uint32_t counted_pairs(const Pairs& pairs, int64_t first_row, int64_t first_column,
-                                                  Row&& row, Column&& column) {
+                                                  Row&& row, OwnBits&& own_bits) {
   static_assert(rows * columns <= 32, "a pair is a bit of a mask");
   const bool whole = first_row + tile_rows <= pairs.u.num_rows && first_column + tile_columns <= pairs.v.num_rows;
   const bool diagonal = pairs.itself && first_row < first_column + tile_columns && first_column < first_row + tile_rows;
   if (whole && !diagonal && pairs.left_out == nullptr && pairs.counted == nullptr) return ~0u;
-  const int64_t columns_left = pairs.v.num_rows - first_column;
-  uint32_t counted_columns = 0;
-#pragma unroll
-  for (int j = 0; j < columns; ++j) {
-    if (column(j) < columns_left && pairs.column_counts(first_column + column(j))) counted_columns |= 1u << j;
-  }
+  const uint64_t of_all_rows = counted_columns<tile_columns>(pairs, first_column);
   uint32_t counted = 0;
 #pragma unroll
   for (int i = 0; i < rows; ++i) {
     if (first_row + row(i) >= pairs.u.num_rows) continue;
     const int64_t own = pairs.own_column(first_row + row(i)) - first_column;
-    uint32_t of_row = counted_columns;
-#pragma unroll
-    for (int j = 0; j < columns; ++j) {
-      if (column(j) == own) of_row &= ~(1u << j);
-    }
-    counted |= of_row << (columns * i);
+    const uint64_t left_out = own >= 0 && own < tile_columns ? uint64_t{1} << own : 0;
+    counted |= own_bits(of_all_rows & ~left_out) << (columns * i);
   }
   return counted;
 }

@@ -89,7 +89,8 @@ __global__ void __launch_bounds__(kThreads, Function::kBlocks) float32_kernel(co
     const auto relevant = relevant_pairs<Function>(pairs, first_row + tile_row, first_column + tile_column);
     float tile_sums[2] = {0, 0};
     const uint32_t counted = counted_pairs<kOwn, kOwn, kTile, kTile>(
-        pairs, first_row, first_column, [&](int i) { return tile_row + i; }, [&](int j) { return tile_column + j; });
+        pairs, first_row, first_column, [&](int i) { return tile_row + i; },
+        [&](uint64_t of_tile) { return static_cast<uint32_t>(of_tile >> tile_column) & ((1u << kOwn) - 1); });
     for_each_own([&](int i, int j) {
       const bool counts = (counted >> (kOwn * i + j) & 1) != 0;
       const bool is_relevant = relevant(i, j);

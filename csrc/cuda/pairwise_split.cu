@@ -27,6 +27,14 @@ constexpr int kOwnColumns = 2 * kBlocks;
 __device__ __forceinline__ int tile_row(const Lane& lane, int i) { return lane.row + 8 * i; }
 __device__ __forceinline__ int tile_column(const Lane& lane, int j) { return lane.column + 8 * (j / 2) + j % 2; }
 
+// The bits at those columns, side by side: two of each eight.
+__device__ __forceinline__ uint32_t own_bits(uint64_t of_tile, const Lane& lane) {
+  const uint64_t twos = (of_tile >> lane.column) & 0x0303030303030303;
+  const uint64_t fours = (twos | twos >> 6) & 0x000F000F000F000F;
+  const uint64_t eights = (fours | fours >> 12) & 0x000000FF000000FF;
+  return static_cast<uint32_t>(eights | eights >> 24) & 0xFFFF;
+}
+
 // Visits block and e of all sums.
 template <class Visit>
 __device__ __forceinline__ void for_each_sum(Visit&& visit) {
@@ -130,7 +138,7 @@ __global__ void __launch_bounds__(kThreads, parts == 1 ? 2 : 3) split_kernel(con
     const auto relevant = relevant_pairs<Function>(pairs, shared, lane, first_row, first_column);
     const uint32_t counted = counted_pairs<kOwnRows, kOwnColumns, kRows, kColumns>(
         pairs, first_row, first_column, [&](int i) { return tile_row(lane, i); },
-        [&](int j) { return tile_column(lane, j); });
+        [&](uint64_t of_tile) { return own_bits(of_tile, lane); });
     float tile_sums[2] = {0, 0};
     for_each_sum([&](int block, int e) {
       const int column = own_column(block, e);

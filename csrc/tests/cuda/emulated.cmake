@@ -199,14 +199,15 @@ hashkernels_mutant(pairwise_with_a_divergent_barrier pairwise_float32.cu Emulate
                    "__syncthreads();  // slopes and values are there"
                    "if (!MUTATED || threadIdx.x < 128) __syncthreads();")
 hashkernels_mutant(pairs_with_their_diagonal pair_relevance.cuh EmulatedMarginLoss.BatchAgainstItself
-                   "column(j) == own" "column(j) == own + (MUTATED ? tile_columns : 0)")
+                   "of_all_rows & ~left_out" "of_all_rows & ~(MUTATED ? 0 : left_out)")
 hashkernels_mutant(pairs_with_a_diagonal_taken_for_whole pair_relevance.cuh EmulatedMarginLoss.BatchAgainstItself
                    "whole && !diagonal" "whole && (MUTATED || !diagonal)")
 hashkernels_mutant(pairs_with_a_longer_tail pair_relevance.cuh EmulatedSplit*
-                   "column(j) < columns_left" "column(j) < columns_left + MUTATED")
+                   "column < pairs.v.num_rows" "column < pairs.v.num_rows + MUTATED")
 hashkernels_mutant(pairs_that_do_not_count pair_relevance.cuh EmulatedMarginLoss.BankButForSome
-                   "pairs.column_counts(first_column + column(j))"
-                   "(MUTATED || pairs.column_counts(first_column + column(j)))")
+                   "pairs.column_counts(column)" "(MUTATED || pairs.column_counts(column))")
+hashkernels_mutant(split_with_the_bits_of_other_columns pairwise_split.cu EmulatedSplit*
+                   "twos | twos >> 6" "twos | twos >> (MUTATED ? 7 : 6)")
 hashkernels_mutant(pairs_left_out_twice pairwise.cu EmulatedMarginLoss.BankButForSome
                    "own < last && pairs.column_counts(own)" "own < last && (MUTATED || pairs.column_counts(own))")
 hashkernels_mutant(pairs_left_out_and_relevant pairwise.cu EmulatedMarginLoss.BankButForSome
