@@ -161,12 +161,16 @@ void chunk_of_ties(const int64_t* before, const int64_t* positives_before, const
   }
   const auto run = [&](const int64_t* start, double* out) {
     chunk_of_sums(start, positives, count, table, reciprocal, ramp);
-    for (int i = 0; i < count; ++i) out[i] = as_double(positives_before[i] + 1) * reciprocal[i] + ramp[i];
+    for (int i = 0; i < count; ++i) {
+      const double sum = as_double(positives_before[i] + 1) * reciprocal[i] + ramp[i];
+      out[i] = start[i] == positives_before[i] ? as_double(positives[i]) : sum;
+    }
   };
   int64_t last_start[kChunk];  // where the relevant ones come last
   for (int i = 0; i < count; ++i) last_start[i] = before[i] + size[i] - positives[i];
   run(last_start, least);
   run(before, greatest);
+  for (int i = 0; i < count; ++i) mean[i] = size[i] == positives[i] ? greatest[i] : mean[i];
 }
 
 void tie_precisions_of(const RelevantTies& ties, const HarmonicTable& table, double* mean, double* least,

@@ -44,7 +44,7 @@ def mean_in_tie(positives_before: Ints, before: Ints, size: Ints, positives: Int
 
 def run_of_positives(positives_before: Ints, before: Ints, count: Ints) -> Floats:
     """Precision summed over ``count`` relevant ranks in a row after ``before`` items, ``positives_before`` relevant."""
-    return reference.precision_in_run(positives_before + 1, harmonic_sums(before, count))
+    return reference.precision_in_run(positives_before + 1, before, count, harmonic_sums(before, count))
 
 
 def tie_precision_sums(size: Ints, positives: Ints, threads: int | None = None) -> tuple[Floats, Floats, Floats]:

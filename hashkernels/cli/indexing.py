@@ -23,6 +23,7 @@ from hashkernels.index import BinaryIndex
 from hashkernels.index.formats import READABLE, WRITABLE, PackedCodes, read_codes, write_codes
 from hashkernels.index.formats.by_name import format_of
 from hashkernels.index.native_file import VERSION, NativeFile
+from hashkernels.index.persistence import verify_contents
 from hashkernels.index.table_file import codes_in_tables
 
 _ADDED_AT_ONCE = 1 << 20
@@ -158,7 +159,8 @@ def info(index: IndexFile, as_json: Json = False) -> None:
 
 @app.command()
 def verify(index: IndexFile, as_json: Json = False) -> None:
-    """Hold the contents of an index file against their checksums; exit status 2 where they differ.
+    """Hold the contents of an index file against their checksums, and see that no id comes twice; exit status 2 where
+    one is wrong.
 
     Example:
 
@@ -166,7 +168,7 @@ def verify(index: IndexFile, as_json: Json = False) -> None:
     """
     file = NativeFile(index)
     with progress(f"verifying {index.name}") as advance:
-        file.verify(advance)
+        verify_contents(file, advance)
     emit(
         as_json,
         {"file": str(index), "codes": file.count, "ok": True},

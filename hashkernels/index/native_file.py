@@ -81,6 +81,7 @@ class Segment(NamedTuple):
     """Views of a mapped file."""
 
     kind: bytes
+    checksum: int  # of its header, which has one of all its checksums
     start: int  # its byte in the file
     end: int
     first: int  # position of its first code; where it holds none, how many there are in front of it
@@ -153,6 +154,11 @@ class NativeFile:
             if progress is not None:
                 progress(done, total)
 
+    def summary(self) -> tuple[Any, ...]:
+        """What tells the file from one with other contents, by checksums of them."""
+        checksums = [segment.checksum for segment in (*self.segments, *self.extras)]
+        return self.sequence, self.end, self.settings, checksums
+
     def _take(self, segment: Segment) -> None:
         (self.segments if segment.kind == _CODES else self.extras).append(segment)
         self.end, self.count = segment.end, self.count + segment.num_codes
@@ -218,7 +224,7 @@ class NativeFile:
         if crc32c(table.tobytes()) != table_checksum:
             raise self._damaged(f"the checksums of the segment at byte {start} are wrong")
         sections = tuple(self._bytes[at : at + size] for at, size in zip(starts, sizes, strict=False))
-        return Segment(kind, start, end, first, count, sections, table.view("<u4"))
+        return Segment(kind, checksum, start, end, first, count, sections, table.view("<u4"))
 
     def _verify(self, segment: Segment) -> None:
         at = 0
@@ -297,7 +303,7 @@ def append_segment(known: NativeFile, planes: Bytes, count: int, ids: npt.NDArra
         fcntl.flock(file, fcntl.LOCK_EX)
         now = NativeFile(known.path)
         same = os.fstat(file.fileno()).st_ino == os.stat(known.path).st_ino
-        if not same or (now.sequence, now.end, now.settings) != (known.sequence, known.end, known.settings):
+        if not same or now.summary() != known.summary():
             raise ValueError(f"{known.path}: another process has changed the file since it was opened")
         try:
             # What a crash has left behind the end must not be taken for a segment one day.

@@ -13,7 +13,7 @@ from hashkernels._validation import check_choice
 from hashkernels.index.contents import Contents
 from hashkernels.index.hashed import HashedStorage
 from hashkernels.index.ids import IdArray, check_stored, ids_of
-from hashkernels.index.native_file import NativeFile, Settings, append_segment, write_file
+from hashkernels.index.native_file import NativeFile, Progress, Settings, append_segment, write_file
 from hashkernels.index.segments import segmented
 from hashkernels.index.storage import Storage, new_storage, storage_of_planes
 from hashkernels.index.structures import Structure, with_structure
@@ -23,6 +23,18 @@ if TYPE_CHECKING:
     from hashkernels.index.binary_index import BinaryIndex
 
 Verify = Literal["full", "lazy", "none"]
+
+
+def verify_contents(file: NativeFile, progress: Progress | None = None) -> None:
+    """Raise ``ValueError`` unless the contents have their checksums, and ids are such as an index has."""
+    file.verify(progress)
+    ids = _ids(file, mmap=True)
+    if ids is None:
+        return
+    try:
+        check_stored("ids", ids)
+    except ValueError as error:
+        raise ValueError(f"{file.path}: damaged index file: its {error}") from None
 
 
 class Persistence(Contents):
@@ -110,8 +122,8 @@ class Persistence(Contents):
                 memory. What is added stays in memory until ``flush``. With False the index is read into memory, its
                 segments into one.
             verify: when to hold the contents against their checksums: "full", now; "lazy", before the first answer;
-                "none", never. Header, sizes and segments are checked in any case, and by "full" also that no id comes
-                twice or is -1, for which ids are sorted.
+                "none", never. Header, sizes and segments are checked in any case. "full" also sees that no id comes
+                twice or is -1, for which it sorts them; the others take ids that have their checksums as they are.
             structure: as of a new index. Hash tables in the file are searched where they lie, nothing is built; "auto"
                 uses them for codes of any length, "scan" does not. What is added goes without, or has new ones built.
 
@@ -121,25 +133,22 @@ class Persistence(Contents):
         """
         check_choice("verify", verify, ("full", "lazy", "none"))
         file = NativeFile(path)
-        bits, bitorder, id_kind = file.settings
+        bits, bitorder, _ = file.settings
         # cls is BinaryIndex
         index: BinaryIndex = cls(bits, bitorder=bitorder, structure=structure)  # type: ignore[call-arg, assignment]
-        if verify == "full" or (verify == "lazy" and not mmap):
+        if verify == "full":
+            verify_contents(file)
+        elif verify == "lazy" and not mmap:
             file.verify()
         elif verify == "lazy":
             index._verification = file.verify
         parts = [_storage(segment.planes, segment.num_codes, file.settings.num_bytes) for segment in file.segments]
-        ids = [segment.ids.view(id_kind) for segment in file.segments if segment.ids is not None]
         storage = segmented(parts, file.settings.num_bytes)
         if not mmap:
             storage = storage_of_planes(storage.planes(), storage.count)
         storage = with_structure(storage, bits, bitorder, structure, stored_tables(file, mmap=mmap))
-        joined = ids[0] if len(ids) == 1 and mmap else np.concatenate(ids) if ids else None
-        if joined is None and id_kind != "none":
-            joined = np.empty(0, id_kind)
-        if verify == "full" and joined is not None:
-            _check_ids(file, joined)
-        index._state = index._state._replace(storage=storage, ids=None if joined is None else ids_of(joined))
+        ids = _ids(file, mmap=mmap)
+        index._state = index._state._replace(storage=storage, ids=None if ids is None else ids_of(ids))
         index._file, index._in_file = file, file.count
         return index  # type: ignore[return-value]
 
@@ -152,11 +161,12 @@ def _storage(planes: np.ndarray[tuple[int], np.dtype[np.uint8]], count: int, num
     return storage_of_planes(to_tensor("planes", words), count)
 
 
-def _check_ids(file: NativeFile, ids: IdArray) -> None:
-    try:
-        check_stored("ids", ids)
-    except ValueError as error:
-        raise ValueError(f"{file.path}: damaged index file: its {error}") from None
+def _ids(file: NativeFile, *, mmap: bool) -> IdArray | None:
+    """The ids of all segments, where they lie if they can."""
+    if file.settings.id_dtype is None:
+        return None
+    parts = [segment.ids.view(file.settings.id_dtype) for segment in file.segments if segment.ids is not None]
+    return parts[0] if len(parts) == 1 and mmap else np.concatenate([np.empty(0, file.settings.id_dtype), *parts])
 
 
 def _bytes(storage: Storage) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:

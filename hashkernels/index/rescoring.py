@@ -70,7 +70,8 @@ class Rescoring:
             k, threads: as in a search.
         """
         if self._vectors is None:
-            codes = gather(positions.clamp(min=0).reshape(-1)).reshape(*positions.shape, -1)
+            codes = gather(positions.clamp(min=0).reshape(-1))
+            codes = codes.reshape(*positions.shape, codes.shape[1])
             scores = _ops.score_codes(self._queries, codes, self._little, threads)
             scores = torch.where(positions < 0, -torch.inf, scores)
         else:

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hashkernels._ops.sums import Floats, Ints, harmonic_sums
+from hashkernels._ops.sums import Floats, Ints, run_of_positives
 from hashkernels._validation import check_choice
 from hashkernels.metrics.counts import RetrievalCounts
 from hashkernels.metrics.query_metric import check_counts
@@ -42,9 +42,10 @@ def average_precision_bound(max_mis_rank: npt.ArrayLike, num_relevant: npt.Array
         np.float64(0.583333)
     """
     mis_rank, relevant = _integers(max_mis_rank=(max_mis_rank, 0, _MOST), num_relevant=(num_relevant, 1, _MOST))
-    reciprocal, ramp = harmonic_sums(mis_rank.ravel(), relevant.ravel())
+    none_before = np.zeros(relevant.size, dtype=np.int64)
+    total = run_of_positives(none_before, mis_rank.ravel(), relevant.ravel())
     # none is above 1, but for its own rounding
-    bound: Floats = np.minimum((reciprocal + ramp) / relevant.ravel(), 1.0).reshape(relevant.shape)[()]
+    bound: Floats = np.minimum(total / relevant.ravel(), 1.0).reshape(relevant.shape)[()]
     return bound
 
 
@@ -85,8 +86,8 @@ def lowest_average_precision(
     if ((last == relevant) != (first > relevant)).any():
         raise ValueError("first_false_positive must be beyond num_relevant exactly where last_true_positive equals it")
     first = np.minimum(first, relevant + 1)
-    reciprocal, ramp = harmonic_sums((last - relevant + first - 1).ravel(), (relevant - first + 1).ravel())
-    total = (first - 1).ravel() + ramp + first.ravel() * reciprocal
+    ahead = (first - 1).ravel()
+    total = ahead + run_of_positives(ahead, (last - relevant).ravel() + ahead, relevant.ravel() - ahead)
     lowest: Floats = np.minimum(total / relevant.ravel(), 1.0).reshape(relevant.shape)[()]
     return lowest
 

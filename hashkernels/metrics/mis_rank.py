@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hashkernels._ops.sums import Floats, Ints, harmonic_sums
+from hashkernels._ops.sums import Floats, Ints, run_of_positives
 from hashkernels.metrics._assemble import blocks
+from hashkernels.metrics._average_precision import CutSums, average_precision
 from hashkernels.metrics._ranking import Ranking
 from hashkernels.metrics.counts import RetrievalCounts
 from hashkernels.metrics.query_metric import check_count_rule, check_counts
@@ -68,8 +69,16 @@ def _of_block(ranking: Ranking, rule: str) -> MisRanks:
     relevant = np.maximum(ranking.relevant, 1)
     mean = (twice * ranking.positives).sum(axis=0) / (2 * relevant)
     maximum = _maximum(ranking, before, irrelevant, rule)
-    reciprocal, ramp = harmonic_sums(np.ceil(maximum).astype(np.int64), ranking.relevant)
-    return MisRanks(mean, maximum, np.minimum((reciprocal + ramp) / relevant, 1.0))
+    total = run_of_positives(np.zeros_like(relevant), np.ceil(maximum).astype(np.int64), ranking.relevant)
+    # none is above the value, but for its own rounding
+    return MisRanks(mean, maximum, np.minimum(total / relevant, _average_precision(ranking, rule)))
+
+
+def _average_precision(ranking: Ranking, rule: str) -> Floats:
+    """Of the whole ranking, as an evaluation finds it."""
+    length = int(ranking.ends[-1].max())
+    (whole,) = CutSums.of(ranking.size.T, ranking.positives.T, [length], None)
+    return average_precision(whole, length, "hits").under(rule)
 
 
 def _maximum(ranking: Ranking, before: Ints, irrelevant: Ints, rule: str) -> Floats:

@@ -7,7 +7,7 @@ import numpy as np
 from hashkernels._ops.sums import Floats, Ints
 from hashkernels.metrics._assemble import blocks
 from hashkernels.metrics._discount import Discounts
-from hashkernels.metrics._ranking import Ranking
+from hashkernels.metrics._ranking import Ranking, hits_at
 from hashkernels.metrics.counts import RetrievalCounts
 from hashkernels.metrics.query_metric import (
     QueryMetric,
@@ -57,7 +57,10 @@ def ndcg(counts: RetrievalCounts, k: int | None = None, *, ties: CountTies = "ex
         ideal = np.minimum(ranking.relevant, k)
         gains = np.cumsum(weight * discounts.between(begin, end), axis=0)[-1]
         best = discounts.between(np.zeros_like(ideal), ideal)
-        score: Floats = np.minimum(np.where(ideal > 0, gains / np.where(ideal > 0, best, 1.0), 0.0), 1.0)
+        # none is above 1, but for its own rounding, and one whose first ranks are all relevant is 1
+        share = np.minimum(gains / np.where(ideal > 0, best, 1.0), 1.0)
+        is_ideal = hits_at(ranking.cut(ideal)).under(rule) == ideal
+        score: Floats = np.where(is_ideal, ideal > 0, share)
         return score
 
     return query_metric(counts, of_block)

@@ -146,8 +146,11 @@ def tie_precision_sums(size: Ints, positives: Ints) -> tuple[Floats, Floats, Flo
         terms.ravel()[occupied + size.shape[1]] = values
         return compensated_sums(terms)
 
-    mean = precision_in_tie(following, n, p, harmonic_sums(before, n))
-    least, greatest = (precision_in_run(following, harmonic_sums(start, p)) for start in (before + n - p, before))
+    least, greatest = (
+        precision_in_run(following, start, p, harmonic_sums(start, p)) for start in (before + n - p, before)
+    )
+    # every order of relevant items alone is the same
+    mean = np.where(p == n, greatest, precision_in_tie(following, n, p, harmonic_sums(before, n)))
     return cumulative(mean), cumulative(least), cumulative(greatest)
 
 
@@ -161,10 +164,14 @@ def precision_in_tie(following: Ints, size: Ints, positives: Ints, sums: tuple[F
     return (positives / size) * (following * reciprocal + repeat * ramp)
 
 
-def precision_in_run(following: Ints, sums: tuple[Floats, Floats]) -> Floats:
-    """Precision summed over relevant ranks in a row; ``sums`` are the harmonic sums over them."""
+def precision_in_run(following: Ints, start: Ints, count: Ints, sums: tuple[Floats, Floats]) -> Floats:
+    """Precision summed over ``count`` relevant ranks in a row; ``sums`` are the harmonic sums over them.
+
+    Each has precision 1 where the ``start`` items before are all relevant: their sum is then exact.
+    """
     reciprocal, ramp = sums
-    return following * reciprocal + ramp
+    precisions: Floats = np.where(start < following, count, following * reciprocal + ramp)
+    return precisions
 
 
 def cut_precision_sums(total: Ints, relevant: Ints, cutoffs: Sequence[int]) -> tuple[Ints, Ints, Floats]:

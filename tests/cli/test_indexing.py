@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import hashkernels as hk
-from hashkernels.index import formats
+from hashkernels.index import formats, native_file
 
 
 @pytest.fixture
@@ -223,6 +223,8 @@ def test_bad_input_is_one_line_and_leaves_what_was_there(run, tmp_path, codes):
     damaged = bytearray(before)
     damaged[1700] ^= 1
     (tmp_path / "damaged.hki").write_bytes(damaged)
+    planes = np.zeros(native_file.planes_size(2, 1), np.uint8)
+    native_file.write_file(tmp_path / "twice.hki", native_file.Settings(8, "big", "int64"), planes, 2, np.array([5, 5]))
     cases = [
         (("build", tmp_path / "a.npy", index), "exists: pass --force"),
         (("build", tmp_path / "narrow.npy", index, "--append"), "holds codes of 32 bits"),
@@ -233,6 +235,7 @@ def test_bad_input_is_one_line_and_leaves_what_was_there(run, tmp_path, codes):
         (("build", tmp_path / "missing.npy", tmp_path / "b.hki"), "missing.npy"),
         (("info", tmp_path / "broken.hki"), "truncated?"),
         (("verify", tmp_path / "damaged.hki"), "checksum of the codes"),
+        (("verify", tmp_path / "twice.hki"), "its ids must be unique, got 5 twice"),
         (("verify", tmp_path / "a.npy"), "not an index file of hashkernels"),
         (("search", index, tmp_path / "narrow.npy"), "QUERIES must have 4 bytes a code"),
         (("search", index, tmp_path / "a.npy", "--k", 1, "--radius", 1), "exclude each other"),
@@ -254,6 +257,7 @@ def test_bad_input_is_one_line_and_leaves_what_was_there(run, tmp_path, codes):
         "broken.hki",
         "damaged.hki",
         "narrow.npy",
+        "twice.hki",
         "twice.npy",
     ]
 

@@ -222,6 +222,19 @@ def test_two_writers(tmp_path):
         third.flush()
 
 
+def test_a_file_of_as_many_other_codes_is_not_appended_to(tmp_path):
+    path = tmp_path / "a.hki"
+    build(10).save(path)
+    index = hk.BinaryIndex.load(path)
+    index.add(make(11)[10:])
+    others = hk.BinaryIndex(index.bits)
+    others.add(make(10) ^ 1)
+    others.save(path)
+    with pytest.raises(ValueError, match="another process has changed the file"):
+        index.flush()
+    same(hk.BinaryIndex.load(path), others)
+
+
 def test_readers_keep_what_they_mapped(tmp_path):
     path = tmp_path / "a.hki"
     index = build(700)

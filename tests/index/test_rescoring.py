@@ -99,6 +99,15 @@ def test_filters_and_ids_go_with_it():
     np.testing.assert_array_equal(rows.indices, np.argsort(-exact, axis=1)[:, :5])
 
 
+@pytest.mark.parametrize("with_vectors", [False, True])
+def test_no_queries(isa, with_vectors):
+    index, database, queries = problem(32, 50)
+    options = {"vectors": database} if with_vectors else {}
+    found = index.search(np.empty((0, 4), np.uint8), 3, rescore=queries[:0], **options)
+    assert (found.scores.shape, found.indices.shape) == ((0, 3), (0, 3))
+    assert (found.scores.dtype, found.indices.dtype) == (np.float32, np.int64)
+
+
 def test_bad_arguments():
     index, database, queries = problem(32, 50)
     packed = hk.pack_codes(queries)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hashkernels.metrics import RetrievalCounts, evaluate_counts
+from hashkernels.metrics import RetrievalCounts, evaluate_counts, radius_curve
 
 DENOMINATORS = ("hits", "min", "relevant")
 TIES = st.lists(st.integers(0, 7).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))), min_size=2, max_size=5)
@@ -74,17 +74,26 @@ def test_rules_take_the_mean_and_the_bounds():
 
 
 @pytest.mark.parametrize("denominator", DENOMINATORS)
-def test_a_perfect_ranking_is_never_above_one(denominator):
-    sizes = [80, 81, 90, 103, 104, 1000, 4099]  # sums of so many precisions of 1 round up, of others down
-    rankings = [((size, size), (0, 0), (5000 - size, 0)) for size in sizes]
+@pytest.mark.parametrize("first", [0, 1, 7, 79])
+def test_a_perfect_ranking_is_exactly_one(denominator, first):
+    sizes = [80, 81, 90, 103, 104, 1000, 4099]  # sums of so many harmonic terms round up, or down
+    rankings = [((first, first), (size - first, size - first), (5000 - size, 0)) for size in sizes]
     for k in (*sizes, 5000):
         report = evaluate_counts(counts_of(*rankings), k=k, denominator=denominator)
+        exact = [min(k / size, 1) if denominator == "relevant" else 1 for size in sizes]
         for values in report.per_query[:3]:  # the mean, least and greatest
-            assert (values <= 1).all()
-            perfect = values[[size <= k or denominator != "relevant" for size in sizes]]
-            np.testing.assert_allclose(perfect, 1, rtol=1e-14)
+            np.testing.assert_array_equal(values, exact)
         assert report.map_bounds.hi <= 1
         assert report.bootstrap(num_resamples=10).hi <= 1
+    within = radius_curve(report.counts).average_precision
+    assert within.tolist() == [float(first > 0), 1.0, 1.0]
+
+
+@pytest.mark.parametrize("denominator", DENOMINATORS)
+def test_the_best_order_of_a_tie_is_exactly_one_where_it_is_perfect(denominator):
+    rankings = [((50, 50), (500, positives)) for positives in range(1, 500)]
+    report = evaluate_counts(counts_of(*rankings), denominator=denominator)
+    np.testing.assert_array_equal(report.per_query.greatest, 1)
 
 
 def test_finding_more_can_lower_average_precision_over_hits():

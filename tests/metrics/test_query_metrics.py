@@ -96,7 +96,22 @@ def test_mis_rank_bound_is_below_average_precision(ranking):
     counts = counts_of(ranking)
     for rule in RULES:
         bound = mis_ranks(counts, ties=rule).average_precision_bound[0]
-        assert bound <= evaluate_counts(counts, ties=rule).map + 1e-15
+        assert bound <= evaluate_counts(counts, ties=rule).per_query.average_precision[0]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_mis_rank_bound_of_queries_that_attain_it(rule):
+    """Where all irrelevant items come first the bound is the value, though the two are added up in other ways."""
+    rng = np.random.default_rng(0)
+    relevant = rng.integers(0, 30, (2000, 20))
+    relevant[:, 0], relevant[:, 1] = 0, 1
+    total = relevant.copy()
+    total[:, 0] = rng.integers(0, 40, 2000)
+    counts = RetrievalCounts(total, relevant, total.sum(1).max() - total.sum(1))
+    value = evaluate_counts(counts, ties=rule).per_query.average_precision
+    bound = mis_ranks(counts, ties=rule).average_precision_bound
+    np.testing.assert_allclose(bound, value, rtol=1e-15)
+    assert (bound <= value).all()
 
 
 def test_mis_rank_bound_by_hand():
@@ -140,6 +155,19 @@ def test_queries_are_averaged(metric):
     alone = [metric(counts_of(ranking), 2).per_query[0] for ranking in rankings]
     assert together.per_query.tolist() == alone
     assert together.mean == pytest.approx(sum(alone) / 3, abs=1e-15)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_ndcg_of_perfect_rankings_is_exactly_one(rule):
+    relevant = np.random.default_rng(0).integers(0, 20, (500, 6))
+    relevant[:, 0], relevant[:, -1] = 1, 0
+    total = relevant.copy()
+    total[:, -1] = 200 - relevant.sum(1)
+    counts = RetrievalCounts(total, relevant)
+    for k in (1, 5, 30, 200):
+        assert ndcg(counts, k, ties=rule).per_query.tolist() == [1.0] * 500
+    worse = RetrievalCounts(total[:, ::-1].copy(), relevant[:, ::-1].copy())
+    assert ndcg(worse, ties=rule).per_query.max() < 1.0
 
 
 def test_hit_rate_of_large_ties_does_not_underflow_to_a_wrong_answer():

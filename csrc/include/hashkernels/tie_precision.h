@@ -15,7 +15,9 @@ namespace hashkernels {
 //     (p / n) [(P + 1) A + m B],  m = (p - 1) / (n - 1),  A = sum of 1/(N + t), B = sum of (t - 1)/(N + t), t = 1..n
 //
 // (McSherry and Najork 2008), and p relevant items in a row from rank N + 1 on have (P + 1) A + B over t = 1..p: the
-// greatest sum where they come first in the tie, the least where last.
+// greatest sum where they come first in the tie, the least where last. After relevant items alone (P = N) that is p,
+// and a tie of relevant items alone has the same sum in every order: both exactly, so that a perfect ranking has
+// precision 1.
 //
 // mean, least, greatest: [num_ties + 1, num_queries], row j summed over the first j ties.
 Status tie_precision_sums(const TieCounts& counts, const HarmonicTable& table, double* mean, double* least,

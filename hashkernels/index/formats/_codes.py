@@ -42,11 +42,13 @@ def reordered(codes: npt.NDArray[np.uint8], given: BitOrder, wanted: BitOrder) -
     return codes if given == wanted else _REVERSED[codes]
 
 
-def id_array(name: str, ids: Any, count: int) -> npt.NDArray[Any]:
-    """Integers [count]."""
+def id_array(name: str, ids: Any, count: int) -> npt.NDArray[np.int64]:
+    """Integers [count] as int64, which is what other programs have for ids."""
     array = np.asarray(check_tensor(name, to_tensor(name, ids), 1).cpu().numpy())
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name} must be integers, got {array.dtype}")
     if len(array) != count:
         raise ValueError(f"{name} must have one id for each of {count} codes, got {len(array)}")
-    return array
+    if array.size and array.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"{name} must be below 2^63, got {array.max()}")
+    return array.astype(np.int64)

@@ -180,11 +180,11 @@ def write_pgvector(
         path: the file; what is there is replaced, atomically.
         codes: uint8 [N, ceil(bits / 8)].
         bits: the length of a code.
-        ids: integers [N].
+        ids: integers below 2^63 [N].
         bitorder: of the codes; the first bit comes first in either.
 
     Raises:
-        ValueError: the shapes do not fit, or pad bits are set.
+        ValueError: the shapes do not fit, an id is too large, or pad bits are set.
         TypeError: codes are not uint8, or ids not integers.
     """
     rows = code_array("codes", codes)

@@ -65,11 +65,11 @@ def write_faiss(
     Args:
         path: the file; what is there is replaced.
         codes: uint8 [N, W], a NumPy array or CPU tensor. FAISS takes all 8 W bits to be part of a code.
-        ids: integers [N], or None for positions.
+        ids: integers below 2^63 [N], or None for positions.
         id_map: "IBMp" writes an ``IndexBinaryIDMap`` instead, which cannot reconstruct by id.
 
     Raises:
-        ValueError: the shapes do not fit, or ``id_map`` is neither.
+        ValueError: the shapes do not fit, an id is too large, or ``id_map`` is neither.
         TypeError: codes are not uint8, or ids not integers.
 
     >>> import tempfile, pathlib

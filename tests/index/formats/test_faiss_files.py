@@ -84,4 +84,10 @@ def test_bad_arguments(tmp_path):
         formats.write_faiss(tmp_path / "x", codes, ids.astype(float))
     with pytest.raises(ValueError, match="one id for each of 3 codes, got 2"):
         formats.write_faiss(tmp_path / "x", codes, ids[:2])
+    large = np.array([1, 2**63 - 1, 2**63], np.uint64)
+    for write in (formats.write_faiss, lambda path, *given: formats.write_pgvector(path, given[0], 8, given[1])):
+        with pytest.raises(ValueError, match=r"ids must be below 2\^63, got 9223372036854775808"):
+            write(tmp_path / "x", codes, large)
     assert not list(tmp_path.iterdir())
+    formats.write_faiss(tmp_path / "x", codes[:2], large[:2])
+    assert formats.read_faiss(tmp_path / "x").ids.tolist() == [1, 2**63 - 1]
