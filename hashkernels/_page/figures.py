@@ -45,9 +45,12 @@ def look_of(number: int) -> dict[str, Any]:
     return _lines(number, f"C{number % 10}") | {"marker": _MARKERS[number % len(_MARKERS)], "markersize": 4}
 
 
-def style(number: int, *, markers: bool) -> dict[str, Any]:
-    """How the line of a number looks on a page."""
-    look = _lines(number, SERIES[number % len(SERIES)])
+def style(number: int, title: str, *, markers: bool) -> dict[str, Any]:
+    """How the line of a number looks on a page, and its label: the title letter by letter."""
+    label = title.replace("$", r"\$")  # which would begin a formula
+    if label.startswith("_"):  # which would keep it out of the legend
+        label = f"\N{ZERO WIDTH SPACE}{label}"
+    look = _lines(number, SERIES[number % len(SERIES)]) | {"label": label}
     return look | ({"marker": _MARKERS[number % len(_MARKERS)], "markersize": 4} if markers else {})
 
 
@@ -80,4 +83,4 @@ def svg(figure: Any, title: str) -> str:
     view_box = re.search(r'viewBox="[^"]*"', text)
     assert view_box is not None
     head = f'<svg {view_box.group()} role="img" aria-label="{escape(title)}">'
-    return re.sub(r"<svg[^>]*>", head, text, count=1).strip()
+    return re.sub(r"<svg[^>]*>", lambda _: head, text, count=1).strip()

@@ -101,6 +101,14 @@ def test_saved_runs_are_compared(reports, tmp_path):
     assert all(run.numbers["quote"] in unescape(page) for run in runs)
 
 
+def test_titles_are_shown_letter_by_letter(reports):
+    titles = [r"$\alpha_{$ of \data", "_hidden"]
+    page = unescape(render_runs([Run(title, reports[0].to_dict()) for title in titles], title="both"))
+    for title in titles:
+        assert f'aria-label="{title}: distances of relevant pairs and of other pairs"' in page
+        assert len(re.findall(f">\N{ZERO WIDTH SPACE}?{re.escape(title)}</text>", page)) == 6
+
+
 def test_a_plain_dict_is_enough_to_be_compared(cases, tmp_path):
     report = evaluated(cases[0])
     (tmp_path / "plain.json").write_text(json.dumps(report.to_dict()))

@@ -106,7 +106,7 @@ def _curves(runs: Sequence[Run]) -> list[_Figure]:
     def figure(title: str, note: str, draw: Callable[..., None], markers: bool = True, **options: Any) -> _Figure:
         drawing, axes = new_axes("", "")
         for number, run in enumerate(runs):
-            draw(axes, run.numbers, {"label": run.title, **style(number, markers=markers)}, **options)
+            draw(axes, run.numbers, style(number, run.title, markers=markers), **options)
         axes.minorticks_off()
         if len(runs) > 1:
             legend(drawing)
