@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html import escape
 from typing import Any
 
@@ -22,6 +24,13 @@ _CSS = {_INK: "currentColor", _GRID: "var(--grid)"} | {
 }
 _DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (10, 3)), (0, (3, 1)))
 _MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+@contextmanager
+def default_style() -> Iterator[None]:
+    """Matplotlib as it comes: neither a style nor the LaTeX that the caller draws with gets onto a page."""
+    with check.require("matplotlib.style", extra="report").context("default"):
+        yield
 
 
 def new_axes(xlabel: str, ylabel: str, *, height: float = SIZE[1]) -> tuple[Any, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hashkernels._page.figures import default_style
 from hashkernels._page.html import render, safe
 from hashkernels.data import RetrievalSplit
 from hashkernels.report import plots
@@ -12,6 +13,7 @@ from hashkernels.report.experiment import PRECISION_RADIUS, MethodResult, versio
 from hashkernels.report.images import neighbour_grid
 
 
+@default_style()
 def render_page(
     split: RetrievalSplit,
     results: Sequence[MethodResult],

@@ -11,7 +11,7 @@ from html import unescape
 
 import numpy as np
 import pytest
-from matplotlib import pyplot
+from matplotlib import pyplot, rc_context
 from matplotlib.figure import Figure
 
 import hashkernels as hk
@@ -99,6 +99,13 @@ def test_saved_runs_are_compared(reports, tmp_path):
     page = render_runs(runs, title="both")
     assert page.count('role="img"') == 6 + 3
     assert all(run.numbers["quote"] in unescape(page) for run in runs)
+
+
+def test_the_style_of_the_caller_does_not_get_onto_the_page(reports):
+    runs = [Run("run", reports[0].to_dict())]
+    expected = render_runs(runs, title="one")
+    with rc_context({"text.usetex": True, "axes.grid": False, "legend.fontsize": 30, "axes.linewidth": 9}):
+        assert render_runs(runs, title="one") == expected
 
 
 def test_titles_are_shown_letter_by_letter(reports):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib import rc_context
 from PIL import Image
 
 from hashkernels._page import figures as figures_of_pages
@@ -141,7 +142,9 @@ def test_figures_are_named_and_scale(page: str) -> None:
 
 
 def test_the_same_results_give_the_same_page(digits: RetrievalSplit, results: list[MethodResult], page: str) -> None:
-    assert render_page(digits, results, command="hashkernels demo --output 'a & b'") == page
+    for style in ({}, {"text.usetex": True, "font.size": 30, "axes.titlecolor": "red", "lines.markersize": 20}):
+        with rc_context(style):
+            assert render_page(digits, results, command="hashkernels demo --output 'a & b'") == page
 
 
 def test_embeddings_have_no_picture_grid() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
-from hashkernels._page.figures import SERIES, legend, new_axes, style, svg
+from hashkernels._page.figures import SERIES, default_style, legend, new_axes, style, svg
 from hashkernels._page.html import render, safe
 from hashkernels._page.pictures import NeighbourGrid
 from hashkernels._page.tables import text_table
@@ -25,6 +25,7 @@ class _Figure(NamedTuple):
     svg: Any
 
 
+@default_style()
 def render_runs(
     runs: Sequence[Run],
     *,
