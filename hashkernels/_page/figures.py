@@ -15,6 +15,7 @@ from html import escape
 from typing import Any
 
 from hashkernels import _validation as check
+from hashkernels._page.html import encodable
 
 SIZE = (4.6, 3.4)  # inches: 331 points, so that text keeps its size on a phone
 _INK, _GRID = "#010203", "#010204"
@@ -56,7 +57,7 @@ def look_of(number: int) -> dict[str, Any]:
 
 def style(number: int, title: str, *, markers: bool) -> dict[str, Any]:
     """How the line of a number looks on a page, and its label: the title letter by letter."""
-    label = title.replace("$", r"\$")  # which would begin a formula
+    label = encodable(title).replace("$", r"\$")  # which would begin a formula
     if label.startswith("_"):  # which would keep it out of the legend
         label = f"\N{ZERO WIDTH SPACE}{label}"
     look = _lines(number, SERIES[number % len(SERIES)]) | {"label": label}
@@ -77,7 +78,7 @@ def svg(figure: Any, title: str) -> str:
     matplotlib = check.require("matplotlib", extra="report")
     buffer = io.StringIO()
     # The salt keeps the ids of one figure apart from those of the next on the same page.
-    salt = hashlib.sha256(title.encode()).hexdigest()
+    salt = hashlib.sha256(encodable(title).encode()).hexdigest()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "hatch.linewidth": 0.8}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 from dataclasses import replace
 from html import unescape
@@ -187,6 +188,14 @@ def test_titles_are_shown_letter_by_letter(digits: RetrievalSplit, results: list
     words = [unescape(word) for word in re.findall(r"<text[^>]*>([^<]*)</text>", text)]
     # In the legends of all figures but the two of distances.
     assert [word.strip("\N{ZERO WIDTH SPACE}") for word in words].count(title) == 5
+
+
+def test_names_that_are_no_utf8_do_not_cost_the_page(digits: RetrievalSplit, results: list[MethodResult]) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    text = render_page(
+        digits, [replace(results[0], title=name), results[1]], command=f"hashkernels demo --output {name}"
+    )
+    assert text.encode().count(rb"caf\udce9") > 5
 
 
 def test_losses_below_zero_are_in_their_figure(
