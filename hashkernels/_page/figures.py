@@ -9,10 +9,13 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html import escape
 from typing import Any
 
 from hashkernels import _validation as check
+from hashkernels._page.html import encodable
 
 SIZE = (4.6, 3.4)  # inches: 331 points, so that text keeps its size on a phone
 _INK, _GRID = "#010203", "#010204"
@@ -22,6 +25,13 @@ _CSS = {_INK: "currentColor", _GRID: "var(--grid)"} | {
 }
 _DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (10, 3)), (0, (3, 1)))
 _MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+@contextmanager
+def default_style() -> Iterator[None]:
+    """Matplotlib as it comes: neither a style nor the LaTeX that the caller draws with gets onto a page."""
+    with check.require("matplotlib.style", extra="report").context("default"):
+        yield
 
 
 def new_axes(xlabel: str, ylabel: str, *, height: float = SIZE[1]) -> tuple[Any, Any]:
@@ -45,9 +55,12 @@ def look_of(number: int) -> dict[str, Any]:
     return _lines(number, f"C{number % 10}") | {"marker": _MARKERS[number % len(_MARKERS)], "markersize": 4}
 
 
-def style(number: int, *, markers: bool) -> dict[str, Any]:
-    """How the line of a number looks on a page."""
-    look = _lines(number, SERIES[number % len(SERIES)])
+def style(number: int, title: str, *, markers: bool) -> dict[str, Any]:
+    """How the line of a number looks on a page, and its label: the title letter by letter."""
+    label = encodable(title).replace("$", r"\$")  # which would begin a formula
+    if label.startswith("_"):  # which would keep it out of the legend
+        label = f"\N{ZERO WIDTH SPACE}{label}"
+    look = _lines(number, SERIES[number % len(SERIES)]) | {"label": label}
     return look | ({"marker": _MARKERS[number % len(_MARKERS)], "markersize": 4} if markers else {})
 
 
@@ -65,7 +78,7 @@ def svg(figure: Any, title: str) -> str:
     matplotlib = check.require("matplotlib", extra="report")
     buffer = io.StringIO()
     # The salt keeps the ids of one figure apart from those of the next on the same page.
-    salt = hashlib.sha256(title.encode()).hexdigest()
+    salt = hashlib.sha256(encodable(title).encode()).hexdigest()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "hatch.linewidth": 0.8}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
@@ -80,4 +93,4 @@ def svg(figure: Any, title: str) -> str:
     view_box = re.search(r'viewBox="[^"]*"', text)
     assert view_box is not None
     head = f'<svg {view_box.group()} role="img" aria-label="{escape(title)}">'
-    return re.sub(r"<svg[^>]*>", head, text, count=1).strip()
+    return re.sub(r"<svg[^>]*>", lambda _: head, text, count=1).strip()

@@ -24,7 +24,12 @@ def render(package: str, template: str, **values: Any) -> str:
         undefined=jinja2.StrictUndefined,
     )
     page: str = environment.get_template(template).render(**values)
-    return page
+    return encodable(page)
+
+
+def encodable(text: str) -> str:
+    """Text that UTF-8 can write: what Python makes of bytes in a file name that are none is spelled out."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def safe(markup: str) -> Any:

@@ -23,7 +23,8 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, the first column to the left, the others to the right.
+    """A Markdown table, the first column to the left, the others to the right; bars and breaks of lines in a cell are
+    written so that they do not end it.
 
     Example:
         >>> print(markdown_table(["method", "mAP"], [["CSQ", "0.9"]]))
@@ -32,4 +33,8 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         | CSQ | 0.9 |
     """
     align = ":--|" + "--:|" * (len(header) - 1)
-    return "\n".join(["| " + " | ".join(header) + " |", "|" + align, *("| " + " | ".join(row) + " |" for row in rows)])
+
+    def line(row: Sequence[str]) -> str:
+        return "| " + " | ".join("<br>".join(cell.replace("|", r"\|").splitlines()) for cell in row) + " |"
+
+    return "\n".join([line(header), "|" + align, *map(line, rows)])

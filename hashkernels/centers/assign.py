@@ -52,14 +52,16 @@ def assign_centers(centers: Codebook, similarity: Any, *, max_swaps: int = 100_0
     if not np.isfinite(alike).all():
         raise ValueError("similarity must be finite")
     max_swaps = check_int("max_swaps", max_swaps, 0)
-    alike = (alike + alike.T) / 2
+    alike = alike / 2 + alike.T / 2
     np.fill_diagonal(alike, 0)
+    # By a power of two, which rounds nothing: of two matrices in different units both or none leave a swap to make.
+    alike = np.ldexp(alike, -np.frexp(np.abs(alike).max())[1])
     words = np.asarray(centers)
     order = np.arange(size)
     products = words.astype(np.float64) @ words.T.astype(np.float64)
     np.fill_diagonal(products, 0)
     mixed = alike @ products
-    smallest = 1e-9 * max(1.0, float(np.abs(alike).max())) * centers.bits * size
+    smallest = 1e-9 * centers.bits * size
     for _ in range(max_swaps):
         gains = mixed + mixed.T - np.diag(mixed)[:, None] - np.diag(mixed)[None, :] + 2 * alike * products
         first, second = divmod(int(gains.argmax()), size)

@@ -121,14 +121,23 @@ class Codebook:
         )
 
 
-def minimum_distance(words: NDArray[Any]) -> int:
-    """Least Hamming distance between two rows of ``words`` (-1/+1 or 0/1, ``[M >= 2, bits]``), exact.
+def minimum_distance(words: Any) -> int:
+    """Least Hamming distance between two rows of ``words`` (-1/+1 or 0/1, ``[M >= 2, bits >= 1]``), exact.
+
+    Raises:
+        ValueError: another shape, or other values, such as those of packed codes.
 
     >>> minimum_distance(np.array([[1, 1, 1], [1, -1, -1]]))
     2
     """
-    columns = np.ascontiguousarray(pack_words(np.asarray(words) > 0).T)  # [W, M]
-    least = int(words.shape[1])
+    array = np.asarray(words)
+    if array.ndim != 2 or array.shape[0] < 2 or array.shape[1] < 1:
+        raise ValueError(f"words must have shape [M >= 2, bits >= 1], got {array.shape}")
+    ones = array == 1
+    if not bool((ones | (array == -1)).all() or (ones | (array == 0)).all()):
+        raise ValueError("words must hold only -1 and +1, or only 0 and 1: unpack_codes makes them of packed codes")
+    columns = np.ascontiguousarray(pack_words(ones).T)  # [W, M]
+    least = int(array.shape[1])
     for row in range(columns.shape[1] - 1):
         counts = (np.bitwise_count(column[row + 1 :] ^ column[row]) for column in columns)
         distances = next(counts).astype(np.uint16)

@@ -10,7 +10,14 @@ import torch
 
 from hashkernels import _validation as check
 from hashkernels.data import formats
-from hashkernels.data.splits import RetrievalSplit, as_items, as_labels, first_test_queries, hold_out_queries
+from hashkernels.data.splits import (
+    RetrievalSplit,
+    as_items,
+    as_labels,
+    count_classes,
+    first_test_queries,
+    hold_out_queries,
+)
 
 DATASETS = ("digits", "mnist", "fashion-mnist", "cifar10")
 
@@ -90,7 +97,7 @@ def load_npz(
     train, test = parts
     if num_queries is None:
         num_queries = min(1000, len(test[0]))
-    names = class_names if class_names and max(int(y.max()) for _, y in parts) < len(class_names) else None
+    names = class_names if class_names and count_classes(train[1], test[1]) <= len(class_names) else None
     return first_test_queries(name or Path(path).stem, train, test, num_queries, class_names=names)
 
 

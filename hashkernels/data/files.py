@@ -20,7 +20,8 @@ def staged_folder(path: str | os.PathLike[str], *, force: bool = False) -> Itera
     """A temporary folder to fill, whose files appear at ``path`` only when the block ends well.
 
     A new folder appears in one rename. Into an existing one (allowed when it is empty, or with ``force``) the files are
-    renamed one by one, and files of other names that were there stay.
+    renamed one by one, and files of other names that were there stay; the temporary folder is inside it, since it may
+    be a link or a mount point, and no file is renamed from one file system to another.
 
     Raises:
         FileExistsError: ``path`` is a folder that is not empty and ``force`` is false, or is no folder.
@@ -28,7 +29,7 @@ def staged_folder(path: str | os.PathLike[str], *, force: bool = False) -> Itera
     target = Path(path)
     check_output_folder(target, force=force)
     target.parent.mkdir(parents=True, exist_ok=True)
-    staging = partial_name(target)
+    staging = partial_name(target / "results" if target.is_dir() else target)
     staging.mkdir()
     try:
         yield staging
@@ -46,7 +47,7 @@ def staged_folder(path: str | os.PathLike[str], *, force: bool = False) -> Itera
 def check_output_folder(path: str | os.PathLike[str], *, force: bool = False) -> Path:
     """Raise ``FileExistsError`` unless results may be written into the folder ``path``."""
     target = Path(path)
-    if target.exists() and not target.is_dir():
+    if (target.exists() or target.is_symlink()) and not target.is_dir():
         raise FileExistsError(f"{target} exists and is not a folder")
     if target.is_dir() and not force and any(target.iterdir()):
         raise FileExistsError(f"{target} exists and is not empty: pass --force to overwrite")

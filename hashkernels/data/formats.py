@@ -5,12 +5,11 @@ No reader unpickles. A file that is truncated, unreadable or of another format r
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
 import struct
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,15 +94,21 @@ def read_npz(path: str | os.PathLike[str], keys: Sequence[str] = NPZ_KEYS) -> di
     Raises:
         ValueError: no .npz, truncated, a key is missing, or an array would have to be unpickled.
     """
-    with unreadable(path):
-        with open(path, "rb") as probe:
-            if probe.read(2) != b"PK":
-                raise ValueError("not an .npz archive")
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [key for key in keys if key not in archive.files]
-            if missing:
-                raise ValueError(f"expected arrays {', '.join(keys)}, missing {', '.join(missing)}")
-            return {key: archive[key] for key in keys}
+    with unreadable(path), open_npz(path) as archive:
+        missing = [key for key in keys if key not in archive.files]
+        if missing:
+            raise ValueError(f"expected arrays {', '.join(keys)}, missing {', '.join(missing)}")
+        return {key: archive[key] for key in keys}
+
+
+@contextmanager
+def open_npz(path: str | os.PathLike[str]) -> Iterator[Any]:
+    """The arrays of an .npz, by name; whatever a decoder raises is for `unreadable`."""
+    with open(path, "rb") as probe:
+        if probe.read(2) != b"PK":
+            raise ValueError("not an .npz archive")
+    with np.load(path, allow_pickle=False) as archive:
+        yield archive
 
 
 def find_file(root: str | os.PathLike[str], *names: str) -> Path:
@@ -124,11 +129,15 @@ def unreadable(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} does not exist") from None
-    # BadGzipFile is an OSError, so it has to come before the errors of the file system are let through.
-    except (gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, EOFError, struct.error, KeyError) as error:
+    except OSError as error:
+        # Decoders give no number, and a step to where a damaged header points is an invalid argument.
+        if error.errno not in (None, errno.EINVAL):
+            raise
         raise ValueError(f"{path}: damaged or truncated ({error})") from None
     except (ValueError, MemoryError, OverflowError, NotImplementedError) as error:
         raise ValueError(f"{path}: {str(error) or 'damaged header'}") from None
+    except Exception as error:  # what decompressors and parsers of headers raise has no kind in common
+        raise ValueError(f"{path}: damaged or truncated ({error})") from None
 
 
 @contextmanager

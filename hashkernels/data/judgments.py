@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
-
-from hashkernels.data.formats import read_npy, unreadable
+from hashkernels.data.formats import open_npz, read_npy, unreadable
 from hashkernels.metrics import qrels_relevance
 
 _CSR = ("indices", "indptr")
@@ -84,7 +82,7 @@ def _position(name: str) -> int:
 
 
 def _read_csr(path: str | os.PathLike[str]) -> tuple[Any, ...]:
-    with unreadable(path), cast(Any, np.load(path, allow_pickle=False)) as archive:
+    with unreadable(path), open_npz(path) as archive:
         missing = [name for name in _CSR if name not in archive.files]
         form = archive["format"].item() if "format" in archive.files else b"csr"
         if missing or form not in (b"csr", "csr"):

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from hashkernels import _validation as check
 from hashkernels._arrays import to_tensor
 
+MAX_CLASSES = 1 << 24
+
 
 @dataclass(frozen=True)
 class RetrievalSplit:
@@ -24,7 +26,7 @@ class RetrievalSplit:
         name: of the data set.
         protocol: one sentence that says which items train, ask and are searched.
         num_classes: of the labels.
-        class_names: as many strings.
+        class_names: a string for each of them.
     """
 
     name: str
@@ -101,8 +103,18 @@ def as_labels(name: str, array: NDArray[Any] | torch.Tensor, num_items: int) -> 
 
 
 def count_classes(*labels: torch.Tensor) -> int:
-    """Number of classes of class ids (largest id + 1) or multi-hot labels (columns)."""
-    return max(int(part.shape[1]) if part.ndim == 2 else int(part.max()) + 1 for part in labels)
+    """Number of classes of class ids (largest id + 1) or multi-hot labels (columns).
+
+    Raises:
+        ValueError: more than 2^24, as large ids that are not numbered in a row have it.
+    """
+    number = max(int(part.shape[1]) if part.ndim == 2 else int(part.max()) + 1 for part in labels)
+    if number > MAX_CLASSES:
+        raise ValueError(
+            f"labels must be below {MAX_CLASSES}, got {number - 1}: np.unique(labels, return_inverse=True)[1] numbers "
+            "them in a row"
+        )
+    return number
 
 
 def hold_out_queries(
@@ -119,6 +131,10 @@ def hold_out_queries(
     Args:
         num_queries: in 1..N-2.
         seed: of the draw; the same seed gives the same split on every machine.
+        class_names: at least as many as there are classes; default their numbers.
+
+    Raises:
+        ValueError: ``num_queries`` out of its range, or labels or names that do not fit.
 
     Example:
         >>> split = hold_out_queries("toy", torch.rand(10, 4), torch.arange(10) % 2, 3)
@@ -126,6 +142,7 @@ def hold_out_queries(
         ((3, 4), (7, 4))
     """
     total = len(items)
+    _check_counts("", items, labels)
     check.check_int("num_queries", num_queries, 1, total - 2)
     check.check_int("seed", seed, 0)
     order = torch.from_numpy(np.random.default_rng(seed).permutation(total))
@@ -141,7 +158,7 @@ def hold_out_queries(
         database_items=items[rest],
         database_labels=labels[rest],
         num_classes=(num_classes := count_classes(labels)),
-        class_names=class_names or _numbered(num_classes),
+        class_names=_names(class_names, num_classes),
     )
 
 
@@ -155,10 +172,17 @@ def first_test_queries(
 ) -> RetrievalSplit:
     """The first ``num_queries`` test items ask; the other test items and the training part are searched.
 
+    Args:
+        num_queries: in 1..T of T test items.
+        class_names: at least as many as there are classes; default their numbers.
+
     Raises:
-        ValueError: ``num_queries`` is not in 1..T of T test items, or the two parts do not fit together.
+        ValueError: ``num_queries`` out of its range, parts that do not fit together, or labels or names that do not
+            fit.
     """
     (train_items, train_labels), (test_items, test_labels) = train, test
+    _check_counts("training ", train_items, train_labels)
+    _check_counts("test ", test_items, test_labels)
     if train_items.shape[1:] != test_items.shape[1:] or train_items.dtype != test_items.dtype:
         raise ValueError(
             f"the test items must be like the training items, {check.dtype_name(train_items.dtype)} "
@@ -181,9 +205,18 @@ def first_test_queries(
         database_items=torch.cat([test_items[num_queries:], train_items]),
         database_labels=torch.cat([test_labels[num_queries:], train_labels]),
         num_classes=num_classes,
-        class_names=class_names or _numbered(num_classes),
+        class_names=_names(class_names, num_classes),
     )
 
 
-def _numbered(num_classes: int) -> tuple[str, ...]:
-    return tuple(str(number) for number in range(num_classes))
+def _check_counts(part: str, items: torch.Tensor, labels: torch.Tensor) -> None:
+    if len(items) != len(labels):
+        raise ValueError(f"{part}labels must be one for each of {len(items)} items, got {len(labels)}")
+
+
+def _names(class_names: tuple[str, ...] | None, num_classes: int) -> tuple[str, ...]:
+    if class_names is None:
+        return tuple(str(number) for number in range(num_classes))
+    if len(class_names) < num_classes:
+        raise ValueError(f"class_names must have at least {num_classes} names, got {len(class_names)}")
+    return class_names

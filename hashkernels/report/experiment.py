@@ -39,7 +39,8 @@ class CenterDistance(NamedTuple):
 
     Attributes:
         least: over the codes of the database; None with fewer than two classes there.
-        bound: no codes of as many classes can be further apart (`tightest_distance` without its linear program).
+        bound: no codes of as many classes as are there can be further apart (`tightest_distance` without its linear
+            program); with fewer than two, of all classes.
     """
 
     least: int | None
@@ -197,7 +198,9 @@ def center_distance(codes: NDArray[np.uint8], labels: NDArray[Any], bits: int, n
     else:
         votes = labels[:, labels.any(axis=0)].astype(np.int64).T @ signs
     majority = np.where(votes > 0, 1, -1).astype(np.int8)
-    least = minimum_distance(majority) if len(majority) > 1 else None
+    least = None
+    if len(majority) > 1:
+        least, num_classes = minimum_distance(majority), len(majority)
     return CenterDistance(least, tightest_distance(bits=bits, num_classes=num_classes, linear_program=False))
 
 

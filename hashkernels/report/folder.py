@@ -28,9 +28,13 @@ def save_results(
 
     Raises:
         FileExistsError: ``folder`` is not empty and ``force`` is false.
-        ValueError: no results.
+        ValueError: no results, two of one method, or results of different numbers of bits.
         ImportError: without matplotlib, jinja2 or safetensors.
     """
+    names = [result.name for result in results]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"results must be of one method each, got {names.count(name)} of {name}")
     with staged_folder(folder, force=force) as staging:
         save_text(staging / "report.html", render_page(split, results, command=command))
         numbers = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hashkernels._page.figures import default_style
 from hashkernels._page.html import render, safe
 from hashkernels.data import RetrievalSplit
 from hashkernels.report import plots
@@ -12,6 +13,7 @@ from hashkernels.report.experiment import PRECISION_RADIUS, MethodResult, versio
 from hashkernels.report.images import neighbour_grid
 
 
+@default_style()
 def render_page(
     split: RetrievalSplit,
     results: Sequence[MethodResult],
@@ -31,12 +33,16 @@ def render_page(
         A whole HTML document that refers to no other file or address.
 
     Raises:
-        ValueError: no results.
+        ValueError: no results, or results of different numbers of bits.
         ImportError: without matplotlib or jinja2.
     """
     if not results:
         raise ValueError("results must not be empty")
+    bits = sorted({result.report.bits for result in results})
+    if len(bits) > 1:
+        raise ValueError(f"results must all have the same number of bits, got {', '.join(map(str, bits))}")
     best = max(results, key=lambda result: result.report.map)
+    shared, differing = _training(results)
     return render(
         "hashkernels.report",
         "page.html.j2",
@@ -50,27 +56,36 @@ def render_page(
         precision_by_radius=safe(plots.precision_by_radius(results)),
         histograms=[(result.title, safe(plots.distance_histogram(result))) for result in results],
         curves=[
-            ("Loss", "mean over the items of an epoch, log scale", safe(_curve(results, "loss", "loss", log=True))),
-            (
-                "Distinct codes",
-                "different codes among the training items, log scale",
-                safe(_curve(results, "distinct_codes", "distinct codes", log=True)),
-            ),
-            (
-                "Bit balance",
-                "1 when every bit splits the items in halves, 0 when all bits are constant",
-                safe(_curve(results, "bit_balance", "bit balance")),
-            ),
+            _curve(results, "Loss", "mean over the items of an epoch", log=True),
+            _curve(results, "Distinct codes", "different codes among the training items", log=True),
+            _curve(results, "Bit balance", "1 when every bit splits the items in halves, 0 when all bits are constant"),
         ],
         grids=[(result, neighbour_grid(split, result)) for result in results],
-        training=best.history.settings,
+        shared=shared,
+        differing=differing,
         settings=dict(settings or {}),
         versions=versions(),
         command=command,
     )
 
 
-def _curve(results: Sequence[MethodResult], series: str, label: str, *, log: bool = False) -> str:
+def _curve(results: Sequence[MethodResult], title: str, note: str, *, log: bool = False) -> tuple[str, str, Any]:
+    """Title, note and figure of the training curves of one value of the records."""
+    label = title.lower()
+    series = label.replace(" ", "_")
     # A log axis cannot show what is not positive, as some losses (mutual information) are.
-    positive = all(min(result.history.series(series)) > 0 for result in results)
-    return plots.training_curve(results, series, label, log=log and positive)
+    log = log and all(min(result.history.series(series)) > 0 for result in results)
+    figure = plots.training_curve(results, series, label, log=log)
+    return title, f"{note}, log scale" if log else note, safe(figure)
+
+
+def _training(results: Sequence[MethodResult]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The settings that all methods were trained with, and in words those in which they differ."""
+    settings = [result.history.settings for result in results]
+    shared = {name: value for name, value in settings[0].items() if all(other.get(name) == value for other in settings)}
+    differing = {
+        name: ", ".join(f"{result.title} {result.history.settings.get(name)}" for result in results)
+        for name in settings[0]
+        if name not in shared
+    }
+    return shared, differing

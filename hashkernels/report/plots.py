@@ -17,7 +17,7 @@ def precision_recall(results: Sequence[MethodResult]) -> str:
         precision, recall = result.report.pr_curve
         # The radii in which no query finds anything have precision 0 by convention, not by measurement.
         shown = recall > 0
-        axes.plot(recall[shown], precision[shown], label=result.title, **style(number, markers=True))
+        axes.plot(recall[shown], precision[shown], **style(number, result.title, markers=True))
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.04)
     legend(figure)
@@ -29,7 +29,7 @@ def precision_by_radius(results: Sequence[MethodResult]) -> str:
     figure, axes = new_axes("Hamming radius", "precision")
     for number, result in enumerate(results):
         precision = result.report.precision_within
-        axes.plot(np.arange(len(precision)), precision, label=result.title, **style(number, markers=True))
+        axes.plot(np.arange(len(precision)), precision, **style(number, result.title, markers=True))
     axes.set_ylim(-0.02, 1.04)
     axes.xaxis.get_major_locator().set_params(integer=True)
     legend(figure)
@@ -61,12 +61,12 @@ def distance_histogram(result: MethodResult) -> str:
 def training_curve(results: Sequence[MethodResult], series: str, label: str, *, log: bool = False) -> str:
     """One value of the epoch records over the epochs, one line a method."""
     figure, axes = new_axes("epoch", label)
-    for number, result in enumerate(results):
-        values = result.history.series(series)
-        axes.plot(range(1, len(values) + 1), values, label=result.title, **style(number, markers=len(values) < 2))
+    curves = [result.history.series(series) for result in results]
+    for number, (result, values) in enumerate(zip(results, curves, strict=True)):
+        axes.plot(range(1, len(values) + 1), values, **style(number, result.title, markers=len(values) < 2))
     if log:
         axes.set_yscale("log")
-    else:
+    elif all(min(values) >= 0 for values in curves):
         axes.set_ylim(bottom=0)
     axes.xaxis.get_major_locator().set_params(integer=True)
     legend(figure)

@@ -81,10 +81,12 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
     Raises:
         ValueError: the file is damaged, or no checkpoint of this library, or of a newer format.
-        FileNotFoundError: there is no such file.
+        OSError: there is no such file, or it is a folder.
         ImportError: without safetensors.
     """
     safetensors = check.require("safetensors", extra="train")
+    if Path(path).is_dir():
+        raise IsADirectoryError(f"{path} is a folder, expected a file")
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path} does not exist")
     try:

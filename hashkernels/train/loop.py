@@ -21,6 +21,7 @@ from hashkernels.codes import pack_codes
 from hashkernels.metrics.separation import separation
 from hashkernels.train.history import EpochRecord, History, Progress
 from hashkernels.train.models import to_inputs
+from hashkernels.train.seeds import seeded
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 Arrays = tuple[NDArray[Any], NDArray[Any]]
@@ -82,12 +83,11 @@ def fit(
     for name, module in (("model", model), ("loss", loss)):
         _check_module(name, module)
     _check_takes_batch(loss)
-    check.check_int("epochs", epochs, 1)
-    check.check_int("batch_size", batch_size, 2)
-    check.check_real("learning_rate", learning_rate, 0)
-    check.check_real("weight_decay", weight_decay, 0)
+    epochs, batch_size = check.check_int("epochs", epochs, 1), check.check_int("batch_size", batch_size, 2)
+    learning_rate = check.check_real("learning_rate", learning_rate, 0)
+    weight_decay = check.check_real("weight_decay", weight_decay, 0)
     check.check_choice("schedule", schedule, SCHEDULES)
-    check.check_int("seed", seed, 0, check.MAX_SEED)
+    seed = check.check_int("seed", seed, 0, check.MAX_SEED)
     if isinstance(dataset, list) and any(isinstance(part, torch.Tensor | np.ndarray) for part in dataset):
         raise TypeError("dataset must be a pair (items, labels) or a map-style Dataset, got a list of arrays")
     if isinstance(dataset, tuple):
@@ -113,17 +113,16 @@ def fit(
         optimiser, lambda step: (1 + math.cos(math.pi * step / num_steps)) / 2 if schedule == "cosine" else 1.0
     )
     history = History(settings)
-    order = torch.Generator().manual_seed(seed)
+    order = torch.Generator("cpu").manual_seed(seed)
     was_training = model.training
     model.train()
     loss.train()
     try:
-        # The CPU's state is forked for dropout; a CUDA device keeps a state of its own, seeded alike.
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(seed)
+        with seeded(seed, device):  # for dropout
             for epoch in range(1, epochs + 1):
                 tally = _EpochTally()
-                for number, rows in enumerate(torch.randperm(num_items, generator=order).tensor_split(batches), 1):
+                shuffled = torch.randperm(num_items, generator=order, device="cpu")
+                for number, rows in enumerate(shuffled.tensor_split(batches), 1):
                     items, labels = _batch(dataset, rows)
                     u = model(to_inputs(items.to(device)))
                     _check_outputs(u, epoch, learning_rate)
@@ -195,7 +194,7 @@ class _EpochTally:
 
     def add(self, loss: torch.Tensor, u: torch.Tensor, labels: torch.Tensor, terms: dict[str, torch.Tensor]) -> None:
         self._losses.append(loss.detach())
-        self._terms.append({name: torch.as_tensor(value).detach() for name, value in terms.items()})
+        self._terms.append({name: torch.as_tensor(value, device=u.device).detach() for name, value in terms.items()})
         self._codes.append(u.detach() > 0)
         self._labels.append(labels)
 
@@ -207,8 +206,8 @@ class _EpochTally:
 
     def record(self, epoch: int) -> EpochRecord:
         codes = torch.cat(self._codes).cpu()
-        sizes = torch.tensor([float(len(part)) for part in self._codes])
         losses = torch.stack(self._losses).cpu().double()
+        sizes = losses.new_tensor([len(part) for part in self._codes])
         share = codes.double().mean(dim=0)
         packed = pack_codes(codes)
         names = self._terms[0].keys()

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from hashkernels import _validation as check
+from hashkernels.train.seeds import seeded
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -165,8 +166,7 @@ def build_model(item_shape: Sequence[int], bits: int, *, seed: int = 0, hidden: 
     """
     if not isinstance(item_shape, Sequence):
         raise TypeError(f"item_shape must be (C, H, W) or (D,), got {type(item_shape).__name__}")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(check.check_int("seed", seed, 0, check.MAX_SEED))
+    with seeded(check.check_int("seed", seed, 0, check.MAX_SEED)):
         if len(item_shape) == 1:
             return HashHead(check.check_int("item_shape", item_shape[0]), bits, hidden=hidden)
         return SmallConvNet(item_shape, bits)

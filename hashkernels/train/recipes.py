@@ -13,6 +13,7 @@ from hashkernels import losses
 from hashkernels.centers import Codebook, hadamard_centers, has_hadamard_matrix, random_centers
 from hashkernels.losses import HashLoss
 from hashkernels.surrogate import SurrogateLoss
+from hashkernels.train.seeds import seeded
 
 SURROGATE_SUFFIX = "_d"
 _LBHASH = "Zhu et al., NeurIPS 2022"
@@ -145,7 +146,8 @@ def build_loss(
     recipe = _RECIPES[base]
     check.check_bits(bits)
     check.check_int("num_classes", num_classes, 2)
-    known: dict[str, Any] = {"num_train": num_train, "seed": check.check_int("seed", seed, 0, check.MAX_SEED)}
+    seed = check.check_int("seed", seed, 0, check.MAX_SEED)
+    known: dict[str, Any] = {"num_train": num_train, "seed": seed}
     settings = {field: known[field] for field in recipe.needs} | dict(recipe.options)
     if preset is not None:
         settings |= _preset(recipe, preset, bits)
@@ -155,8 +157,7 @@ def build_loss(
         if num_train is None:
             raise ValueError(f"num_train must be given: {asked[0]} of {base} is about a bank of the training items")
         settings["num_train"] = num_train
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         loss = recipe.loss(bits, num_classes, **settings)
         if not with_posterior:
             return loss

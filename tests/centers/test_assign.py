@@ -73,6 +73,16 @@ def test_matrix_that_is_not_symmetric_counts_both_ways() -> None:
     assert assign_centers(book, similarity) == assign_centers(book, (similarity + similarity.T) / 2)
 
 
+@pytest.mark.parametrize("exponent", [-1070, -40, 40, 1023])
+def test_the_unit_of_the_similarity_does_not_matter(exponent: int) -> None:
+    # Probabilities of many pairs of classes are small, and counts of items large.
+    book = random_centers(12, 16, seed=0)
+    similarity = np.random.default_rng(0).integers(0, 8, (12, 12)) / 8
+    expected = assign_centers(book, similarity)
+    assert expected != book
+    assert assign_centers(book, np.ldexp(similarity, exponent)) == expected
+
+
 def test_arguments_are_checked() -> None:
     book = hadamard_centers(4, 8)
     with pytest.raises(ValueError, match=r"similarity must have shape \[4, 4\], got \(3, 3\)"):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -55,6 +57,22 @@ def test_minimum_distance_is_the_least_of_all_pairs(words: np.ndarray) -> None:
     pairs = [int((words[i] != words[j]).sum()) for i in range(len(words)) for j in range(i)]
     assert minimum_distance(words) == min(pairs)
     assert minimum_distance(np.where(words, 1, -1)) == min(pairs)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([[1, 1]], r"words must have shape \[M >= 2, bits >= 1\], got \(1, 2\)"),
+        (np.zeros((2, 0)), r"words must have shape .*, got \(2, 0\)"),
+        (np.array([[240], [255]], np.uint8), "words must hold only -1 and .*: unpack_codes makes them of packed codes"),
+        ([[1, 0], [1, -1]], "words must hold only -1 and"),
+        ([[1, np.nan], [1, -1]], "words must hold only -1 and"),
+    ],
+)
+def test_minimum_distance_refuses_what_are_no_words(words: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        minimum_distance(words)
+    assert minimum_distance([[1, 0], [1, 1]]) == 1
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,27 @@ def test_staged_folder_overwrites_only_with_force_and_only_its_own_files(tmp_pat
         check_output_folder(tmp_path / "file", force=True)
 
 
+def test_results_appear_in_the_folder_one_is_in_behind_a_link_and_on_another_file_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, elsewhere, link = tmp_path / "here", tmp_path / "elsewhere", tmp_path / "link"
+    for folder in (here, elsewhere):
+        folder.mkdir()
+    link.symlink_to(elsewhere)
+    monkeypatch.chdir(here)
+    before = entries(tmp_path)
+    for path, folder in ((Path("."), here), (link, elsewhere)):
+        with staged_folder(path) as staging:
+            (staging / "a").write_text("whole")
+            assert entries(tmp_path) == before  # nothing beside the folder, which may be another file system
+            assert staging.resolve().parent == folder
+        assert entries(folder) == ["a"]
+    link.unlink()
+    link.symlink_to(tmp_path / "nothing")
+    with pytest.raises(FileExistsError, match="link exists and is not a folder"):
+        check_output_folder(link)
+
+
 def test_check_output_files(tmp_path: Path) -> None:
     taken = tmp_path / "taken.npy"
     taken.write_bytes(b"")

@@ -6,6 +6,7 @@ import gzip
 import io
 import pickle
 import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from hashkernels.data import formats
+from hashkernels.data.judgments import read_judgments
 
 
 def idx_bytes(array: np.ndarray) -> bytes:
@@ -138,11 +140,46 @@ def test_npz_names_what_is_missing_and_what_is_damaged(tmp_path: Path) -> None:
             formats.read_npz(path)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_npz_names_what_is_damaged_however_it_is_compressed(tmp_path: Path, method: int) -> None:
+    path = tmp_path / "data.npz"
+    member, whole = io.BytesIO(), io.BytesIO()
+    np.save(member, np.random.default_rng(0).integers(0, 256, 400, dtype=np.uint8))
+    with zipfile.ZipFile(whole, "w", method) as archive:
+        for key in formats.NPZ_KEYS:
+            archive.writestr(f"{key}.npy", member.getvalue())
+    raw = whole.getvalue()
+    path.write_bytes(raw)
+    assert formats.read_npz(path)["y_test"].shape == (400,)
+    directory = raw.index(b"PK\x01\x02")
+    changes = {
+        200: raw[200] ^ 0xFF,  # in the data of an array
+        directory + 8: raw[directory + 8] | 1,  # marked as encrypted
+        len(raw) - 3: 0xFF,  # the length of the directory's comment, or where it begins
+        len(raw) - 4: 0xFF,
+        len(raw) - 6: 0,
+    }
+    for place, byte in changes.items():
+        broken = bytearray(raw)
+        broken[place] = byte
+        path.write_bytes(broken)
+        with pytest.raises(ValueError, match=r"data\.npz"):
+            formats.read_npz(path)
+
+
+def test_an_npz_of_judgments_that_is_none_is_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros(3))
+    (tmp_path / "a.npy").rename(tmp_path / "a.npz")
+    with pytest.raises(ValueError, match=r"a\.npz: not an \.npz archive"):
+        read_judgments(tmp_path / "a.npz")
+
+
 def test_npy_names_what_is_damaged(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     np.save(path, np.arange(100))
     raw = path.read_bytes()
-    for broken in (raw[:-8], raw[:40], raw[:4], b"", b"text that is no array"):
+    unclosed = raw.replace(b"}", b" ")
+    for broken in (raw[:-8], raw[:40], raw[:4], unclosed, b"", b"text that is no array"):
         path.write_bytes(broken)
         with pytest.raises(ValueError, match=r"a\.npy"):
             formats.read_npy(path)

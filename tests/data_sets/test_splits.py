@@ -56,6 +56,33 @@ def test_first_test_queries_search_the_other_test_items_and_the_training_items()
         first_test_queries("toy", train, (torch.zeros(5, 2), test[1]), 2)
 
 
+def test_labels_and_names_that_do_not_fit_are_refused() -> None:
+    items, labels = torch.rand(9, 2), torch.arange(9) % 3
+    with pytest.raises(ValueError, match=r"^labels must be one for each of 9 items, got 10"):
+        hold_out_queries("toy", items, torch.arange(10) % 3, 2)
+    for train, test, part in (
+        ((items, labels[1:]), (items, labels), "training"),
+        ((items, labels), (items, []), "test"),
+    ):
+        with pytest.raises(ValueError, match=f"^{part} labels must be one for each of 9 items"):
+            first_test_queries("toy", train, test, 2)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="class_names must have at least 3 names, got 2"):
+        hold_out_queries("toy", items, labels, 2, class_names=("a", "b"))
+    # A name for each number up to such an id would fill the memory.
+    with pytest.raises(ValueError, match=r"labels must be below 16777216, got 1000000000: np\.unique"):
+        hold_out_queries("toy", items, torch.where(labels == 2, 10**9, labels), 2)
+
+
+def test_names_of_a_data_set_are_for_its_classes_alone(tmp_path: Path) -> None:
+    arrays = {"x_train": np.zeros((4, 3, 8, 8), np.uint8), "x_test": np.zeros((3, 3, 8, 8), np.uint8)}
+    for columns, first in ((10, "airplane"), (20, "0")):
+        labels = {f"y_{part}": np.eye(columns, dtype=int)[:count] for part, count in (("train", 4), ("test", 3))}
+        np.savez(tmp_path / "own.npz", **arrays, **labels)
+        split = load_dataset("cifar10", tmp_path / "own.npz")
+        assert split.class_names[0] == first
+        assert len(split.class_names) == split.num_classes == columns
+
+
 def test_as_items_brings_images_to_channels_first() -> None:
     grey, last = np.zeros((2, 5, 6), np.uint8), np.zeros((2, 5, 6, 3), np.uint8)
     last[0, 1, 2, 0] = 9

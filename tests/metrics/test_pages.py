@@ -11,7 +11,7 @@ from html import unescape
 
 import numpy as np
 import pytest
-from matplotlib import pyplot
+from matplotlib import pyplot, rc_context
 from matplotlib.figure import Figure
 
 import hashkernels as hk
@@ -99,6 +99,21 @@ def test_saved_runs_are_compared(reports, tmp_path):
     page = render_runs(runs, title="both")
     assert page.count('role="img"') == 6 + 3
     assert all(run.numbers["quote"] in unescape(page) for run in runs)
+
+
+def test_the_style_of_the_caller_does_not_get_onto_the_page(reports):
+    runs = [Run("run", reports[0].to_dict())]
+    expected = render_runs(runs, title="one")
+    with rc_context({"text.usetex": True, "axes.grid": False, "legend.fontsize": 30, "axes.linewidth": 9}):
+        assert render_runs(runs, title="one") == expected
+
+
+def test_titles_are_shown_letter_by_letter(reports):
+    titles = [r"$\alpha_{$ of \data", "_hidden"]
+    page = unescape(render_runs([Run(title, reports[0].to_dict()) for title in titles], title="both"))
+    for title in titles:
+        assert f'aria-label="{title}: distances of relevant pairs and of other pairs"' in page
+        assert len(re.findall(f">\N{ZERO WIDTH SPACE}?{re.escape(title)}</text>", page)) == 6
 
 
 def test_a_plain_dict_is_enough_to_be_compared(cases, tmp_path):

@@ -63,7 +63,8 @@ def test_center_distance_is_that_of_majority_codes() -> None:
     assert center_distance(codes, multi_hot, 4, 3) == found
     assert center_distance(codes, np.zeros(6, np.int64), 4, 3).least is None
     far_apart = np.array([0, 0, 0, 10**6, 10**6, 2 * 10**6])  # no array of classes would fit
-    assert center_distance(codes, far_apart, 4, 2 * 10**6 + 1).least == 2
+    assert center_distance(codes, far_apart, 4, 2 * 10**6 + 1) == found
+    assert center_distance(codes, np.eye(9, dtype=np.uint8)[[0, 0, 0, 4, 4, 8]], 4, 9) == found
 
 
 def test_tables_hold_the_numbers() -> None:
@@ -74,6 +75,14 @@ def test_tables_hold_the_numbers() -> None:
     lines = text_table(header, rows).splitlines()
     assert len({len(line) for line in lines}) == 1
     assert markdown_table(header, rows).count("\n") == 3
+    assert markdown_table(["a|b"], [["two\nlines"]]) == "| a\\|b |\n|:--|\n| two<br>lines |"
+
+
+def test_results_that_would_overwrite_each_other_are_refused(tmp_path: Path) -> None:
+    results = [run_method(toy_split(), "csq", 8, epochs=1, seed=seed) for seed in (0, 1)]
+    with pytest.raises(ValueError, match="results must be of one method each, got 2 of csq"):
+        save_results(tmp_path / "out", toy_split(), results)
+    assert not any(tmp_path.iterdir())
 
 
 def test_save_results_leaves_everything_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
+from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from matplotlib import rc_context
 from PIL import Image
 
+from hashkernels._page import figures as figures_of_pages
 from hashkernels._page.pictures import png_uri
 from hashkernels.data import RetrievalSplit, hold_out_queries, load_dataset
 from hashkernels.report import MethodResult, render_page, run_method
@@ -137,7 +143,9 @@ def test_figures_are_named_and_scale(page: str) -> None:
 
 
 def test_the_same_results_give_the_same_page(digits: RetrievalSplit, results: list[MethodResult], page: str) -> None:
-    assert render_page(digits, results, command="hashkernels demo --output 'a & b'") == page
+    for style in ({}, {"text.usetex": True, "font.size": 30, "axes.titlecolor": "red", "lines.markersize": 20}):
+        with rc_context(style):
+            assert render_page(digits, results, command="hashkernels demo --output 'a & b'") == page
 
 
 def test_embeddings_have_no_picture_grid() -> None:
@@ -172,6 +180,58 @@ def test_png_round_trips_through_a_decoder(channels: int) -> None:
     assert png_uri(image / 255) == uri
 
 
-def test_no_results_are_refused(digits: RetrievalSplit) -> None:
+@pytest.mark.parametrize("title", [r"C:\data", r"\1", "$x_{$", r"\$5", "_hidden", "<b>a</b> & 'c'"])
+def test_titles_are_shown_letter_by_letter(digits: RetrievalSplit, results: list[MethodResult], title: str) -> None:
+    text = render_page(digits, [replace(results[0], title=title), results[1]])
+    labels = [attributes["aria-label"] for attributes in Document(text).all("svg")]
+    assert f"{title}: distances of same-class pairs and of different-class pairs" in labels
+    words = [unescape(word) for word in re.findall(r"<text[^>]*>([^<]*)</text>", text)]
+    # In the legends of all figures but the two of distances.
+    assert [word.strip("\N{ZERO WIDTH SPACE}") for word in words].count(title) == 5
+
+
+def test_names_that_are_no_utf8_do_not_cost_the_page(digits: RetrievalSplit, results: list[MethodResult]) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    text = render_page(
+        digits, [replace(results[0], title=name), results[1]], command=f"hashkernels demo --output {name}"
+    )
+    assert text.encode().count(rb"caf\udce9") > 5
+
+
+def test_losses_below_zero_are_in_their_figure(
+    digits: RetrievalSplit, results: list[MethodResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mutual_information = run_method(digits, "mihash", 16, epochs=2)
+    assert max(mutual_information.history.series("loss")) < 0
+    figures = []
+    draw = figures_of_pages.svg
+
+    def kept(figure: Any, title: str) -> str:
+        figures.append(figure)
+        return draw(figure, title)
+
+    monkeypatch.setattr("hashkernels.report.plots.svg", kept)
+    for shown in ([mutual_information], [mutual_information, *results]):
+        figures.clear()
+        text = render_page(digits, shown)
+        (axes,) = next(figure for figure in figures if figure.axes[0].get_ylabel() == "loss").axes
+        low, high = axes.get_ylim()
+        values = [value for line in axes.lines for value in line.get_ydata()]
+        assert low < min(values) < max(values) < high
+        assert text.count("log scale") == 1  # of the distinct codes
+
+
+def test_training_settings_that_differ_are_told_by_method(digits: RetrievalSplit, results: list[MethodResult]) -> None:
+    text = render_page(digits, [results[1], run_method(digits, "mihash", 16, epochs=2)])
+    common, differing = text.split("Training, the same for every method")[1].split("Training, method by method")
+    assert "<dt>batch size</dt><dd>CSQ 64, MIHash 128</dd>" in differing
+    assert "<dt>epochs</dt><dd>2</dd>" in common
+    assert "batch size" not in common
+    assert "method by method" not in render_page(digits, results)
+
+
+def test_results_that_make_no_page_are_refused(digits: RetrievalSplit, results: list[MethodResult]) -> None:
     with pytest.raises(ValueError, match="results must not be empty"):
         render_page(digits, [])
+    with pytest.raises(ValueError, match="results must all have the same number of bits, got 8, 16"):
+        render_page(digits, [results[0], run_method(digits, "csq", 8, epochs=1)])

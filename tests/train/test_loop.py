@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -49,6 +50,43 @@ def test_fit_repeats_bit_for_bit_and_leaves_the_global_random_state() -> None:
     assert first == second
     assert torch.equal(first_u, second_u)
     assert first["epochs"] != other["epochs"]
+
+
+def test_the_generators_of_gpus_that_are_not_used_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def started(seed: int) -> None:
+        raise AssertionError(f"all GPUs draw from {seed}")
+
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", started)
+    fit(build_model((6,), 16), build_loss("csq_d", 16, 3), blobs(), epochs=1)
+
+
+def test_training_on_the_cpu_keeps_off_the_default_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Adam keeps its count of steps on the default device, which a step of plain descent does not need.
+    def descent(groups: list[dict[str, Any]], lr: float) -> torch.optim.Optimizer:
+        return torch.optim.SGD([part for group in groups for part in group["params"]], lr=lr)
+
+    monkeypatch.setattr(torch.optim, "AdamW", descent)
+
+    def run(device: str) -> tuple[Any, Any]:
+        model, loss, data = build_model((6,), 16), build_loss("csq_d", 16, 3), blobs()
+        with torch.device(device):
+            return fit(model, loss, data, epochs=2, batch_size=16).to_dict(), embed(model, data[0].numpy())
+
+    (expected, codes), (found, found_codes) = run("cpu"), run("meta")
+    assert found == expected
+    np.testing.assert_array_equal(found_codes, codes)
+
+
+def test_settings_of_numpy_are_plain_numbers_in_the_history() -> None:
+    options: dict[str, Any] = {
+        "epochs": np.int64(1),
+        "batch_size": np.int32(16),
+        "learning_rate": np.float32(0.5),
+        "weight_decay": np.float32(0.25),
+        "seed": np.uint64(3),
+    }
+    settings = fit(build_model((6,), 16), CSQLoss(16, 3), blobs(), **options).to_dict()["settings"]
+    assert json.loads(json.dumps(settings)).items() >= {name: value.item() for name, value in options.items()}.items()
 
 
 def test_fit_trains_the_parameters_of_the_loss() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
-from hashkernels._page.figures import SERIES, legend, new_axes, style, svg
+from hashkernels._page.figures import SERIES, default_style, legend, new_axes, style, svg
 from hashkernels._page.html import render, safe
 from hashkernels._page.pictures import NeighbourGrid
 from hashkernels._page.tables import text_table
@@ -25,6 +25,7 @@ class _Figure(NamedTuple):
     svg: Any
 
 
+@default_style()
 def render_runs(
     runs: Sequence[Run],
     *,
@@ -106,7 +107,7 @@ def _curves(runs: Sequence[Run]) -> list[_Figure]:
     def figure(title: str, note: str, draw: Callable[..., None], markers: bool = True, **options: Any) -> _Figure:
         drawing, axes = new_axes("", "")
         for number, run in enumerate(runs):
-            draw(axes, run.numbers, {"label": run.title, **style(number, markers=markers)}, **options)
+            draw(axes, run.numbers, style(number, run.title, markers=markers), **options)
         axes.minorticks_off()
         if len(runs) > 1:
             legend(drawing)
