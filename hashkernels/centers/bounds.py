@@ -204,7 +204,8 @@ def elias_bassalygo_distance(*, bits: int, num_classes: int) -> int:
 def linear_programming_distance(*, bits: int, num_classes: int) -> int:
     """Delsarte's linear programming upper bound on the minimum distance of binary codes, certified in exact rationals.
 
-    It implies the Hamming and Plotkin bounds, from which the search for it starts.
+    It implies the Hamming and Plotkin bounds, from which the search for it starts. Above 2^30 codes the solver may find
+    nothing, and these bounds are the result.
 
     Args:
         bits: code length, in 1..256.
