@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hashkernels._arrays import to_tensor
-from hashkernels._validation import check_int, check_packable
+from hashkernels._validation import check_int, check_packable, counted
 from hashkernels.metrics._inputs import packed_signs
 from hashkernels.metrics.evaluator import RetrievalEvaluator, Role
 from hashkernels.metrics.report import RetrievalReport
@@ -24,7 +24,7 @@ def evaluate_loaders(
         model: gives outputs u [N, bits] of a batch of items, packed by sign. A ``torch.nn.Module`` is put into
             evaluation mode for the time, and gets its batches on its own device.
         query_loader, database_loader: batches (items, labels, ...); what follows the labels is not looked at. Labels
-            are class ids [N] or multi-hot [N, C].
+            are class ids [N] or multi-hot [N, C]. With ``relevance`` nothing but the items is.
         options: of ``RetrievalEvaluator``, but for ``bits``.
 
     Returns:
@@ -42,6 +42,7 @@ def evaluate_loaders(
     """
     if "bits" in options:
         raise TypeError("bits must not be given: the outputs of the model say how many there are")
+    labelled = options.get("relevance") is None
     training = [module for module in model.modules() if module.training] if isinstance(model, torch.nn.Module) else []
     for module in training:
         module.training = False
@@ -51,11 +52,11 @@ def evaluate_loaders(
         with torch.inference_mode():
             for role, loader in roles:
                 for batch in loader:
-                    items, labels = _items_and_labels(f"{role}_loader", batch)
+                    items, labels = _items_and_labels(f"{role}_loader", batch, labelled)
                     outputs = check_packable("outputs of the model", model(_on_device_of(model, items)))
                     if evaluator is None:
                         evaluator = RetrievalEvaluator(int(outputs.shape[1]), **options)
-                    evaluator.update(_packed(outputs, evaluator.bits), to_tensor("labels", labels).cpu(), role)
+                    evaluator.update(_packed(outputs, evaluator.bits), labels, role)
                 if evaluator is None:
                     raise ValueError("query_loader must give at least one batch, got none")
     finally:
@@ -158,11 +159,12 @@ def _nothing(*_: Any, **__: Any) -> None:
     """A hook that is not used."""
 
 
-def _items_and_labels(name: str, batch: Any) -> tuple[Any, Any]:
-    if not isinstance(batch, tuple | list) or len(batch) < 2:
-        got = f"{len(batch)} part" if isinstance(batch, tuple | list) else type(batch).__name__
-        raise TypeError(f"{name} must give batches (items, labels, ...), got {got}")
-    return batch[0], batch[1]
+def _items_and_labels(name: str, batch: Any, labelled: bool) -> tuple[Any, Tensor | None]:
+    if not isinstance(batch, tuple | list) or len(batch) < (2 if labelled else 1):
+        form = "(items, labels, ...)" if labelled else "(items, ...)"
+        got = counted(len(batch), "part") if isinstance(batch, tuple | list) else type(batch).__name__
+        raise TypeError(f"{name} must give batches {form}, got {got}")
+    return batch[0], to_tensor("labels", batch[1]).cpu() if labelled else None
 
 
 def _on_device_of(model: Any, items: Any) -> Any:

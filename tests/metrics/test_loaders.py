@@ -48,6 +48,19 @@ def test_loaders_equal_everything_at_once(model, data):
     assert not model[1].training
 
 
+@pytest.mark.parametrize("labels_too", [True, False])
+def test_relevance_stands_for_labels(model, data, labels_too):
+    relevance = {query: list(range(query, 60, 7)) for query in range(11)}
+    parts = data if labels_too else [TensorDataset(part.tensors[0]) for part in data]
+    report = evaluate_loaders(model, *loaders(parts), relevance=relevance, k=20)
+    with torch.no_grad():
+        codes = [hk.pack_codes(model[0](part.tensors[0])) for part in data]
+    expected = hk.evaluate(*codes, relevance=relevance, bits=12, k=20)
+    assert report.to_dict(per_query=True) == expected.to_dict(per_query=True)
+    with pytest.raises(TypeError, match=r"query_loader must give batches \(items, \.\.\.\), got Tensor"):
+        evaluate_loaders(model, [data[0].tensors[0]], [], relevance=relevance)
+
+
 def test_dropout_is_off_while_encoding(model, data):
     assert evaluate_loaders(model, *loaders(data)).map == whole(model, data).map
     assert model[1].training
