@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -22,6 +23,9 @@ from numpy.typing import NDArray
 _IDX_UINT8 = 0x08
 _CHUNK = 1 << 20
 _CIFAR_RECORD = 1 + 3 * 32 * 32
+
+# What NumPy and zipfile raise on bytes of a header: it is a Python literal, so the parser's own errors come through.
+_DAMAGED = (ValueError, TypeError, SyntaxError, TokenError, RuntimeError, MemoryError, OverflowError)
 
 NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -76,17 +80,20 @@ def read_cifar10_batch(path: str | os.PathLike[str]) -> tuple[NDArray[np.uint8],
 
 def read_npy(path: str | os.PathLike[str]) -> NDArray[Any]:
     """Read one array from .npy; an object array (which would have to be unpickled) raises ``ValueError``."""
-    with unreadable(path):
-        with open(path, "rb") as probe:
-            if probe.read(2) not in (b"\x93N", b"PK"):
-                raise ValueError(
-                    "not an .npy file" + (": hashkernels index reads it" if Path(path).suffix == ".hki" else "")
-                )
-        array = np.load(path, allow_pickle=False)
-        if isinstance(array, np.lib.npyio.NpzFile):
-            array.close()
+    with unreadable(path), open(path, "rb") as file:
+        begin = file.read(2)
+        if begin == b"PK":
             raise ValueError("expected one array (.npy), got an archive (.npz)")
-        return cast(NDArray[Any], array)
+        if begin != b"\x93N":
+            raise ValueError(
+                "not an .npy file" + (": hashkernels index reads it" if Path(path).suffix == ".hki" else "")
+            )
+        whole: BinaryIO = file
+        if file.seekable():
+            file.seek(0)
+        else:  # a pipe gives its bytes once
+            whole = io.BytesIO(begin + file.read())
+        return cast(NDArray[Any], np.load(whole, allow_pickle=False))
 
 
 def read_npz(path: str | os.PathLike[str], keys: Sequence[str] = NPZ_KEYS) -> dict[str, NDArray[Any]]:
@@ -127,8 +134,11 @@ def unreadable(path: str | os.PathLike[str]) -> Iterator[None]:
     # BadGzipFile is an OSError, so it has to come before the errors of the file system are let through.
     except (gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, EOFError, struct.error, KeyError) as error:
         raise ValueError(f"{path}: damaged or truncated ({error})") from None
-    except (ValueError, MemoryError, OverflowError, NotImplementedError) as error:
-        raise ValueError(f"{path}: {str(error) or 'damaged header'}") from None
+    except _DAMAGED as error:
+        reason = str(error) or "damaged header"
+        if "Object arrays" in reason:  # NumPy names an option of its own
+            reason = "holds Python objects, expected numbers"
+        raise ValueError(f"{path}: {reason}") from None
 
 
 @contextmanager

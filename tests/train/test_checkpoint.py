@@ -103,6 +103,8 @@ def test_files_that_are_no_checkpoint_are_refused_by_name(tmp_path: Path) -> Non
         assert "\n" not in str(caught.value), name
     with pytest.raises(FileNotFoundError, match="does not exist"):
         load_checkpoint(tmp_path / "absent")
+    with pytest.raises(IsADirectoryError):
+        load_checkpoint(tmp_path)
 
 
 def test_models_of_other_classes_are_refused(tmp_path: Path) -> None:
