@@ -17,7 +17,7 @@ from hashkernels.cli.options import CodeBitOrder, CodeBits, Force, Json, Threads
 from hashkernels.cli.retrieval import show_found
 from hashkernels.codes import BitOrder
 from hashkernels.data.codes import FoundBy, check_found_format, load_codes, save_found
-from hashkernels.data.files import check_output_files
+from hashkernels.data.files import check_ending, check_output_files
 from hashkernels.data.formats import read_npy
 from hashkernels.index import BinaryIndex
 from hashkernels.index.formats import READABLE, WRITABLE, PackedCodes, read_codes, write_codes
@@ -82,7 +82,7 @@ def build(
       hashkernels index build codes.hki codes.hki --tables --force
     """
     if not append:
-        check_output_files([output], force=force)
+        check_ending("output", output, ".hki")
     elif tables:
         raise ValueError("--tables and --append exclude each other: tables are of all codes, build the whole index")
     use_threads(threads)
@@ -102,8 +102,10 @@ def build(
         )
     if append:
         _check_ids(found, codes, ids, output)
-    elif not tables:
-        _tell_of_tables(codes, source_format)
+    else:
+        check_output_files([output], force=force)
+        if not tables:
+            _tell_of_tables(codes, source_format)
     if not len(found.codes):
         warnings.warn(f"{codes} holds no codes", HashkernelsWarning, stacklevel=1)
     with progress(f"adding {codes.name}") as advance:
@@ -209,10 +211,11 @@ def search(
         raise ValueError("--k and --radius exclude each other: give one")
     if output is not None:
         check_found_format(output)
-        check_output_files([output], force=force)
     use_threads(threads)
     loaded = BinaryIndex.load(index, verify=check)
     codes = load_codes(queries, loaded.bits, bitorder=loaded.bitorder).codes
+    if output is not None:
+        check_output_files([output], force=force)
     found: Any
     if radius is not None:
         found = loaded.range_search(codes, radius)
@@ -247,9 +250,9 @@ def convert(
 
       hashkernels index convert codes.hki rows.tsv --to pgvector
     """
-    check_output_files([target], force=force)
     kind = format_of(target, target_format, WRITABLE, name="--to")
     found = _input(source, bits, source_format, bitorder)
+    check_output_files([target], force=force)
     if kind == "hki":
         _tell_of_tables(source, source_format)
     write_codes(target, found, format=kind)
