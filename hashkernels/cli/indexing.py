@@ -7,8 +7,10 @@ import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import torch
 import typer
 
+from hashkernels._unpacked import warn_of_unpacked
 from hashkernels._validation import counted
 from hashkernels._warnings import HashkernelsWarning
 from hashkernels.cli.console import codes_of, emit, progress, use_threads
@@ -273,6 +275,8 @@ def _input(
     kind = format_of(path, source_format, READABLE, name="--from")
     if kind == "npy":  # which may hold embeddings, whose width says how many bits there are
         rows, length = load_codes(path, bits, bitorder=order or "big")
+        if length is None and added_to is None:
+            warn_of_unpacked(f"codes of {path}", torch.from_numpy(rows))
         found = PackedCodes(rows, 8 * rows.shape[1] if length is None else length, None, order or "big")
     else:
         found = read_codes(path, bits=bits, format=source_format, bitorder=order)
