@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from hashkernels.data.formats import unreadable
+
 Codes = npt.NDArray[np.uint8]
 
 KINDS = ("random", "clustered", "equal", "sorted")
@@ -49,7 +51,7 @@ def data_set(path: Path) -> tuple[Codes, Codes, int] | None:
     Files with ``q48`` and ``db48`` hold hashes of a published method; ``needles`` and ``haystack``, or ``code``,
     perceptual hashes; ``fp`` fingerprints of molecules. Without queries of its own, a file gives every 100th code.
     """
-    with np.load(path) as arrays:
+    with unreadable(path), np.load(path) as arrays:
         if "db48" in arrays:
             return arrays["q48"], arrays["db48"], 48
         if "haystack" in arrays:

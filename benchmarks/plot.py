@@ -3,16 +3,26 @@ near one query, which has to read every code, comes to the rate at which memory 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hashkernels._validation import require
 
-from .harness import OURS
+from .harness import OURS, Case
 from .limits import READ
 
 _MANY, _K = 1000, 10
+_NEEDED = f"needs measurements of topk with {_MANY} random queries and k = {_K}"
+
+
+def check_plot(cases: Iterable[Case], path: Path, *, quick: bool) -> None:
+    """Raise ``ValueError`` unless the suffix of ``path`` names a format, and what is measured can be drawn."""
+    formats = require("matplotlib.figure", extra="report").Figure().canvas.get_supported_filetypes()
+    if path.suffix.removeprefix(".").lower() not in formats:
+        raise ValueError(f"plot must end in one of .{', .'.join(formats)}, got {path}")
+    if not any(case.family == "topk" and _is_drawn(case.quick if quick else case.full, _MANY) for case in cases):
+        raise ValueError(f"plot {_NEEDED}, got no such case{' with --quick' if quick else ''}")
 
 
 def plot_topk(measurements: Sequence[Mapping[str, Any]], limits: Mapping[int, Mapping[str, float]], path: Path) -> None:
@@ -20,7 +30,7 @@ def plot_topk(measurements: Sequence[Mapping[str, Any]], limits: Mapping[int, Ma
     format. ``limits``: those of the machine, by the number of threads."""
     rows, single = _rows(measurements, _MANY), _rows(measurements, 1)
     if not rows:
-        raise ValueError(f"plot needs measurements of topk with {_MANY} random queries and k = {_K}, got none")
+        raise ValueError(f"plot {_NEEDED}, got none")
     require("matplotlib", extra="report")
     from matplotlib.figure import Figure
 
@@ -42,18 +52,20 @@ def plot_topk(measurements: Sequence[Mapping[str, Any]], limits: Mapping[int, Ma
     rates.set_ylabel(f"billions of pairs a second, {_MANY} queries")
     roof.set_ylabel("billions of codes a second, one query")
     for axes in (ratios, rates, roof):
-        axes.set(xlabel="bits", xscale="log", yscale="log")
+        # Without FAISS there are no ratios, without a case of one query no rates of it; logarithms take no empty axes.
+        drawn = [value for line in axes.lines for value in line.get_ydata() if value > 0]
+        axes.set(xlabel="bits", **({"xscale": "log", "yscale": "log"} if drawn else {}))
         axes.grid(which="both", alpha=0.3)
-        axes.legend()
+        if drawn:
+            axes.legend()
     figure.savefig(path)
 
 
 def _rows(measurements: Sequence[Mapping[str, Any]], queries: int) -> list[Mapping[str, Any]]:
     """Of top-10 among random codes, by width."""
-    sizes = (queries, _K, "random")
-    of_size = [
-        row
-        for row in measurements
-        if row["family"] == "topk" and tuple(map(row["size"].get, ("queries", "k", "codes"))) == sizes
-    ]
+    of_size = [row for row in measurements if row["family"] == "topk" and _is_drawn(row["size"], queries)]
     return sorted(of_size, key=lambda row: (row["threads"], row["size"]["bits"], row["size"]["database"]))
+
+
+def _is_drawn(size: Mapping[str, Any], queries: int) -> bool:
+    return tuple(map(size.get, ("queries", "k", "codes"))) == (queries, _K, "random")

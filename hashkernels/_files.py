@@ -18,7 +18,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a temporary file beside ``path`` for writing bytes, and rename it to ``path`` when the block ends well.
 
     When the block raises, the temporary file is removed and what was at ``path`` stays as it was. Once the block has
-    ended, a loss of power leaves the new file.
+    ended, a loss of power leaves the new file. A device or a pipe is refused: the rename would put a file in its place.
 
     Example:
         >>> import tempfile, pathlib
@@ -29,6 +29,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         b'hello'
     """
     target = Path(path)
+    check_no_device(target)
     partial = partial_name(target)
     try:
         # "xb" (not mkstemp) so that the file gets the permissions that the umask asks for.
@@ -49,6 +50,23 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             name_file(error, target, instead_of=partial)
             raise
     _sync_folder(target.parent)
+
+
+def check_no_device(target: Path) -> None:
+    """Raise ``OSError`` where ``target`` is there but is neither a file nor a folder."""
+    if target.exists() and not target.is_file() and not target.is_dir():
+        raise OSError(f"{target} is a device or a pipe, expected the name of a file")
+
+
+def try_writing(target: Path, folder: Path | None = None) -> None:
+    """Raise ``OSError``, which names ``target``, unless a temporary file can be made beside it, or in ``folder``."""
+    partial = partial_name(target if folder is None else folder / "results")
+    try:
+        open(partial, "xb").close()
+    except OSError as error:
+        name_file(error, target, instead_of=partial)
+        raise
+    partial.unlink()
 
 
 def name_file(

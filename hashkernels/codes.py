@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
+
 from hashkernels import _ops
 from hashkernels._arrays import ArrayT, like, to_tensors
-from hashkernels._validation import check_bits, check_choice, check_codes, check_packable
+from hashkernels._unpacked import warn_of_packed
+from hashkernels._validation import check_bits, check_choice, check_codes, check_packable, value_checks_enabled
 
 BitOrder = Literal["big", "little"]
 
@@ -27,6 +30,8 @@ def pack_codes(x: ArrayT, *, bitorder: BitOrder = "big", threads: int | None = N
         uint8 [N, ceil(L / 8)] of the same kind and on the same device as ``x``; the pad bits of the last byte are zero.
         Zero and -0.0 give 0, that is -1 in the -1/+1 view.
 
+    Warns of uint8 that looks like packed codes, whose bytes would each become one bit (not on a GPU).
+
     Raises:
         ValueError: ``x`` is not two-dimensional, has no or more than 4096 columns, or contains NaN (on a GPU this is
             looked at only after ``hashkernels.validate(True)``).
@@ -39,6 +44,8 @@ def pack_codes(x: ArrayT, *, bitorder: BitOrder = "big", threads: int | None = N
     (tensor,) = to_tensors(x=x)
     check_packable("x", tensor)
     check_choice("bitorder", bitorder, _BIT_ORDERS)
+    if tensor.dtype == torch.uint8 and tensor.is_cpu and value_checks_enabled(tensor):
+        warn_of_packed("x", tensor.numpy())
     return like(x, _ops.pack_codes(tensor, bitorder == "little", threads))
 
 

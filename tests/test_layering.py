@@ -30,10 +30,11 @@ LEVELS = [
     {"__main__"},
 ]
 # These import nothing of the package and may be imported by all.
-GROUND = {"_validation", "_values", "_warnings", "_arrays", "_files", "_page", "_ranks"}
+GROUND = {"_validation", "_values", "_warnings", "_arrays", "_files", "_page", "_ranks", "_unpacked"}
 BETWEEN = {
     "_validation": {"_values"},
     "_page": {"_validation"},
+    "_unpacked": {"_warnings"},
     "reference": set(),
     "centers": {"_validation", "_warnings"},
     "_loader": {"_native", "_validation", "_values", "_warnings"},

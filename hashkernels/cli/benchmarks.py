@@ -15,7 +15,7 @@ from rich.progress import Progress
 from hashkernels import _validation as check
 from hashkernels.cli.console import emit
 from hashkernels.cli.options import Force, Json
-from hashkernels.data.files import check_output_files, save_text
+from hashkernels.data.files import check_ending, check_output_files, save_text
 from hashkernels.report import text_table
 
 
@@ -69,9 +69,13 @@ def bench(
     if list_cases:
         emit(as_json, {"cases": [case.title for case in cases]}, "\n".join(case.title for case in cases))
         return
+    if output is not None:
+        check_ending("output", output, ".json")
     outputs = [path for path in (output, plot) if path is not None]
     check_output_files(outputs, force=force)
-    draw = None if plot is None else import_module("hashkernels.benchmarks.plot").plot_topk
+    plots: Any = None if plot is None else import_module("hashkernels.benchmarks.plot")
+    if plots is not None:
+        plots.check_plot(cases, plot, quick=quick)
 
     environment = suite.environment()
     limits: dict[int, dict[str, float]] = {}
@@ -102,8 +106,8 @@ def bench(
     numbers = {"environment": environment, "limits": by_threads, "quick": quick, "measurements": measurements}
     if output is not None:
         save_text(output, json.dumps(numbers, indent=1))
-    if draw is not None:
-        draw(measurements, limits, plot)
+    if plots is not None:
+        plots.plot_topk(measurements, limits, plot)
     if as_json:
         emit(True, numbers, "")
 

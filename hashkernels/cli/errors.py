@@ -41,7 +41,7 @@ def _in_flags(message: str, command: Any) -> str:
     parameters: list[Any] = getattr(command, "params", [])
     order = r"by --bitorder \1" if any(parameter.name == "bitorder" for parameter in parameters) else r"in \1 order"
     message = re.sub(r"by bitorder='(\w+)'", order, message)
-    begin = re.match(r"(?:num_)?(\w+)(?= must | needs )", message)
+    begin = re.match(r"(?:num_)?(\w+)(?= (?:given as .*?)?\b(?:must|needs|go|goes)\b)", message)
     for parameter in parameters:
         if begin is not None and parameter.name in (begin.group(), begin.group(1)):
             return _flag(parameter) + message[begin.end() :]

@@ -119,8 +119,7 @@ def evaluate(
     """
     outputs = output or []
     for path in outputs:
-        check_format(path)
-    check_output_files(outputs, force=force)
+        check_format(path, "output")
     if any(path.suffix == ".html" for path in outputs):
         _require_pages()
     if (query_images is None) != (database_images is None):
@@ -141,6 +140,8 @@ def evaluate(
     ids = [None if path is None else read_ids(path) for path in (query_ids, database_ids)]
     _check_counts(ids, codes)
     judged, left_out = (None if path is None else read_judgments(path, *ids) for path in (relevance, exclude))
+    images: Any = [None if path is None else read_npy(path) for path in (query_images, database_images)]
+    check_output_files(outputs, force=force)
     report = metrics.evaluate(
         *codes,
         *labels,
@@ -156,10 +157,7 @@ def evaluate(
         index_order=index_order or compat or bool(outputs),
         statistics=statistics or bool(outputs),
     )
-    grid = None
-    if query_images is not None and database_images is not None:
-        images: Any = read_npy(query_images), read_npy(database_images)
-        grid = metrics.query_grid(report, *codes, *labels, *images)
+    grid = None if query_images is None else metrics.query_grid(report, *codes, *labels, *images)
     for path in outputs:
         report.save(path, title=title, grid=grid, command=_command())
     interval = None if bootstrap is None else report.bootstrap(num_resamples=bootstrap)
@@ -206,10 +204,10 @@ def compare(
     if output is not None:
         if output.suffix != ".html":
             raise ValueError(f"--output must end in .html, got {output}")
-        check_output_files([output], force=force)
         _require_pages()
     found = load_runs(runs)
     if output is not None:
+        check_output_files([output], force=force)
         with atomic_write(output) as file:
             file.write(render_runs(found, title=title, command=_command()).encode())
     gains = [None if run is found[0] else paired_difference(found[0], run) for run in found]

@@ -7,8 +7,10 @@ import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import torch
 import typer
 
+from hashkernels._unpacked import warn_of_unpacked
 from hashkernels._validation import counted
 from hashkernels._warnings import HashkernelsWarning
 from hashkernels.cli.console import codes_of, emit, progress, use_threads
@@ -17,7 +19,7 @@ from hashkernels.cli.options import CodeBitOrder, CodeBits, Force, Json, Threads
 from hashkernels.cli.retrieval import show_found
 from hashkernels.codes import BitOrder
 from hashkernels.data.codes import FoundBy, check_found_format, load_codes, save_found
-from hashkernels.data.files import check_output_files
+from hashkernels.data.files import check_ending, check_output_files
 from hashkernels.data.formats import read_npy
 from hashkernels.index import BinaryIndex
 from hashkernels.index.formats import READABLE, WRITABLE, PackedCodes, read_codes, write_codes
@@ -83,7 +85,7 @@ def build(
       hashkernels index build codes.hki codes.hki --tables --force
     """
     if not append:
-        check_output_files([output], force=force)
+        check_ending("output", output, ".hki")
     elif tables:
         raise ValueError("--tables and --append exclude each other: tables are of all codes, build the whole index")
     use_threads(threads)
@@ -103,8 +105,10 @@ def build(
         )
     if append:
         _check_ids(found, codes, ids, output)
-    elif not tables:
-        _tell_of_tables(codes, source_format)
+    else:
+        check_output_files([output], force=force)
+        if not tables:
+            _tell_of_tables(codes, source_format)
     if not len(found.codes):
         warnings.warn(f"{codes} holds no codes", HashkernelsWarning, stacklevel=1)
     with progress(f"adding {codes.name}") as advance:
@@ -211,10 +215,11 @@ def search(
         raise ValueError("--k and --radius exclude each other: give one")
     if output is not None:
         check_found_format(output)
-        check_output_files([output], force=force)
     use_threads(threads)
     loaded = BinaryIndex.load(index, verify=check)
     codes = load_codes(queries, loaded.bits, bitorder=loaded.bitorder).codes
+    if output is not None:
+        check_output_files([output], force=force)
     found: Any
     if radius is not None:
         found = loaded.range_search(codes, radius)
@@ -249,9 +254,9 @@ def convert(
 
       hashkernels index convert codes.hki rows.tsv --to pgvector
     """
-    check_output_files([target], force=force)
     kind = format_of(target, target_format, WRITABLE, name="--to")
     found = _input(source, bits, source_format, bitorder)
+    check_output_files([target], force=force)
     if kind == "hki":
         _tell_of_tables(source, source_format)
     write_codes(target, found, format=kind)
@@ -272,6 +277,8 @@ def _input(
     kind = format_of(path, source_format, READABLE, name="--from")
     if kind == "npy":  # which may hold embeddings, whose width says how many bits there are
         rows, length = load_codes(path, bits, bitorder=order or "big")
+        if length is None and added_to is None:
+            warn_of_unpacked(f"codes of {path}", torch.from_numpy(rows))
         found = PackedCodes(rows, 8 * rows.shape[1] if length is None else length, None, order or "big")
     else:
         found = read_codes(path, bits=bits, format=source_format, bitorder=order)

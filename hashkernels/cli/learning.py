@@ -14,11 +14,12 @@ from hashkernels.cli.console import codes_of, emit, remark, training_progress, u
 from hashkernels.cli.methods import list_methods
 from hashkernels.cli.options import Bits, Data, Epochs, Force, Json, Labels, OptionalData, Queries, Root, Seed, Threads
 from hashkernels.data import as_items, load_source
-from hashkernels.data.files import check_output_files, check_output_folder, save_npy
+from hashkernels.data.files import check_ending, check_output_files, check_output_folder, save_npy
 from hashkernels.data.formats import read_npy
 from hashkernels.report import run_method, save_results, summary_header, summary_rows, text_table
 from hashkernels.train import build_loss, load_checkpoint, method_names, method_title, save_checkpoint
 from hashkernels.train import encode as encode_items
+from hashkernels.train.models import check_items
 
 DEMO_METHODS = ("ecm", "ecm_plotkin", "csq", "csq_d")
 _METHODS_HELP = f"One of {', '.join(method_names())}."
@@ -57,7 +58,6 @@ def demo(
 
       hashkernels demo --data fashion-mnist --root ~/data/fashion --epochs 12 --output fashion
     """
-    check_output_folder(output, force=force)
     methods = tuple(dict.fromkeys(method or DEMO_METHODS))
     for name in methods:
         check.check_choice("method", name, method_names())
@@ -70,6 +70,7 @@ def demo(
     for name in methods:
         # What a method cannot do should come out now, not after the others have trained.
         build_loss(name, bits, split.num_classes, num_train=len(split.train_items))
+    check_output_folder(output, force=force)
     remark(f"{split.name}: {split.protocol}")
     results = []
     for name in methods:
@@ -131,13 +132,14 @@ def train(
         return
     if data is None:
         raise ValueError("--data must be given: a named data set, an .npz or an .npy")
-    check_output_files([output], force=force)
+    check_ending("output", output, ".safetensors")
     check.check_choice("method", method, method_names())
     given = {"batch_size": batch_size, "learning_rate": learning_rate}
     training = {name: value for name, value in given.items() if value is not None}
     check.require("safetensors", extra="train")
     use_threads(threads)
     split = load_source(data, root=root, labels=labels, num_queries=queries, seed=seed)
+    check_output_files([output], force=force)
     with training_progress(method_title(method)) as progress:
         result = run_method(
             split,
@@ -186,7 +188,9 @@ def encode(
 
       hashkernels encode digits.safetensors --data digits --part queries --output q.npy --labels-output ql.npy
     """
-    check_output_files([output, *([labels_output] if labels_output else [])], force=force)
+    outputs = {"output": output} | ({} if labels_output is None else {"labels_output": labels_output})
+    for name, path in outputs.items():
+        check_ending(name, path, ".npy")
     use_threads(threads)
     trained = load_checkpoint(checkpoint)
     labels: Any = None
@@ -200,6 +204,8 @@ def encode(
         split = load_source(data, root=root, num_queries=queries, seed=0 if seed is None else seed)
         prefix = {"train": "train", "queries": "query", "database": "database"}[part or "database"]
         items, labels = getattr(split, f"{prefix}_items"), getattr(split, f"{prefix}_labels")
+    check_items(data, items, trained.model.item_shape)
+    check_output_files(outputs.values(), force=force)
     codes = encode_items(trained.model, items.numpy())
     save_npy(output, codes)
     if labels_output is not None:

@@ -47,10 +47,11 @@ def search(
         raise ValueError("--k and --radius exclude each other: give one")
     if output is not None:
         check_found_format(output)
-        check_output_files([output], force=force)
     use_threads(threads)
     query_codes, bits = load_codes(queries, bits, packed_in=bitorder)
     database_codes, bits = load_codes(database, bits, packed_in=bitorder)
+    if output is not None:
+        check_output_files([output], force=force)
     found: Any
     if radius is not None:
         found = range_search(query_codes, database_codes, radius, bits=bits)

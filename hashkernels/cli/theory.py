@@ -19,7 +19,7 @@ from hashkernels import centers as constructions
 from hashkernels.centers import Codebook, bounds
 from hashkernels.cli.console import emit
 from hashkernels.cli.options import Force, Json
-from hashkernels.data.files import check_output_files, save_npy
+from hashkernels.data.files import check_ending, check_output_files, save_npy
 from hashkernels.losses.ecm import MARGINS, margin_of
 
 _MAKERS: dict[str, Callable[..., Codebook]] = {
@@ -56,10 +56,13 @@ def centers(
       hashkernels centers 100 64 --construction best --output centers.npy
     """
     if output is not None:
-        check_output_files([output], force=force)
+        check_ending("output", output, ".npy")
     names = tuple(_MAKERS) if construction is None else (check.check_choice("construction", construction, _MAKERS),)
     check.check_class_count(num_classes, check.check_bits(bits))
     check.check_real("time_limit", time_limit, 0)
+    check.check_int("seed", seed, 0)
+    if output is not None:
+        check_output_files([output], force=force)
     limits = _bounds(num_classes, bits)
     margins = {name: margin_of(bits, num_classes, name) for name in MARGINS}
     books, missing = _constructions(names, num_classes, bits, seed, time_limit)

@@ -60,9 +60,10 @@ def load_codes(
         )
     if array.dtype == np.uint8:
         return LoadedCodes(reordered(array, packed_in or bitorder, bitorder), bits)
-    if array.dtype.kind not in "fb" and array.dtype != np.int8:
+    is_float = array.dtype.kind == "f" and array.dtype.itemsize <= 8
+    if not is_float and array.dtype not in (np.bool_, np.int8):
         raise TypeError(f"{path} must hold uint8 codes, or embeddings as floats, int8 or bool, got {array.dtype}")
-    if array.dtype.kind == "f" and np.isnan(array).any():
+    if is_float and np.isnan(array).any():
         raise ValueError(f"{path} must not contain NaN")
     columns = check_bits(array.shape[1], f"columns of {path}")
     _check_length(path, f"embeddings of {counted(columns, 'column')}", columns, bits)

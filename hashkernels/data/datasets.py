@@ -142,12 +142,12 @@ def load_source(
         ValueError: neither a name nor such a file, or options that do not go with it.
     """
     path = Path(source)
+    if source not in DATASETS and path.suffix not in (".npz", ".npy"):
+        raise ValueError(f"data must be one of {', '.join(DATASETS)}, an .npz or an .npy, got {source!r}")
     if labels is not None and path.suffix != ".npy":
         raise ValueError(f"labels go with an .npy of items, got {source}")
     if source in DATASETS:
         return load_dataset(source, root, num_queries=num_queries, seed=seed)
-    if path.suffix not in (".npz", ".npy"):
-        raise ValueError(f"data must be one of {', '.join(DATASETS)}, an .npz or an .npy, got {source!r}")
     if root is not None:
         raise ValueError(f"root goes with the name of a data set, got {source}")
     if path.suffix == ".npz":

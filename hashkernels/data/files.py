@@ -12,7 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hashkernels._files import atomic_write, partial_name
+from hashkernels._files import atomic_write, check_no_device, partial_name, try_writing
+
+# Of formats that are read or written here, and of those that users may take the outputs for.
+_ENDINGS = {".npy", ".npz", ".hki", ".faiss", ".u8bin", ".bvecs", ".hex", ".pgvector", ".safetensors", ".pt", ".pth"}
+_ENDINGS |= {".pkl", ".csv", ".tsv", ".txt", ".json", ".html"}
 
 
 @contextmanager
@@ -45,20 +49,23 @@ def staged_folder(path: str | os.PathLike[str], *, force: bool = False) -> Itera
 
 
 def check_output_folder(path: str | os.PathLike[str], *, force: bool = False) -> Path:
-    """Raise ``FileExistsError`` unless results may be written into the folder ``path``."""
+    """Raise ``OSError`` unless results can be written into the folder ``path``, which need not be there yet: it is no
+    file, and empty or ``force``."""
     target = Path(path)
-    if (target.exists() or target.is_symlink()) and not target.is_dir():
-        raise FileExistsError(f"{target} exists and is not a folder")
+    there = next(folder for folder in (target, *target.absolute().parents) if folder.exists() or folder.is_symlink())
+    if not there.is_dir():
+        raise FileExistsError(f"{there} exists and is not a folder")
     if target.is_dir() and not force and any(target.iterdir()):
         raise FileExistsError(f"{target} exists and is not empty: pass --force to overwrite")
+    try_writing(target, there)
     return target
 
 
 def check_output_files(paths: Iterable[str | os.PathLike[str]], *, force: bool = False) -> None:
-    """Raise unless each of ``paths`` may be written: a file of its own in a folder that exists, new or ``force``.
+    """Raise unless each of ``paths`` can be written: a file of its own in a folder that exists, new or ``force``.
 
     Raises:
-        OSError: a path is a folder, lies in none, or exists without ``force``.
+        OSError: a path is a folder, lies in none or in one that is read-only, or exists without ``force``.
         ValueError: two paths are the same.
     """
     seen: set[Path] = set()
@@ -71,8 +78,20 @@ def check_output_files(paths: Iterable[str | os.PathLike[str]], *, force: bool =
             raise IsADirectoryError(f"{target} is a folder, expected the name of a file")
         if not target.parent.is_dir():
             raise FileNotFoundError(f"{target.parent} is not a folder: create it first")
+        check_no_device(target)
         if target.exists() and not force:
             raise FileExistsError(f"{target} exists: pass --force to overwrite")
+        try_writing(target)
+
+
+def check_ending(name: str, path: str | os.PathLike[str], ending: str) -> None:
+    """Raise ``ValueError`` where the name of a file to write in one format ends like those of another.
+
+    Other endings, and none, are the user's own.
+    """
+    other = Path(path).suffix.lower()
+    if other != ending and other in _ENDINGS:
+        raise ValueError(f"{name} must not end in {other}, as what is written is {ending}, got {path}")
 
 
 def save_npy(path: str | os.PathLike[str], array: NDArray[Any]) -> None:

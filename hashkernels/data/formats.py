@@ -75,17 +75,20 @@ def read_cifar10_batch(path: str | os.PathLike[str]) -> tuple[NDArray[np.uint8],
 
 def read_npy(path: str | os.PathLike[str]) -> NDArray[Any]:
     """Read one array from .npy; an object array (which would have to be unpickled) raises ``ValueError``."""
-    with unreadable(path):
-        with open(path, "rb") as probe:
-            if probe.read(2) not in (b"\x93N", b"PK"):
-                raise ValueError(
-                    "not an .npy file" + (": hashkernels index reads it" if Path(path).suffix == ".hki" else "")
-                )
-        array = np.load(path, allow_pickle=False)
-        if isinstance(array, np.lib.npyio.NpzFile):
-            array.close()
+    with unreadable(path), open(path, "rb") as file:
+        begin = file.read(2)
+        if begin == b"PK":
             raise ValueError("expected one array (.npy), got an archive (.npz)")
-        return cast(NDArray[Any], array)
+        if begin != b"\x93N":
+            raise ValueError(
+                "not an .npy file" + (": hashkernels index reads it" if Path(path).suffix == ".hki" else "")
+            )
+        whole: BinaryIO = file
+        if file.seekable():
+            file.seek(0)
+        else:  # a pipe gives its bytes once
+            whole = io.BytesIO(begin + file.read())
+        return cast(NDArray[Any], np.load(whole, allow_pickle=False))
 
 
 def read_npz(path: str | os.PathLike[str], keys: Sequence[str] = NPZ_KEYS) -> dict[str, NDArray[Any]]:
@@ -135,7 +138,10 @@ def unreadable(path: str | os.PathLike[str]) -> Iterator[None]:
             raise
         raise ValueError(f"{path}: damaged or truncated ({error})") from None
     except (ValueError, MemoryError, OverflowError, NotImplementedError) as error:
-        raise ValueError(f"{path}: {str(error) or 'damaged header'}") from None
+        reason = str(error) or "damaged header"
+        if "Object arrays" in reason:  # NumPy names an option of its own
+            reason = "holds Python objects, expected numbers"
+        raise ValueError(f"{path}: {reason}") from None
     except Exception as error:  # what decompressors and parsers of headers raise has no kind in common
         raise ValueError(f"{path}: damaged or truncated ({error})") from None
 

@@ -6,14 +6,17 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Generic, Literal, NamedTuple, overload
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from hashkernels import _ops
-from hashkernels._arrays import ArrayT, like, to_tensors
+from hashkernels._arrays import ArrayT, like, to_tensor, to_tensors
+from hashkernels._unpacked import may_be_unpacked, warn_of_unpacked
 from hashkernels._validation import check_choice, check_code_pair, check_filter, check_int, check_same_device
 from hashkernels.index.plain import as_array, in_kind_of, is_plain_search, plain_queries
 
+_MANY = 1 << 16  # codes, whose search takes many times as long as a look at some of them
 _DISTANCE_DTYPES = {"uint8": torch.uint8, "int16": torch.int16, "int32": torch.int32}
 
 
@@ -157,6 +160,7 @@ def topk(
     >>> topk(np.array([[0b1010]], np.uint8), database, 3)
     SearchResult(distances=array([[1, 1, 2]], dtype=int32), indices=array([[1, 3, 0]]))
     """
+    _warn_of_unpacked(database, bits)
     if bits is None and filter is None and not explain:
         plain = _at_once("topk", queries, database, k, threads)
         if plain is not None:
@@ -251,6 +255,7 @@ def range_search(
     >>> range_search(np.array([[0b1010], [0b0111]], np.uint8), database, 1, max_results=1).counts
     array([2, 1])
     """
+    _warn_of_unpacked(database, bits)
     if bits is None and filter is None and max_results is None and not explain:
         plain = _at_once("range_search", queries, database, radius, threads)
         if plain is not None:
@@ -291,6 +296,7 @@ def range_count(
     >>> range_count(np.array([[0b1010], [0b0111]], np.uint8), database, 1)
     array([2, 1])
     """
+    _warn_of_unpacked(database, bits)
     if bits is None and filter is None:
         plain = _at_once("range_count", queries, database, radius, threads)
         if plain is not None:
@@ -382,6 +388,15 @@ def _at_once(
     if plain is None or not _ops.are_plain_codes(codes, num_bytes, 0, 0):
         return None
     return in_kind_of(queries, _ops.find_in_codes(search, plain, codes, number, threads))
+
+
+def _warn_of_unpacked(database: ArrayT, bits: int | None) -> None:
+    """Say that codes of a byte a bit take eight times the memory, and more of the time; of few codes neither counts."""
+    if bits is not None or len(getattr(database, "shape", ())) != 2 or database.shape[0] < _MANY:
+        return
+    codes = as_array(database) if _ops.nobody_watches() else None
+    if codes is not None and codes.dtype == np.uint8 and may_be_unpacked(codes):
+        warn_of_unpacked("codes of database", to_tensor("database", database))
 
 
 def _range_arguments(queries: ArrayT, database: ArrayT, radius: int, bits: int | None) -> tuple[Tensor, Tensor, int]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hashkernels import _ops
 from hashkernels._arrays import to_tensor
+from hashkernels._unpacked import warn_of_unpacked
 from hashkernels._validation import (
     PACKABLE_DTYPES,
     check_bits,
@@ -25,9 +26,6 @@ from hashkernels._validation import (
 from hashkernels._warnings import warn
 
 _SIGN_DTYPES = tuple(dtype for dtype in PACKABLE_DTYPES if dtype != torch.uint8)
-# What codes of a byte a bit hold: {0, 1}, masks of images, and -1/+1 as uint8.
-_UNPACKED = ((0, 1), (0, 255), (1, 255))
-_LOOKED_AT = 1 << 12
 
 
 class Retrieval(NamedTuple):
@@ -109,20 +107,6 @@ def warn_of_no_class(name: str, labels: Tensor) -> None:
         warn(f"{name} hold -1, a class id like any other: leave out queries that have no class")
 
 
-def warn_of_unpacked(name: str, codes: Tensor) -> None:
-    """Distances of codes of a byte a bit come out right, or in the right order; the number of bits does not."""
-    if codes.shape[1] < 8 or not codes.numel():
-        return
-    first = codes[:_LOOKED_AT]
-    low, high = (int(value) for value in torch.aminmax(first))
-    if (low, high) in _UNPACKED and bool(((first == low) | (first == high)).all()):
-        as_signs = "" if low == 0 else ", viewed as int8"
-        warn(
-            f"{name} hold only {low} and {high}, taken as packed codes of {8 * codes.shape[1]} bits: if they are of "
-            f"{codes.shape[1]} bits, give them to pack_codes first{as_signs}"
-        )
-
-
 def label_form(labels: Tensor) -> str:
     """Name of the form of checked labels."""
     return "class ids" if labels.ndim == 1 else f"multi-hot labels of {labels.shape[1]} classes"
@@ -171,7 +155,7 @@ def opened(name: str, value: Any) -> Any:
         return value
     try:
         return np.load(value, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # the header is a Python literal: the parser's own errors come through
         raise ValueError(f"{name} must name a whole .npy file: {os.fspath(value)}: {error}") from None
 
 

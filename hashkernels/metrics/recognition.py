@@ -12,8 +12,9 @@ from torch import Tensor
 
 from hashkernels import _ops
 from hashkernels._arrays import to_tensor
+from hashkernels._unpacked import warn_of_unpacked
 from hashkernels._validation import check_bits, check_int, check_labels, check_real, check_same_device, require
-from hashkernels.metrics._inputs import checked_codes, warn_of_unpacked
+from hashkernels.metrics._inputs import checked_codes
 
 _CHUNK_ELEMENTS = 1 << 22
 

@@ -81,14 +81,16 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
     Raises:
         ValueError: the file is damaged, or no checkpoint of this library, or of a newer format.
-        OSError: there is no such file, or it is a folder.
+        OSError: there is no such file, it is a folder, or it cannot be opened.
         ImportError: without safetensors.
     """
     safetensors = check.require("safetensors", extra="train")
     if Path(path).is_dir():
         raise IsADirectoryError(f"{path} is a folder, expected a file")
-    if not Path(path).is_file():
+    if not Path(path).exists():
         raise FileNotFoundError(f"{path} does not exist")
+    with open(path, "rb"):  # an OSError says what is wrong; safetensors calls all that it cannot open missing
+        pass
     try:
         with safetensors.safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}

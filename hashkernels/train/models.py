@@ -74,9 +74,14 @@ class HashHead(nn.Module):
             layers.append(norm)
         self.layers = nn.Sequential(*layers)
 
+    @property
+    def item_shape(self) -> tuple[int, ...]:
+        """Shape of one item, (in_features,)."""
+        return (self.config["in_features"],)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Embeddings [N, in_features] -> outputs [N, bits]."""
-        _check_items(x, (self.config["in_features"],))
+        check_items("items", x, self.item_shape)
         outputs: torch.Tensor = self.layers(x)
         return outputs
 
@@ -146,9 +151,14 @@ class SmallConvNet(nn.Module):
         self.backbone = use_fast_layout(nn.Sequential(*layers))
         self.head = HashHead(features, bits, batch_norm)
 
+    @property
+    def item_shape(self) -> tuple[int, ...]:
+        """Shape of one item, (C, H, W)."""
+        return tuple(self.config["image_shape"])
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Images [N, C, H, W] in 0..1 -> outputs [N, bits]."""
-        _check_items(x, tuple(self.config["image_shape"]))
+        check_items("items", x, self.item_shape)
         outputs: torch.Tensor = self.head(self.backbone(x))
         return outputs
 
@@ -172,6 +182,7 @@ def build_model(item_shape: Sequence[int], bits: int, *, seed: int = 0, hidden: 
         return SmallConvNet(item_shape, bits)
 
 
-def _check_items(x: torch.Tensor, shape: tuple[int, ...]) -> None:
-    if tuple(x.shape[1:]) != shape:
-        raise ValueError(f"items must have shape [N, {', '.join(map(str, shape))}], got {list(x.shape)}")
+def check_items(name: str, items: torch.Tensor, shape: tuple[int, ...]) -> None:
+    """Raise ``ValueError`` unless ``items`` have ``shape``, each."""
+    if tuple(items.shape[1:]) != shape:
+        raise ValueError(f"{name} must have shape [N, {', '.join(map(str, shape))}], got {list(items.shape)}")

@@ -64,8 +64,24 @@ def test_plot_draws_ratios_rates_and_what_memory_allows(tmp_path: Path) -> None:
     drawn = (tmp_path / "topk.svg").read_text()
     assert "memory, 1 thread" in drawn
     assert "hashkernels, 1 thread" in drawn
+    for number, some in enumerate((rows[:2], [row(1000, 64, 1e10) | {"ratio": {}}])):
+        plot_topk(some, {}, tmp_path / f"{number}.svg")
+        assert (tmp_path / f"{number}.svg").stat().st_size
     with pytest.raises(ValueError, match="got none"):
         plot_topk(rows[2:], {}, tmp_path / "none.svg")
+
+
+def test_a_plot_that_cannot_be_drawn_is_refused_before_the_work(tmp_path: Path) -> None:
+    for path, options, message in (
+        ("a.txt", ("--only", "topk"), "--plot must end in one of ."),
+        ("a", ("--only", "topk"), "--plot must end in one of ."),
+        ("a.svg", ("--only", "pack_codes"), "--plot needs measurements of topk with 1000 random queries and k = 10"),
+        ("a.svg", ("--only", "topk", "--quick"), "got no such case with --quick"),
+    ):
+        result = run("--plot", str(tmp_path / path), *options)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert message in result.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_real_codes_of_a_folder_are_searched(tmp_path: Path) -> None:
@@ -76,6 +92,11 @@ def test_real_codes_of_a_folder_are_searched(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.stderr
     (measurement,) = json.loads(result.stdout)["measurements"]
     assert measurement["size"] == {"data": "pictures", "queries": 3, "database": 400, "bits": 48, "k": 10}
+    for content in (b"", (tmp_path / "pictures.npz").read_bytes()[:200]):
+        (tmp_path / "damaged.npz").write_bytes(content)
+        result = run("--data-dir", str(tmp_path), "--list")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith(f"hashkernels: error: {tmp_path / 'damaged.npz'}: damaged or truncated")
 
 
 def test_a_preset_is_a_part_of_all_cases() -> None:

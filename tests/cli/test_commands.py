@@ -408,36 +408,6 @@ def test_damaged_files_are_named(points: dict[str, Path], tmp_path: Path) -> Non
         assert result.stderr.count("\n") == 1
 
 
-def test_existing_output_is_refused_before_any_work(
-    points: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def no_work(*args: object, **options: object) -> None:
-        raise AssertionError("work has started")
-
-    for name in ("learning.load_source", "learning.load_checkpoint", "retrieval.load_codes", "evaluation.load_codes"):
-        monkeypatch.setattr(f"hashkernels.cli.{name}", no_work)
-    monkeypatch.setattr("hashkernels.cli.theory._constructions", no_work)
-    taken = tmp_path / "taken.npz"
-    taken.write_text("precious")
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    (folder / "file").write_text("precious")
-    for arguments in (
-        ("demo", "--output", folder),
-        ("demo", "--output", taken),
-        ("train", "--data", points["npz"], "--output", taken),
-        ("encode", "model", "--data", points["x"], "--output", taken),
-        ("encode", "model", "--data", "digits", "--output", tmp_path / "new", "--labels-output", taken),
-        ("search", "q.npy", "db.npy", "--output", taken),
-        ("centers", 10, 32, "--output", taken),
-    ):
-        result = run(*arguments)
-        assert result.exit_code == 2, result.output
-        assert "exists" in result.stderr
-    assert taken.read_text() == "precious"
-    assert (folder / "file").read_text() == "precious"
-
-
 def test_interrupted_and_failing_runs_leave_nothing(
     points: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

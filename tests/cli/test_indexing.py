@@ -171,6 +171,27 @@ def test_embeddings_are_packed_by_sign(run, tmp_path):
     np.testing.assert_array_equal(index.reconstruct(np.arange(9)), np.packbits(embeddings > 0, axis=1))
 
 
+@pytest.mark.filterwarnings("always::hashkernels.HashkernelsWarning")
+def test_codes_of_a_byte_a_bit_are_warned_of_where_nothing_says_their_length(run, tmp_path):
+    bits = np.random.default_rng(0).integers(0, 2, (9, 16), dtype=np.uint8)
+    np.save(tmp_path / "a.npy", bits)
+    np.save(tmp_path / "packed.npy", np.packbits(bits, axis=1))
+    np.save(tmp_path / "bool.npy", bits > 0)
+    index = tmp_path / "a.hki"
+    assert run("index", "build", tmp_path / "a.npy", index)[2] == (
+        f"hashkernels: warning: codes of {tmp_path / 'a.npy'} hold only 0 and 1, taken as packed codes of 128 bits: "
+        "if they are of 16 bits, give them to pack_codes first\n"
+    )
+    for arguments in (
+        ("build", tmp_path / "a.npy", index, "--append"),
+        ("build", tmp_path / "a.npy", index, "--force", "--bits", 128),
+        ("build", tmp_path / "packed.npy", index, "--force"),
+        ("convert", tmp_path / "bool.npy", tmp_path / "b.hex"),
+    ):
+        status, _, warned = run("index", *arguments)
+        assert (status, warned) == (0, "")
+
+
 def test_integers_of_64_bits_are_perceptual_hashes(run, tmp_path):
     hashes = np.array([-1, 1, -(2**63), 2**40 + 5])
     np.save(tmp_path / "a.npy", hashes)

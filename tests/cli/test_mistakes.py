@@ -114,6 +114,16 @@ def test_errors_name_flags_and_arguments_as_they_are_typed(tmp_path: Path) -> No
         "evaluate", codes, codes, few, labels
     )
     assert "error: --queries must be in 1..1795, got 5000" in refused("demo", "--queries", 5000)
+    floats = tmp_path / "floats.npy"
+    np.save(floats, np.zeros(4))
+    assert "error: QUERY_LABELS given as class ids must be integers, got float64" in refused(
+        "evaluate", codes, codes, floats, labels
+    )
+    assert "error: --output must end in .html or .json, got x.txt" in refused("evaluate", *files, "-o", "x.txt")
+    assert "error: --labels go with an .npy of items, got digits" in refused(
+        "train", "--data", "digits", "--labels", labels
+    )
+    assert "error: --root goes with the name of a data set" in refused("train", "--data", "x.npz", "--root", "data")
 
 
 def test_values_that_are_no_number_and_no_choice_are_named(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hashkernels import pack_codes
 from hashkernels._files import atomic_write
 from hashkernels.data.codes import found_rows, load_codes, save_found
-from hashkernels.data.files import check_output_files, check_output_folder, save_npz, staged_folder
+from hashkernels.data.files import check_ending, check_output_files, check_output_folder, save_npz, staged_folder
 from hashkernels.index import range_search, topk
 
 
@@ -80,8 +80,9 @@ def test_staged_folder_overwrites_only_with_force_and_only_its_own_files(tmp_pat
     assert {name: (target / name).read_text() for name in entries(target)} == {"a": "new", "mine": "kept"}
     assert entries(tmp_path) == ["out"]
     (tmp_path / "file").write_text("")
-    with pytest.raises(FileExistsError, match="not a folder"):
-        check_output_folder(tmp_path / "file", force=True)
+    for path in (tmp_path / "file", tmp_path / "file" / "out"):
+        with pytest.raises(FileExistsError, match="file exists and is not a folder"):
+            check_output_folder(path, force=True)
 
 
 def test_results_appear_in_the_folder_one_is_in_behind_a_link_and_on_another_file_system(
@@ -116,6 +117,33 @@ def test_check_output_files(tmp_path: Path) -> None:
         check_output_files([tmp_path], force=True)
     with pytest.raises(FileNotFoundError, match="create it first"):
         check_output_files([tmp_path / "absent" / "a.npy"])
+    assert entries(tmp_path) == ["taken.npy"]
+
+
+def test_outputs_in_a_folder_that_takes_no_files_are_refused_by_name() -> None:
+    # /proc has the permissions of a folder to write to, and takes no file of anybody's.
+    for check in (lambda path: check_output_files([path]), check_output_folder):
+        with pytest.raises(OSError, match="/proc/a") as caught:
+            check(Path("/proc/a"))
+        assert caught.value.filename == "/proc/a"
+
+
+def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="pipe is a device or a pipe"), atomic_write(tmp_path / "pipe"):
+        pass
+    with pytest.raises(OSError, match="pipe is a device or a pipe"):
+        check_output_files([tmp_path / "pipe"], force=True)
+    assert (tmp_path / "pipe").is_fifo()
+    assert entries(tmp_path) == ["pipe"]
+
+
+def test_endings_of_other_formats_are_refused() -> None:
+    for path in ("a.hki", "a.HKI", "a", "a.index", "a.b.hki", ".npy"):
+        check_ending("index", path, ".hki")
+    for path in ("a.npy", "a.hki.NPZ", "dir/a.pt"):
+        with pytest.raises(ValueError, match=r"index must not end in \.(npy|npz|pt), as what is written is \.hki"):
+            check_ending("index", path, ".hki")
 
 
 def test_load_codes_packs_embeddings_by_sign_and_passes_codes_on(tmp_path: Path) -> None:
@@ -151,8 +179,12 @@ def test_load_codes_packs_embeddings_by_sign_and_passes_codes_on(tmp_path: Path)
     with pytest.raises(ValueError, match=r"flat\.npy must hold codes"):
         load_codes(tmp_path / "flat.npy")
     np.save(tmp_path / "wide.npy", packed.astype(np.uint16))
-    with pytest.raises(TypeError, match="uint16"):
-        load_codes(tmp_path / "wide.npy")
+    np.save(tmp_path / "extended.npy", x.astype(np.longdouble))
+    for name, dtype in (("wide", "uint16"), ("extended", np.dtype(np.longdouble).name)):
+        with pytest.raises(TypeError, match=rf"{name}\.npy must hold uint8 codes, .*, got {dtype}"):
+            load_codes(tmp_path / f"{name}.npy")
+    np.save(tmp_path / "big.npy", x.astype(">f4"))
+    np.testing.assert_array_equal(load_codes(tmp_path / "big.npy").codes, packed)
 
 
 def test_save_found_round_trips(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import pickle
 import struct
+import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import hashkernels as hk
 from hashkernels.data import formats
 from hashkernels.data.judgments import read_judgments
 
@@ -117,8 +120,10 @@ def test_npy_and_npz_never_unpickle(tmp_path: Path) -> None:
         ("pickle.npy", formats.read_npy),
         ("evil.npz", formats.read_npz),
     ):
-        with pytest.raises(ValueError, match=name):
+        with pytest.raises(ValueError, match=name) as caught:
             read(tmp_path / name)
+        if "evil" in name:
+            assert str(caught.value) == f"{tmp_path / name}: holds Python objects, expected numbers"
     assert not Evil.called
 
 
@@ -178,11 +183,25 @@ def test_npy_names_what_is_damaged(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     np.save(path, np.arange(100))
     raw = path.read_bytes()
-    unclosed = raw.replace(b"}", b" ")
-    for broken in (raw[:-8], raw[:40], raw[:4], unclosed, b"", b"text that is no array"):
+    # Of damaged headers, those that NumPy has other errors for: one that does not end, and keys of two types.
+    headers = [raw.replace(b"}", b" "), raw.replace(b"'shape'", b" b'hape'")]
+    for broken in (raw[:-8], raw[:40], raw[:4], b"", b"text that is no array", *headers):
         path.write_bytes(broken)
         with pytest.raises(ValueError, match=r"a\.npy"):
             formats.read_npy(path)
+        with pytest.raises(ValueError, match=r"query_codes must name a whole \.npy file: .*a\.npy"):
+            hk.evaluate(path, path, path, path)
     np.savez(tmp_path / "b.npz", a=np.zeros(1))
     with pytest.raises(ValueError, match="got an archive"):
         formats.read_npy(tmp_path / "b.npz")
+
+
+def test_npy_is_read_from_a_pipe(tmp_path: Path) -> None:
+    pipe, plain = tmp_path / "pipe", tmp_path / "plain.npy"
+    os.mkfifo(pipe)
+    written = np.arange(300_000).reshape(-1, 3)
+    np.save(plain, written)
+    writer = threading.Thread(target=pipe.write_bytes, args=[plain.read_bytes()])
+    writer.start()
+    np.testing.assert_array_equal(formats.read_npy(pipe), written)
+    writer.join()

@@ -172,6 +172,7 @@ def test_load_source_takes_names_npz_and_npy(tmp_path: Path) -> None:
         ("own.npz", {"labels": "y.npy"}, "labels go with"),
         ("own.npz", {"root": tmp_path}, "root goes with"),
         ("own.txt", {}, "data must be one of"),
+        ("own.csv", {"labels": "own.csv"}, "data must be one of"),
     ):
         with pytest.raises(ValueError, match=message):
             load_source(str(tmp_path / source), **options)

@@ -16,10 +16,10 @@ from hashkernels.metrics.report import RetrievalReport
 FORMATS = (".html", ".json")
 
 
-def check_format(path: str | os.PathLike[str]) -> None:
+def check_format(path: str | os.PathLike[str], name: str = "path") -> None:
     """Raise ``ValueError`` unless the name ends in a format that a report can be written in."""
     if Path(path).suffix not in FORMATS:
-        raise ValueError(f"path must end in {' or '.join(FORMATS)}, got {path}")
+        raise ValueError(f"{name} must end in {' or '.join(FORMATS)}, got {path}")
 
 
 def save_report(
