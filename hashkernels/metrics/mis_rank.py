@@ -64,10 +64,10 @@ def mis_ranks(counts: RetrievalCounts, *, ties: CountTies = "expected") -> MisRa
 def _of_block(ranking: Ranking, rule: str) -> MisRanks:
     irrelevant = ranking.size - ranking.positives
     before = irrelevant.cumsum(axis=0) - irrelevant
-    # twice the mis-rank of the items of a tie, so that sums stay whole
+    # twice the mis-rank of the items of a tie, so that sums stay whole; of billions an int64 does not hold them
     twice = 2 * before + {"expected": 1, "optimistic": 0, "pessimistic": 2}[rule] * irrelevant
     relevant = np.maximum(ranking.relevant, 1)
-    mean = (twice * ranking.positives).sum(axis=0) / (2 * relevant)
+    mean = (twice.astype(np.float64) * ranking.positives).sum(axis=0) / (2 * relevant)
     maximum = _maximum(ranking, before, irrelevant, rule)
     total = run_of_positives(np.zeros_like(relevant), np.ceil(maximum).astype(np.int64), ranking.relevant)
     # none is above the value, but for its own rounding
@@ -87,5 +87,5 @@ def _maximum(ranking: Ranking, before: Ints, irrelevant: Ints, rule: str) -> Flo
     columns = np.arange(last.size)
     p, f, earlier = ranking.positives[last, columns], irrelevant[last, columns], before[last, columns]
     places = {"expected": p, "optimistic": 0, "pessimistic": p + 1}[rule]
-    maximum: Floats = np.where(ranking.relevant > 0, earlier + f * places / (p + 1), 0.0)
+    maximum: Floats = np.where(ranking.relevant > 0, earlier + f.astype(np.float64) * places / (p + 1), 0.0)
     return maximum

@@ -205,6 +205,15 @@ def test_grid_arguments_are_checked(reports, cases):
         query_grid(reports[0], *few, images[:5], images)
 
 
+def test_classes_without_a_name_are_called_by_their_number():
+    codes, images = np.zeros((3, 1), np.uint8), np.zeros((3, 4, 4), np.uint8)
+    queries, database = np.array([0, 2]), np.array([-1, 0, 2])
+    report = hk.evaluate(codes[:2], codes, queries, database)
+    grid = query_grid(report, codes[:2], codes, queries, database, images[:2], images, class_names=["cat", "dog"])
+    assert [row.query.label for row in grid.by_class] == ["cat", "2"]
+    assert [tile.label for tile in grid.by_class[0].neighbours] == ["-1", "cat", "2"]
+
+
 def test_a_folder_that_is_not_there_is_named(reports, tmp_path):
     with pytest.raises(FileNotFoundError) as told:
         reports[0].save(tmp_path / "no" / "run.json")

@@ -124,6 +124,16 @@ def test_mis_rank_bound_by_hand():
     assert evaluate_counts(counts).map == pytest.approx((1 + 2 / 3 + 3 / 4) / 3, abs=1e-15)
 
 
+@pytest.mark.parametrize(("rule", "share"), [("expected", 3 / 4), ("optimistic", 1 / 3), ("pessimistic", 7 / 6)])
+def test_mis_ranks_of_billions_do_not_overflow(rule, share):
+    half = 4 * 10**9
+    counts = RetrievalCounts(np.array([[2 * half, half]]), np.array([[half, half // 2]]))
+    found = mis_ranks(counts, ties=rule)
+    assert found.mean[0] == pytest.approx(share * half, rel=1e-14)
+    last = half if rule == "optimistic" else 3 * half // 2
+    assert found.maximum[0] == pytest.approx(last, rel=1e-9)
+
+
 def test_average_precision_is_the_mean_over_mis_ranks():
     order = np.random.default_rng(0).integers(0, 2, 200)
     ranks = mis_ranks_of(order.tolist())

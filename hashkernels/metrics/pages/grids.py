@@ -40,7 +40,7 @@ def query_grid(
         query_codes, database_codes, query_labels, database_labels: as in ``hashkernels.evaluate``, with labels.
         query_images, database_images: uint8, or floating point in 0..1; [N, C, H, W] with 1, 3 or 4 channels, as torch
             has them, or [N, H, W] or [N, H, W, C].
-        class_names: what to call the classes; default their numbers.
+        class_names: what to call classes 0, 1, ...; one without a name is called by its number.
         num_neighbours: images a query, by (distance, index).
 
     Returns:
@@ -123,4 +123,5 @@ def _relevant(own: Tensor, other: Tensor) -> bool:
 
 def _class_name(label: Tensor, names: Sequence[str] | None) -> str:
     classes = [int(label)] if label.ndim == 0 else label.nonzero()[:, 0].tolist()
-    return ", ".join(str(index) if names is None else names[index] for index in classes) or "no class"
+    known = {} if names is None else dict(enumerate(names))
+    return ", ".join(known.get(index, str(index)) for index in classes) or "no class"
