@@ -54,6 +54,16 @@ def to_tensor(name: str, value: Any) -> Tensor:
         raise TypeError(f"{name} must have a numeric dtype that torch knows, got {value.dtype}") from None
 
 
+def labels_to_tensor(name: str, value: Any) -> Tensor:
+    """Labels as `to_tensor` gives them; names of classes are an error that says how to number them."""
+    if isinstance(value, np.ndarray) and value.dtype.kind in "SUT":
+        raise TypeError(
+            f"{name} must be class ids or multi-hot, got {value.dtype}: "
+            "numpy.unique(names, return_inverse=True)[1] numbers names"
+        )
+    return to_tensor(name, value)
+
+
 def to_tensors(**arrays: Any) -> list[Tensor]:
     """Tensors for arguments that must be all tensors or all NumPy arrays: mixing the two kinds is an error."""
     first_name, first = next(iter(arrays.items()))

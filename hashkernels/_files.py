@@ -94,6 +94,11 @@ def map_file(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
         return np.asarray(np.memmap(file, np.uint8, mode="r"))
 
 
+def printable(name: str) -> str:
+    """The name of a file, which may be of any bytes, as text that can be encoded."""
+    return name.encode(errors="surrogateescape").decode(errors="replace")
+
+
 def partial_name(target: Path) -> Path:
     """A name beside ``target`` for what is not finished."""
     return target.with_name(f".{target.name}.partial-{secrets.token_hex(4)}")

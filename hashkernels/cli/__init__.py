@@ -20,6 +20,9 @@ def main() -> None:
     except ImportError as error:
         print(f"hashkernels: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    from hashkernels.cli.app import app
-
+    try:
+        from hashkernels.cli.app import app
+    except KeyboardInterrupt:  # which the application cannot handle before it is there
+        print("hashkernels: error: interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
     app(prog_name="hashkernels")

@@ -14,7 +14,7 @@ import hashkernels
 from hashkernels.cli import benchmarks, evaluation, indexing, learning, retrieval, theory
 from hashkernels.cli.errors import Commands, UsageError, describe
 
-_BAD_INPUT = (ValueError, TypeError, ImportError, OSError)
+_BAD_INPUT = (ValueError, TypeError, ImportError, OSError, MemoryError)
 _EXIT_BAD_INPUT, _EXIT_INTERRUPTED = 2, 130
 
 
@@ -32,13 +32,18 @@ class _Application(Commands):
             status = result if isinstance(result, int) else 0
             if status == _EXIT_INTERRUPTED:
                 _complain("interrupted")
-            sys.stdout.flush()
+            if sys.stdout is not None:  # as it is where the shell has closed it
+                sys.stdout.flush()
         except BrokenPipeError:
             # Whoever read our output has stopped; a second complaint from the interpreter's own flush helps nobody.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             status = 1
         except (UsageError, *_BAD_INPUT) as error:
             _complain(describe(error, self))
+        except RuntimeError as error:
+            if "allocate memory" not in str(error):  # which torch has no type of its own for on a CPU
+                raise
+            _complain(f"out of memory: {str(error).splitlines()[0]}")
         except (KeyboardInterrupt, typer.Abort):
             _complain("interrupted")
             status = _EXIT_INTERRUPTED
@@ -61,8 +66,10 @@ def _root(
     context: typer.Context,
     version: bool = typer.Option(False, "--version", help="Print the version and exit."),
 ) -> None:
-    # A terminated run must clean up behind itself like an interrupted one.
-    signal.signal(signal.SIGTERM, _interrupt)
+    # A run that is terminated, or whose terminal is gone, must clean up behind itself like an interrupted one.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, _interrupt)
     if version:
         typer.echo(hashkernels.__version__)
         raise typer.Exit
@@ -81,8 +88,8 @@ def _interrupt(signum: int, frame: Any) -> None:
 
 
 def _complain(message: str) -> None:
-    print(f"hashkernels: error: {' '.join(message.split())}", file=sys.stderr)
+    typer.echo(f"hashkernels: error: {' '.join(message.split())}", err=True)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-    print(f"hashkernels: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    typer.echo(f"hashkernels: warning: {' '.join(str(message).split())}", err=True)

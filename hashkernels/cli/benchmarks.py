@@ -27,9 +27,11 @@ def bench(
     data_dir: Annotated[
         Path | None, typer.Option(help="Also search the real codes in the .npz files of this folder.")
     ] = None,
-    threads: Annotated[list[int] | None, typer.Option(help="Thread counts to time; repeatable [default: 1].")] = None,
+    threads: Annotated[
+        list[int] | None, typer.Option(metavar="INT", help="Thread counts to time; repeatable [default: 1].")
+    ] = None,
     also_threads: Annotated[
-        list[int] | None, typer.Option(help="Then time ours alone on so many threads, too; repeatable.")
+        list[int] | None, typer.Option(metavar="INT", help="Then time ours alone on so many threads, too; repeatable.")
     ] = None,
     seconds: Annotated[
         float | None, typer.Option(help="Time for each contender of a case [default: 1, with --quick 0].")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from rich.progress import (
 )
 
 from hashkernels import _validation as check
+from hashkernels._files import printable
 from hashkernels.train import Progress as TrainingProgress
 
 
@@ -36,7 +38,12 @@ def codes_of(number: int, bits: int) -> str:
 
 def remark(message: str) -> None:
     """Say something that is no result."""
-    print(message, file=sys.stderr)
+    typer.echo(message, err=True)
+
+
+def command_line() -> str:
+    """What runs, as it is typed."""
+    return shlex.join(["hashkernels", *map(printable, sys.argv[1:])])
 
 
 def use_threads(threads: int | None) -> None:
@@ -74,6 +81,6 @@ def training_progress(title: str) -> Iterator[Callable[[TrainingProgress], None]
             if record := progress.record:
                 bar.update(task, state=f"loss {record.loss:.4f}, {record.distinct_codes} codes")
                 if progress.step == progress.num_steps and not console.is_terminal:
-                    remark(f"{title}: loss {record.loss:.4f} after {record.epoch} epochs")
+                    remark(f"{title}: loss {record.loss:.4f} after {check.counted(record.epoch, 'epoch')}")
 
         yield advance

@@ -31,6 +31,8 @@ def describe(error: Exception, command: Any) -> str:
         return _describe_value(error) or str(getattr(error, "format_message", error.__str__)())
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
+    if isinstance(error, MemoryError):
+        return f"out of memory: {error}".removesuffix(": ")
     return _in_flags(str(error), command)
 
 

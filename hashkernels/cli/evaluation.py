@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,8 +11,9 @@ import typer
 
 from hashkernels import _validation as check
 from hashkernels import metrics
-from hashkernels._files import atomic_write
-from hashkernels.cli.console import emit, use_threads
+from hashkernels._files import atomic_write, printable
+from hashkernels._warnings import HashkernelsWarning
+from hashkernels.cli.console import command_line, emit, use_threads
 from hashkernels.cli.options import CodeBits, CodesFile, Force, Json, LabelsFile, PackedBitOrder, Threads
 from hashkernels.data.codes import load_codes
 from hashkernels.data.files import check_output_files
@@ -32,7 +32,8 @@ def evaluate(
     bits: CodeBits = None,
     bitorder: PackedBitOrder = "big",
     k: Annotated[
-        list[int] | None, typer.Option("--k", help="Cutoff, repeatable; mAP is that of the largest [default: all].")
+        list[int] | None,
+        typer.Option("--k", metavar="INT", help="Cutoff, repeatable; mAP is that of the largest [default: all]."),
     ] = None,
     protocol: Annotated[
         str | None,
@@ -92,6 +93,7 @@ def evaluate(
         typer.Option(
             "--output",
             "-o",
+            metavar="FILE",
             help="Write a page (.html) or all numbers for compare (.json), repeatable; with "
             "--index-order and --statistics.",
         ),
@@ -157,9 +159,16 @@ def evaluate(
         index_order=index_order or compat or bool(outputs),
         statistics=statistics or bool(outputs),
     )
+    if not report.per_query.relevant.any():
+        warnings.warn(
+            "no query has a relevant item in the database: "
+            + ("do the judgments name others?" if labels[0] is None else "are the labels of both numbered alike?"),
+            HashkernelsWarning,
+            stacklevel=1,
+        )
     grid = None if query_images is None else metrics.query_grid(report, *codes, *labels, *images)
     for path in outputs:
-        report.save(path, title=title, grid=grid, command=_command())
+        report.save(path, title=title, grid=grid, command=command_line())
     interval = None if bootstrap is None else report.bootstrap(num_resamples=bootstrap)
     if as_json:
         numbers = report.to_dict(per_query=per_query)
@@ -209,7 +218,7 @@ def compare(
     if output is not None:
         check_output_files([output], force=force)
         with atomic_write(output) as file:
-            file.write(render_runs(found, title=title, command=_command()).encode())
+            file.write(render_runs(found, title=printable(title), command=command_line()).encode())
     gains = [None if run is found[0] else paired_difference(found[0], run) for run in found]
     numbers = {
         "runs": [
@@ -243,10 +252,6 @@ def _class_lines(report: metrics.RetrievalReport) -> str:
 def _require_pages() -> None:
     for module in ("matplotlib", "jinja2"):
         check.require(module, extra="report")
-
-
-def _command() -> str:
-    return shlex.join(["hashkernels", *sys.argv[1:]])
 
 
 COMMANDS = (evaluate, compare)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from hashkernels import _validation as check
-from hashkernels.cli.console import codes_of, emit, remark, training_progress, use_threads
+from hashkernels._warnings import HashkernelsWarning
+from hashkernels.cli.console import codes_of, command_line, emit, remark, training_progress, use_threads
 from hashkernels.cli.methods import list_methods
 from hashkernels.cli.options import Bits, Data, Epochs, Force, Json, Labels, OptionalData, Queries, Root, Seed, Threads
-from hashkernels.data import as_items, load_source
+from hashkernels.data import RetrievalSplit, as_items, load_source
 from hashkernels.data.files import check_ending, check_output_files, check_output_folder, save_npy
 from hashkernels.data.formats import read_npy
 from hashkernels.report import run_method, save_results, summary_header, summary_rows, text_table
@@ -30,7 +30,8 @@ def demo(
         "hashkernels-demo"
     ),
     method: Annotated[
-        list[str] | None, typer.Option(help=f"Repeatable [default: {', '.join(DEMO_METHODS)}]. {_METHODS_HELP}")
+        list[str] | None,
+        typer.Option(metavar="NAME", help=f"Repeatable [default: {', '.join(DEMO_METHODS)}]. {_METHODS_HELP}"),
     ] = None,
     data: Data = "digits",
     root: Root = None,
@@ -66,7 +67,7 @@ def demo(
         check.require(module, extra="report")
     check.require("safetensors", extra="train")
     use_threads(1 if threads is None and data == "digits" else threads)
-    split = load_source(data, root=root, labels=labels, num_queries=queries, seed=seed)
+    split = _training_split(data, root, labels, queries, seed)
     for name in methods:
         # What a method cannot do should come out now, not after the others have trained.
         build_loss(name, bits, split.num_classes, num_train=len(split.train_items))
@@ -76,7 +77,7 @@ def demo(
     for name in methods:
         with training_progress(method_title(name)) as progress:
             results.append(run_method(split, name, bits, epochs=epochs, seed=seed, progress=progress))
-    save_results(output, split, results, command=shlex.join(["hashkernels", *sys.argv[1:]]), force=force)
+    save_results(output, split, results, command=command_line(), force=force)
     table = text_table(summary_header(results), summary_rows(results))
     emit(as_json, {result.name: result.summary() for result in results}, f"{table}\n\nReport: {output / 'report.html'}")
 
@@ -138,7 +139,7 @@ def train(
     training = {name: value for name, value in given.items() if value is not None}
     check.require("safetensors", extra="train")
     use_threads(threads)
-    split = load_source(data, root=root, labels=labels, num_queries=queries, seed=seed)
+    split = _training_split(data, root, labels, queries, seed)
     check_output_files([output], force=force)
     with training_progress(method_title(method)) as progress:
         result = run_method(
@@ -214,6 +215,25 @@ def encode(
     # Packed codes do not say how long they are.
     reminder = f"\nRead them with --bits {trained.model.bits}" if trained.model.bits % 8 else ""
     emit(as_json, numbers, f"{codes_of(len(codes), trained.model.bits)}: {output}{reminder}")
+
+
+def _training_split(
+    data: str, root: Path | None, labels: Path | None, queries: int | None, seed: int
+) -> RetrievalSplit:
+    """What ``load_source`` loads, of two classes at least; classes without items are told of if they are the first."""
+    split = load_source(data, root=root, labels=labels, num_queries=queries, seed=seed)
+    if split.num_classes < 2:
+        raise ValueError(f"{labels or data} must hold labels of at least two classes, got one")
+    if split.train_labels.ndim == 1:
+        least = min(int(part.min()) for part in (split.train_labels, split.query_labels))
+        if least > 0:
+            warnings.warn(
+                f"{labels or data}: the least class id is {least}, so margins and centers are made for "
+                f"{split.num_classes} classes, {least} of them without items: number classes from 0",
+                HashkernelsWarning,
+                stacklevel=1,
+            )
+    return split
 
 
 COMMANDS = (demo, train, encode)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -122,7 +121,8 @@ def _constructions(
     """The codebooks that exist for these sizes, and why the others do not."""
     books: dict[str, Codebook] = {}
     missing: dict[str, str] = {}
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         for name in bar.track(names, description="constructing"):
             options = {"time_limit": time_limit} if name == "best" else {}
             try:

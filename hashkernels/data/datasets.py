@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from hashkernels import _validation as check
+from hashkernels._files import printable
 from hashkernels.data import formats
 from hashkernels.data.splits import (
     RetrievalSplit,
@@ -98,7 +99,7 @@ def load_npz(
     if num_queries is None:
         num_queries = min(1000, len(test[0]))
     names = class_names if class_names and count_classes(train[1], test[1]) <= len(class_names) else None
-    return first_test_queries(name or Path(path).stem, train, test, num_queries, class_names=names)
+    return first_test_queries(name or printable(Path(path).stem), train, test, num_queries, class_names=names)
 
 
 def load_arrays(
@@ -116,7 +117,7 @@ def load_arrays(
     labels = as_labels(str(labels_path), formats.read_npy(labels_path), len(items))
     if num_queries is None:
         num_queries = min(1000, max(1, len(items) // 10))
-    return hold_out_queries(Path(items_path).stem, items, labels, num_queries, seed=seed)
+    return hold_out_queries(printable(Path(items_path).stem), items, labels, num_queries, seed=seed)
 
 
 def load_source(

@@ -10,7 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from hashkernels import _validation as check
-from hashkernels._arrays import to_tensor
+from hashkernels._arrays import labels_to_tensor, to_tensor
+from hashkernels._values import least_and_greatest
+
+_MANY_CLASSES = 1 << 20  # more only where there are as many items
 
 MAX_CLASSES = 1 << 24
 
@@ -90,15 +93,23 @@ def as_items(name: str, array: NDArray[Any] | torch.Tensor) -> torch.Tensor:
 
 def as_labels(name: str, array: NDArray[Any] | torch.Tensor, num_items: int) -> torch.Tensor:
     """Class ids as int64 [N], or multi-hot labels as uint8 [N, C] (an [N, 1] column of ids counts as ids)."""
-    labels = to_tensor(name, array)
+    labels = labels_to_tensor(name, array)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     labels = check.check_labels(name, labels, num_items)
     if labels.ndim == 2:
         return labels.to(torch.uint8)
     labels = labels.long()
-    if labels.numel() and int(labels.min()) < 0:
-        raise ValueError(f"{name} must be at least 0, got {int(labels.min())}")
+    if labels.numel():
+        least, greatest = least_and_greatest(labels)
+        most = max(num_items, _MANY_CLASSES)
+        if least < 0:
+            raise ValueError(f"{name} must be at least 0, got {least}")
+        if greatest >= most:
+            raise ValueError(
+                f"{name} must be below {most}, as there is a class for each id up to the greatest, got {greatest}: "
+                "numpy.unique(ids, return_inverse=True)[1] numbers them from 0"
+            )
     return labels
 
 

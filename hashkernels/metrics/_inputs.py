@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hashkernels import _ops
-from hashkernels._arrays import to_tensor
+from hashkernels._arrays import labels_to_tensor, to_tensor
 from hashkernels._unpacked import warn_of_unpacked
 from hashkernels._validation import (
     PACKABLE_DTYPES,
@@ -169,7 +169,7 @@ def checked_codes(name: str, value: Any, bits: int | None, *, allow_empty: bool 
 
 def checked_labels(name: str, value: Any, codes: Tensor) -> Tensor:
     """Class ids or multi-hot labels, one row for each code, on the device of the codes."""
-    labels = to_tensor(name, opened(name, value))
+    labels = labels_to_tensor(name, opened(name, value))
     if labels.ndim == 2 and labels.shape[1] == 1:
         raise ValueError(
             f"{name} must be class ids [N], or multi-hot [N, C] of two classes or more, got {tuple(labels.shape)}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from typer.testing import CliRunner
 
@@ -179,6 +180,12 @@ def test_pages_and_runs_are_checked_before_the_work(tmp_path: Path) -> None:
     assert "--output must end in .html" in refused("compare", files[0], "-o", tmp_path / "x.json")
     assert "a.npy: No such file" in refused("compare", files[0])
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("allocate", [np.empty, torch.empty])
+def test_too_little_memory_is_one_line(allocate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hashkernels.cli.theory._constructions", lambda *arguments: allocate(1 << 55))
+    assert refused("centers", 10, 16).startswith("hashkernels: error: out of memory: ")
 
 
 def test_an_unknown_instruction_set_is_one_line() -> None:

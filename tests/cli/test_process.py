@@ -10,6 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
 
@@ -43,7 +46,26 @@ def test_without_the_extra_the_command_names_it_in_one_line(tmp_path: Path) -> N
     assert done.stderr == "hashkernels: typer is missing: pip install 'hashkernels[cli]'\n"
 
 
-def test_a_terminated_run_stops_and_leaves_nothing(tmp_path: Path) -> None:
+def test_an_interrupt_before_the_application_is_there_is_one_line(tmp_path: Path) -> None:
+    code = """
+import signal, sys
+from hashkernels.cli import main
+
+class Interrupt:
+    def find_spec(self, name, *more):
+        if name == "hashkernels.cli.learning":
+            signal.raise_signal(signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interrupt())
+main()
+"""
+    done = run("info", cwd=tmp_path, code=code)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "hashkernels: error: interrupted\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_terminated_or_loses_its_terminal_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "hashkernels.cli", "demo", "--method", "csq", "--epochs", "500"],
         cwd=tmp_path,
@@ -55,7 +77,7 @@ def test_a_terminated_run_stops_and_leaves_nothing(tmp_path: Path) -> None:
     assert process.stderr is not None
     assert "digits" in process.stderr.readline()  # said just before training starts
     time.sleep(0.2)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert stdout == ""
@@ -67,6 +89,40 @@ def test_a_reader_that_stops_early_is_no_error_of_ours(tmp_path: Path) -> None:
     command = f"{sys.executable} -m hashkernels.cli --help | true"
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.stderr == ""
+
+
+def test_closed_streams_are_no_error_and_mix_nothing_up(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m hashkernels.cli"
+    for line, output in (
+        (f"{command} --version >&-", ""),
+        (f"{command} nope 2>&-; true", ""),
+        (f"{command} centers 4 8 --construction random --json 2>&-", None),
+    ):
+        done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert json.loads(done.stdout) if output is None else done.stdout == output
+
+
+def test_names_of_files_may_be_of_any_bytes(tmp_path: Path) -> None:
+    def path(name: str) -> str:
+        return os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9" + name.encode())
+
+    rng = np.random.default_rng(0)
+    np.save(path(".npy"), rng.standard_normal((40, 8)).astype(np.float32))
+    np.save(path("_labels.npy"), np.arange(40) % 3)
+    evaluated = ("evaluate", path(".npy"), path(".npy"), path("_labels.npy"), path("_labels.npy"))
+    trained = ("demo", "--data", path(".npy"), "--labels", path("_labels.npy"), "--method", "csq", "--bits", "8")
+    for arguments in (
+        (*evaluated, "-o", path(".html"), "-o", path(".json")),
+        ("compare", path(".json"), "-o", path("_compared.html"), "--title", path("")),
+        (*trained, "--epochs", "1", "--output", path("")),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "hashkernels.cli", *arguments], env=ENVIRONMENT, capture_output=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+    for page in (path(".html"), path("_compared.html"), path("/report.html")):
+        assert "caf\ufffd" in Path(page).read_text(encoding="utf-8")
 
 
 def test_importing_the_command_line_imports_no_optional_package() -> None:

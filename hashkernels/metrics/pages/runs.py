@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hashkernels._files import printable
 from hashkernels.metrics.bootstrap import ConfidenceInterval, bootstrap_mean
 from hashkernels.metrics.report import FORMAT
 
@@ -49,7 +50,7 @@ def load_runs(paths: Sequence[str | os.PathLike[str]]) -> list[Run]:
             found = json.loads(path.read_text(encoding="utf-8"))
         except (UnicodeDecodeError, json.JSONDecodeError) as error:
             raise ValueError(f"{path} must be JSON: {error}") from None
-        entries = [(path.stem, found)]
+        entries = [(printable(path.stem), found)]
         if isinstance(found, dict) and isinstance(found.get("methods"), dict):
             entries = [
                 (str(entry.get("title", name)), entry.get("evaluation"))

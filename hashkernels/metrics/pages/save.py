@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from hashkernels._files import atomic_write
+from hashkernels._files import atomic_write, printable
 from hashkernels._page.pictures import NeighbourGrid
 from hashkernels.metrics.pages.page import render_runs
 from hashkernels.metrics.pages.runs import Run
@@ -32,7 +32,7 @@ def save_report(
 ) -> None:
     """``RetrievalReport.save``."""
     check_format(path)
-    title = title or Path(path).stem
+    title = printable(title or Path(path).stem)
     numbers = numbers_of(report)
     if Path(path).suffix == ".json":
         text = json.dumps({"title": title, **numbers}, allow_nan=False) + "\n"
