@@ -82,7 +82,8 @@ class HashLoss(nn.Module):
     What a loss keeps from batch to batch (a bank, codes, centers, votes, a count of steps) is in its state dict. In
     training mode every call renews it, also under ``torch.no_grad()``, like the running statistics of
     ``nn.BatchNorm1d``; after ``eval()`` it is only read. So call ``eval()`` before a validation loss, and ``train()``
-    after it.
+    after it. ``torch.utils.checkpoint`` makes the call again in the backward pass, on what the first one renewed: leave
+    such a loss out of it.
 
     Args:
         bits: code length, 1..4096.

@@ -13,7 +13,8 @@ from hashkernels.centers import hadamard_centers, has_hadamard_matrix, random_ce
 
 
 def center_tensor(centers: Any, num_classes: int, bits: int) -> Tensor:
-    """Given centers (a Codebook, an array or a tensor) as a new ``int8 [num_classes, bits]`` of -1/+1."""
+    """Given centers (a Codebook, an array or a tensor) as a new ``int8 [num_classes, bits]`` of -1/+1, on torch's
+    default device like all that a module makes."""
     values = center_values(centers)
     if tuple(values.shape) != (num_classes, bits):
         raise ValueError(f"centers must have shape [num_classes={num_classes}, bits={bits}], got {tuple(values.shape)}")
@@ -38,7 +39,7 @@ def center_values(centers: Any) -> Tensor:
         raise ValueError(f"centers must have shape [num_classes, bits], got {tuple(values.shape)}")
     if not bool((values.double().abs() == 1).all()):
         raise ValueError("centers must hold only -1 and +1")
-    return values.to(torch.int8)
+    return values.to(torch.get_default_device(), torch.int8)
 
 
 def hadamard_or_random(num_classes: int, bits: int, seed: int) -> Tensor:
@@ -51,9 +52,9 @@ def hadamard_or_random(num_classes: int, bits: int, seed: int) -> Tensor:
 
 
 def random_signs(shape: tuple[int, ...], seed: int) -> Tensor:
-    """``int8`` of -1/+1, the same for the same seed on every machine."""
+    """``int8`` of -1/+1, the same for the same seed on every machine, on torch's default device."""
     rng = np.random.default_rng(check_int("seed", seed, 0))
-    return torch.from_numpy((2 * rng.integers(0, 2, shape) - 1).astype(np.int8))
+    return torch.from_numpy((2 * rng.integers(0, 2, shape) - 1).astype(np.int8)).to(torch.get_default_device())
 
 
 def target_codes(centers: Tensor, tie_break: Tensor, labels: Tensor) -> Tensor:

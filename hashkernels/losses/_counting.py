@@ -23,7 +23,7 @@ class _Seen:
             raise RuntimeError(f"update_every must be 0 in a CUDA graph, whose replays count no items, got {every}")
         self.items += len(u)
         if self.items >= every:
-            self.items -= every
+            self.items %= every  # one update a call: what a large batch is ahead must not make later calls update, too
             update()
 
 
@@ -44,7 +44,7 @@ class CountingLoss(HashLoss):
     @property
     def items_seen(self) -> Tensor:
         """Items seen in training since the latest update, a scalar int64 on the CPU."""
-        return torch.tensor(self._seen.items)
+        return torch.tensor(self._seen.items, device="cpu")
 
     def _count_items(self, u: Tensor, update: Callable[[], None]) -> None:
         """Count the items of a batch, and make the update when it is due."""

@@ -18,24 +18,30 @@ from hashkernels.losses._precision import full_precision
 _DIGITS = 16
 
 
-def draw_kept(shape: tuple[int, ...], probability: float, device: torch.device) -> tuple[torch.Tensor | None, float]:
+def kept_digits(probability: float) -> str:
+    """The share of elements that a dropout with this probability, rounded to 2^-16, keeps: its binary digits after the
+    point; none where nothing is dropped."""
+    levels = 1 << _DIGITS
+    kept = levels - min(round(probability * levels), levels - 1)
+    return "" if kept == levels else f"{kept:0{_DIGITS}b}".rstrip("0")
+
+
+def draw_kept(shape: tuple[int, ...], digits: str, device: torch.device) -> tuple[torch.Tensor | None, float]:
     """Which elements a dropout keeps, as bits, and what it multiplies them by.
 
-    Each of ``shape`` [..., H] is dropped with ``probability`` (rounded to 2^-16): int64 [..., ceil(H / 64)], element h
-    is bit h % 64 of word h // 64; None where nothing is dropped. The others are multiplied by 1 / (1 - probability).
+    Each of ``shape`` [..., H] is kept with the probability of `kept_digits`: int64 [..., ceil(H / 64)], element h is
+    bit h % 64 of word h // 64; None where nothing is dropped. The others are multiplied by 1 / that probability.
 
     Each element takes one random bit for every binary digit of the probability, one alone for 1/2: the generator of a
     CPU is serial and takes most of the time of ``F.dropout``.
     """
-    levels = 1 << _DIGITS
-    kept = levels - min(round(probability * levels), levels - 1)
-    if kept == levels:
+    if not digits:
         return None, 1.0
     words = torch.zeros((*shape[:-1], (shape[-1] + 63) // 64), dtype=torch.int64, device=device)
-    for digit in reversed(f"{kept:0{_DIGITS}b}".rstrip("0")):  # a share p of ones becomes (digit + p) / 2
+    for digit in reversed(digits):  # a share p of ones becomes (digit + p) / 2
         draw = torch.randint(-(1 << 63), (1 << 63) - 1, words.shape, device=device)
         words = words | draw if digit == "1" else words & draw
-    return words, levels / kept
+    return words, (1 << len(digits)) / int(digits, 2)
 
 
 class BlockStack(torch.nn.Module):
@@ -47,7 +53,8 @@ class BlockStack(torch.nn.Module):
     def __init__(self, count: int, size: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.size = size
-        self.dropout = dropout
+        # As text, which a compiler takes for a constant: a number it may leave open.
+        self.kept_digits = kept_digits(dropout)
         self.weight_in = torch.nn.Parameter(torch.empty(count, hidden, size))
         self.bias_in = torch.nn.Parameter(torch.empty(count, hidden))
         self.weight_out = torch.nn.Parameter(torch.empty(count, 1 << size, hidden))
@@ -67,7 +74,7 @@ class BlockStack(torch.nn.Module):
     def draw_kept(self, num_items: int, dropout: bool) -> tuple[torch.Tensor | None, float]:
         """Which units [count, num_items, hidden] one pass keeps, and their factor; see `draw_kept`."""
         shape = (self.bias_in.shape[0], num_items, self.bias_in.shape[1])
-        return draw_kept(shape, self.dropout if dropout else 0.0, self.bias_in.device)
+        return draw_kept(shape, self.kept_digits if dropout else "", self.bias_in.device)
 
     def logits(self, x: torch.Tensor, *, dropout: bool, freeze: bool = False) -> torch.Tensor:
         """Logits [count, N, 2^size] of ``x`` [count, N, size]; with ``freeze`` no gradient reaches the parameters."""
@@ -148,10 +155,11 @@ class _SplitNLL(torch.autograd.Function):
         return *_first_order(_SplitNLL._gradients, ctx, grad), None, None, None, None
 
     @staticmethod
-    def _gradients(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    def _gradients(
+        saved: Sequence[Any], inputs: bool, parameters: bool, grad: torch.Tensor
+    ) -> tuple[torch.Tensor | None, ...]:
         own_grad, target_grad = grad.unbind()
-        x, weight_in, weight_out, patterns, weight, slope, hidden, errors = ctx.saved_tensors
-        inputs, parameters = ctx.needs_input_grad[0], any(ctx.needs_input_grad[1:5])
+        x, weight_in, weight_out, patterns, weight, slope, hidden, errors = saved
         product = torch.bmm(errors, weight_out)
         grad_x, *grad_in = _ops.hidden_gradients(
             product, slope, x, weight_in, weight_out, patterns, with_inputs=inputs, with_parameters=parameters
@@ -200,16 +208,18 @@ class _SharedNLL(torch.autograd.Function):
         return *_first_order(_SharedNLL._gradients, ctx, grad), *(None,) * 5
 
     @staticmethod
-    def _gradients(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    def _gradients(
+        saved: Sequence[Any], inputs: bool, parameters: bool, grad: torch.Tensor
+    ) -> tuple[torch.Tensor | None, ...]:
         own_grad, target_grad = grad.unbind()
-        x, weight_in, weight_out, own, weight, rows, slope, hidden, errors = ctx.saved_tensors
+        x, weight_in, weight_out, own, weight, rows, slope, hidden, errors = saved
         layer = slope, x, weight_in, weight_out, torch.stack((own, own), dim=1)
         product = torch.bmm(errors, weight_out)  # by the units, of the first term
         grads: tuple[torch.Tensor | None, ...] = (None, None, None, None)
-        if any(ctx.needs_input_grad[1:5]):
+        if parameters:
             _, *grad_in = _ops.hidden_gradients(product, *layer, with_inputs=False, with_parameters=True)
             grads = _of_parameters(grad_in, errors, hidden, own_grad)
-        if not ctx.needs_input_grad[0]:
+        if not inputs:
             return None, *grads
         product = weight.unsqueeze(1) * (product + _rows(weight_out, own)) - rows
         grad_x, *_ = _ops.hidden_gradients(product, *layer, with_inputs=True, with_parameters=False)
@@ -219,12 +229,13 @@ class _SharedNLL(torch.autograd.Function):
 _Gradients = tuple[torch.Tensor | None, ...]
 
 
-def _first_order(gradients: Callable[[Any, torch.Tensor], _Gradients], ctx: Any, grad: torch.Tensor) -> _Gradients:
-    """What ``gradients(ctx, grad)`` finds, of which x and the two matrices of weights are saved first."""
+def _first_order(gradients: Callable[..., _Gradients], ctx: Any, grad: torch.Tensor) -> _Gradients:
+    """What ``gradients`` finds from the saved tensors, of which x and the two matrices of weights come first."""
+    saved = ctx.saved_tensors  # once: a checkpoint gives them no second time
+    inputs, parameters = ctx.needs_input_grad[0], any(ctx.needs_input_grad[1:5])
     with torch.no_grad(), full_precision(grad):
-        grads = gradients(ctx, grad)
-    x, weight_in, weight_out, *_ = ctx.saved_tensors
-    return tuple(None if g is None else _ops.first_order(g, x, weight_in, weight_out, grad) for g in grads)
+        grads = gradients(saved, inputs, parameters, grad)
+    return tuple(None if g is None else _ops.first_order(g, *saved[:3], grad) for g in grads)
 
 
 def _of_parameters(

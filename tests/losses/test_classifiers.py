@@ -1,13 +1,17 @@
-"""GreedyHash, OrthoHash and DPN."""
+"""GreedyHash, OrthoHash and DPN, and where losses make their centers."""
 
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
 
-from hashkernels.losses import DPNLoss, GreedyHashLoss, OrthoHashLoss
+from hashkernels.losses import CSQLoss, DPNLoss, ECMLoss, GreedyHashLoss, OrthoHashLoss
+from hashkernels.surrogate import SurrogateLoss
+
+CENTERS = torch.ones(5, 12)
 
 
 def shares(labels):
@@ -136,6 +140,21 @@ def test_centers_follow_the_seed_and_the_state_dict(make):
     assert not torch.equal(first.centers, third.centers)
     third.load_state_dict(first.state_dict())
     assert torch.equal(first.centers, third.centers)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(partial(kind, 12, 5, centers=c) for kind in (CSQLoss, DPNLoss, OrthoHashLoss) for c in (None, CENTERS)),
+        partial(ECMLoss, 12, 5, classwise=True),
+        partial(ECMLoss, 12, 5, classwise=True, centers=CENTERS),
+        partial(SurrogateLoss, None, CENTERS),
+    ],
+)
+def test_all_that_a_loss_keeps_is_made_on_the_default_device(make):
+    with torch.device("meta"):
+        loss = make()
+    assert {tensor.device.type for tensor in loss.state_dict().values()} == {"meta"}
 
 
 @pytest.mark.parametrize("loss", [OrthoHashLoss(12, 5), DPNLoss(12, 5)])

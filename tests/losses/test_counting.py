@@ -68,6 +68,16 @@ def test_a_state_dict_without_it(name):
     assert loss.items_seen.item() == 4
 
 
+def test_a_batch_of_more_items_than_that_makes_one_update(name, updates):
+    """What it is ahead does not make the calls after it update, too."""
+    loss = make(name, every=3)
+    counts = []
+    for count in (8, 8, 1, 1, 1):
+        see(loss, count)
+        counts.append((len(updates), loss.items_seen.item()))
+    assert counts == [(1, 2), (2, 1), (2, 2), (3, 0), (3, 1)]
+
+
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda loss: pickle.loads(pickle.dumps(loss))])
 def test_a_copy_goes_on_by_itself(name, updates, duplicate):
     loss = make(name)

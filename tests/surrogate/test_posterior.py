@@ -10,9 +10,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from hashkernels.surrogate import SurrogatePosterior
-from hashkernels.surrogate.blocks import draw_kept
+from hashkernels.surrogate.blocks import draw_kept, kept_digits
 
 BITS = (1, 7, 8, 9, 12, 20, 48, 64)
 
@@ -263,12 +264,12 @@ def test_log_prob_table_gives_every_code_for_every_item():
 
 def test_dropout_keeps_the_mean_and_drops_the_stated_share():
     def draw(shape, probability):
-        words, scale = draw_kept(shape, probability, torch.device("cpu"))
+        words, scale = draw_kept(shape, kept_digits(probability), torch.device("cpu"))
         assert words.shape == (*shape[:-1], -(-shape[-1] // 64))
         octets = words.numpy().astype("<i8").view(np.uint8)
         return np.unpackbits(octets, axis=-1, bitorder="little")[..., : shape[-1]], scale
 
-    assert draw_kept((2, 3, 65), 0.0, torch.device("cpu")) == (None, 1.0)
+    assert draw_kept((2, 3, 65), kept_digits(0.0), torch.device("cpu")) == (None, 1.0)
     torch.manual_seed(0)
     for probability in (0.1, 0.5, 0.9):
         kept, scale = draw((7, 33, 401), probability)
@@ -331,6 +332,27 @@ def test_state_dict_round_trip():
     assert first.nll(u) == second.nll(u)
 
 
+@pytest.mark.parametrize("use_reentrant", [False, True])
+def test_a_checkpoint_computes_it_again(use_reentrant):
+    posterior = SurrogatePosterior(12, hidden=8).double()
+    u = torch.randn(4, 12, dtype=torch.float64, requires_grad=True)
+    inputs = u, *posterior.parameters()
+
+    def loss(u):
+        own, target = posterior.split_nll(u, -u.detach())
+        return own + target + sum(posterior.shared_nll(u, -u.detach(), torch.eye(4)))
+
+    found = []
+    for again in (False, True):
+        torch.manual_seed(0)
+        value = checkpoint(loss, u, use_reentrant=use_reentrant) if again else loss(u)
+        value.backward()
+        found.append([x.grad for x in inputs])
+        for x in inputs:
+            x.grad = None
+    torch.testing.assert_close(*found, rtol=0, atol=0)
+
+
 def test_the_backward_pass_may_run_under_autocast():
     grads = []
     for enabled in (False, True):
@@ -377,15 +399,17 @@ def test_autocast_and_half_precision_compute_in_float32():
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_compiles_into_one_graph(training):
-    posterior = SurrogatePosterior(12, hidden=8).train(training)
+@pytest.mark.parametrize("dynamic", [None, True])
+def test_compiles_into_one_graph(training, dynamic):
+    """With ``dynamic`` the probability of a dropout is open in the graph, as it is after it came with two values."""
+    posterior = SurrogatePosterior(12, hidden=8, dropout=0.3).train(training)
     u = torch.randn(4, 12, requires_grad=True)
 
     def step(u):
         own, target = posterior.split_nll(u, -u)
         return own + target + posterior.nll(u) + sum(posterior.shared_nll(u, -u, torch.eye(4)))
 
-    compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
+    compiled = torch.compile(step, fullgraph=True, dynamic=dynamic, backend="aot_eager")
     value = compiled(u)
     value.backward()
     assert u.grad.abs().sum() > 0
