@@ -44,6 +44,8 @@ def test_a_state_dict_has_it_as_the_buffer_that_it_was(name, updates):
     state = loss.state_dict()
     assert torch.equal(state["0.items_seen"], torch.tensor(4))
     assert state["0.items_seen"].dtype == torch.int64
+    with torch.device("meta"):  # as the default, for a while
+        assert loss[0].items_seen.item() == 4
     state["0.items_seen"] = torch.tensor(7, dtype=torch.int64)  # as a buffer was saved
     for assign in (False, True):
         fresh = torch.nn.Sequential(make(name))
