@@ -102,6 +102,13 @@ def test_counting_compiles_nothing_anew(name, request):
     assert loss.items_seen.item() == 6  # 36 seen, three updates
 
 
+def test_a_loss_that_counts_nothing_compiles_into_one_graph(name, request):
+    torch._dynamo.reset()
+    request.addfinalizer(torch._dynamo.reset)
+    loss, compiled = make(name, 0), torch.compile(make(name, 0), fullgraph=True, backend="eager")
+    assert see(compiled).item() == see(loss).item()
+
+
 def test_a_cuda_graph_that_would_never_count_is_refused(name, monkeypatch):
     class OnGPU(torch.Tensor):
         is_cuda = True
