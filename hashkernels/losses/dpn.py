@@ -35,8 +35,8 @@ class DPNLoss(CountingLoss):
         multi_label: for an item of several classes, ``"sum"``: the sum over its classes' centers (the authors'), or
             ``"majority"``: one target, the sign of the sum of their centers, with ties filled by stored bits.
         update_every: number of items seen in training after which centers are updated, such as that of the training
-            set; 0: only by `update_centers`, as a CUDA graph needs it, whose replays count no items; None: the centers
-            stay.
+            set; 0: only by `update_centers`, as a CUDA graph needs it, whose replays count no items, and
+            ``torch.compile`` with ``fullgraph=True``; None: the centers stay.
         seed: of the default centers and of those bits.
 
     Terms: ``polarization``.

@@ -44,7 +44,7 @@ class DSDHLoss(CountingLoss, PairLikelihoodLoss):
         eta: weight of the distance between codes and embeddings when codes are updated.
         sweeps: passes over all bits in one update.
         update_every: number of items after which codes are updated; default ``num_train``; 0: only by `update_codes`,
-            as a CUDA graph needs it, whose replays count no items.
+            as a CUDA graph needs it, whose replays count no items, and ``torch.compile`` with ``fullgraph=True``.
         self_pairs: whether an item makes a pair with itself.
         skip_unfilled: leave out bank rows not written yet; else they count as zeros.
 

@@ -44,6 +44,8 @@ def test_a_state_dict_has_it_as_the_buffer_that_it_was(name, updates):
     state = loss.state_dict()
     assert torch.equal(state["0.items_seen"], torch.tensor(4))
     assert state["0.items_seen"].dtype == torch.int64
+    with torch.device("meta"):  # as the default, for a while
+        assert loss[0].items_seen.item() == 4
     state["0.items_seen"] = torch.tensor(7, dtype=torch.int64)  # as a buffer was saved
     for assign in (False, True):
         fresh = torch.nn.Sequential(make(name))
@@ -98,6 +100,13 @@ def test_counting_compiles_nothing_anew(name, request):
         frames.append(counters["frames"]["total"])
     assert frames[1:] == frames[1:2] * 8
     assert loss.items_seen.item() == 6  # 36 seen, three updates
+
+
+def test_a_loss_that_counts_nothing_compiles_into_one_graph(name, request):
+    torch._dynamo.reset()
+    request.addfinalizer(torch._dynamo.reset)
+    loss, compiled = make(name, 0), torch.compile(make(name, 0), fullgraph=True, backend="eager")
+    assert see(compiled).item() == see(loss).item()
 
 
 def test_a_cuda_graph_that_would_never_count_is_refused(name, monkeypatch):
