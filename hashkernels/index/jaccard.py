@@ -18,10 +18,11 @@ from hashkernels import _ops
 from hashkernels._arrays import ArrayT, like
 from hashkernels._validation import check_int, check_real
 from hashkernels.index.contents import Contents
-from hashkernels.index.merging import Within, merge_within
+from hashkernels.index.merging import Nearest, Within, merge_within, offsets_of
 from hashkernels.index.snapshot import Snapshot
 
 _DISTANCES_AT_ONCE = 1 << 22
+_QUERIES_AT_ONCE = 1 << 13
 _POPCOUNT = torch.tensor([n.bit_count() for n in range(256)], dtype=torch.int32, device="cpu")
 
 
@@ -69,18 +70,9 @@ class JaccardSearch(Contents):
         codes, state, allowed = self._filtered(queries, filter)
         here, codes = codes.device, codes.cpu()
         k = check_int("k", k, 1, state.storage.count)
-        bound = torch.full((len(codes),), torch.inf, dtype=torch.float64, device="cpu")
-        found = _nothing(len(codes))
-        for start, distances in _tiles(codes, state, allowed, threads):
-            # A later code at the distance of the k-th so far comes behind it, so only smaller ones can get in.
-            found = merge_within([found, _within(distances, distances < bound[:, None], start)], k)
-            full = found[0].diff() == k
-            bound[full] = found[1][found[0][1:][full] - 1]
-        offsets, near, positions, _ = found
-        slot = torch.arange(k, device="cpu") < offsets.diff()[:, None]
-        rows = torch.full(slot.shape, torch.inf, dtype=torch.float64, device="cpu").masked_scatter(slot, near)
-        places = torch.full(slot.shape, -1, device="cpu").masked_scatter(slot, positions)
-        return JaccardResult(like(queries, rows.to(here)), like(queries, state.ids_of(places).to(here)))
+        parts = [_nearest(part, k, state, allowed, threads) for part in torch.split(codes, _QUERIES_AT_ONCE)]
+        distances, positions = (torch.cat(column) for column in zip(*parts, strict=True))
+        return JaccardResult(like(queries, distances.to(here)), like(queries, state.ids_of(positions).to(here)))
 
     def jaccard_range_search(
         self, queries: ArrayT, distance: float, *, filter: ArrayT | None = None, threads: int | None = None
@@ -108,19 +100,38 @@ class JaccardSearch(Contents):
         codes, state, allowed = self._filtered(queries, filter)
         here, codes = codes.device, codes.cpu()
         limit = check_real("distance", distance, 0, 1)
-        parts: list[Within] = [
-            _within(tile, tile <= limit, start) for start, tile in _tiles(codes, state, allowed, threads)
-        ]
-        offsets, distances, positions, _ = merge_within([*parts, _nothing(len(codes))], None)
-        parts_here = (part.to(here) for part in (offsets, distances, state.ids_of(positions)))
-        return JaccardRangeResult(*(like(queries, part) for part in parts_here))
+        parts = [_all_within(part, limit, state, allowed, threads) for part in torch.split(codes, _QUERIES_AT_ONCE)]
+        _, distances, positions, counts = (torch.cat(column) for column in zip(*parts, strict=True))
+        found = (offsets_of(counts), distances, state.ids_of(positions))
+        return JaccardRangeResult(*(like(queries, part.to(here)) for part in found))
+
+
+def _nearest(queries: Tensor, k: int, state: Snapshot, allowed: Tensor | None, threads: int | None) -> Nearest:
+    """Distances float64 [Q, k] and positions."""
+    bound = torch.full((len(queries),), torch.inf, dtype=torch.float64, device="cpu")
+    found = _nothing(len(queries))
+    for start, distances in _tiles(queries, state, allowed, threads):
+        # A later code at the distance of the k-th so far comes behind it, so only smaller ones can get in.
+        found = merge_within([found, _within(distances, distances < bound[:, None], start)], k)
+        full = found[0].diff() == k
+        bound[full] = found[1][found[0][1:][full] - 1]
+    offsets, near, positions, _ = found
+    slot = torch.arange(k, device="cpu") < offsets.diff()[:, None]
+    rows = torch.full(slot.shape, torch.inf, dtype=torch.float64, device="cpu").masked_scatter(slot, near)
+    return rows, torch.full(slot.shape, -1, device="cpu").masked_scatter(slot, positions)
+
+
+def _all_within(queries: Tensor, limit: float, state: Snapshot, allowed: Tensor | None, threads: int | None) -> Within:
+    tiles = _tiles(queries, state, allowed, threads)
+    parts = [_within(tile, tile <= limit, start) for start, tile in tiles]
+    return merge_within([*parts, _nothing(len(queries))], None)
 
 
 def _tiles(
     queries: Tensor, state: Snapshot, allowed: Tensor | None, threads: int | None
 ) -> Iterator[tuple[int, Tensor]]:
     """Distances float64 [Q, n] to the codes from a position on; inf where the filter leaves a code out."""
-    step = max(_DISTANCES_AT_ONCE // max(len(queries), 1), 512)
+    step = _DISTANCES_AT_ONCE // max(len(queries), 1)
     query_bits = _bits_set(queries)[:, None]
     for start in range(0, state.storage.count, step):
         codes = state.storage.gather(torch.arange(start, min(start + step, state.storage.count), device="cpu"))
@@ -139,8 +150,7 @@ def _bits_set(codes: Tensor) -> Tensor:
 def _within(distances: Tensor, chosen: Tensor, start: int) -> Within:
     position = chosen.nonzero()[:, 1]
     counts = chosen.sum(1)
-    offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-    return offsets, distances[chosen], position + start, counts
+    return offsets_of(counts), distances[chosen], position + start, counts
 
 
 def _nothing(num_queries: int) -> Within:

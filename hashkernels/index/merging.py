@@ -34,10 +34,11 @@ def merge_within(parts: Sequence[Within], max_results: int | None) -> Within:
     order = order[torch.argsort(query[order], stable=True)]
     length = lengths.sum(0)
     if max_results is not None:
-        rank = torch.arange(len(order), device="cpu") - _offsets(length)[:-1].repeat_interleave(length)
+        rank = torch.arange(len(order), device="cpu") - offsets_of(length)[:-1].repeat_interleave(length)
         order, length = order[rank < max_results], length.clamp(max=max_results)
-    return _offsets(length), distance[order], position[order], torch.stack(counts).sum(0)
+    return offsets_of(length), distance[order], position[order], torch.stack(counts).sum(0)
 
 
-def _offsets(lengths: Tensor) -> Tensor:
+def offsets_of(lengths: Tensor) -> Tensor:
+    """Where rows of these lengths begin, one after the other, and where the last one ends."""
     return torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])

@@ -10,6 +10,7 @@ import torch
 from scipy.spatial.distance import cdist
 
 import hashkernels as hk
+from hashkernels import _ops
 from hashkernels.index import jaccard
 
 
@@ -24,7 +25,8 @@ def fraction(a: np.ndarray, b: np.ndarray) -> Fraction:
 
 @pytest.mark.parametrize(("bits", "density"), [(9, 0.3), (64, 0.1), (166, 0.2), (2048, 0.02)])
 def test_the_order_is_that_of_fractions(isa, monkeypatch, bits, density):
-    monkeypatch.setattr(jaccard, "_DISTANCES_AT_ONCE", 4 * 512)
+    monkeypatch.setattr(jaccard, "_DISTANCES_AT_ONCE", 3 * 200)
+    monkeypatch.setattr(jaccard, "_QUERIES_AT_ONCE", 3)
     database, queries = fingerprints(700, bits, density, 0), fingerprints(4, bits, density, 1)
     database[5] = queries[0] = False
     index = hk.BinaryIndex(bits)
@@ -62,6 +64,23 @@ def test_a_similarity_is_a_distance_of_one_division():
     query, code = np.packbits(np.arange(64)[None] < 5, axis=1), np.array([3])
     assert index.jaccard_range_search(query, 0.2, filter=code).indices.tolist() == [3]
     assert index.jaccard_range_search(query, 1 - 0.8, filter=code).indices.tolist() == []
+
+
+def test_many_queries_are_not_all_compared_at_once(monkeypatch):
+    sizes, compare = [], _ops.hamming_distance
+
+    def counted(*arguments):
+        distances = compare(*arguments)
+        sizes.append(distances.numel())
+        return distances
+
+    index = hk.BinaryIndex(8)
+    index.add(np.arange(256, dtype=np.uint8).repeat(3)[:, None])
+    queries = (np.arange(30_000) % 256).astype(np.uint8)[:, None]
+    monkeypatch.setattr(_ops, "hamming_distance", counted)
+    for found in (index.jaccard_search(queries, 3).indices.ravel(), index.jaccard_range_search(queries, 0).indices):
+        np.testing.assert_array_equal(found // 3, queries.ravel().repeat(3))
+    assert max(sizes) <= 1 << 22
 
 
 def test_ids_and_what_a_filter_leaves():
