@@ -34,6 +34,8 @@ def to_tensor(name: str, value: Any) -> Tensor:
     alignment.
     """
     if isinstance(value, Tensor):
+        if value.layout != torch.strided:
+            raise TypeError(f"{name} must be dense, got {value.layout}")
         return value if torch.compiler.is_compiling() else value.resolve_neg()
     if not isinstance(value, np.ndarray):
         if hasattr(value, "__dlpack__"):

@@ -61,6 +61,18 @@ def test_what_a_mask_hides_is_not_read() -> None:
             search()
 
 
+def test_sparse_tensors_are_named() -> None:
+    codes, labels = torch.zeros((3, 1), dtype=torch.uint8), torch.eye(3).to_sparse()
+    for name, call in (
+        ("query_labels", lambda: hk.evaluate(codes, codes, labels, labels)),
+        ("query labels", lambda: hk.RetrievalEvaluator(8).update(codes, labels, "query")),
+        ("database", lambda: hk.topk(codes, codes.to_sparse(), 1)),
+        ("codes", lambda: hk.BinaryIndex(8).add(codes.to_sparse())),
+    ):
+        with pytest.raises(TypeError, match=rf"^{name} must be dense, got torch\.sparse_coo$"):
+            call()
+
+
 def test_the_tensor_keeps_a_memory_map_open(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.arange(5000))
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
