@@ -46,14 +46,15 @@ def test_without_the_extra_the_command_names_it_in_one_line(tmp_path: Path) -> N
     assert done.stderr == "hashkernels: typer is missing: pip install 'hashkernels[cli]'\n"
 
 
-def test_an_interrupt_before_the_application_is_there_is_one_line(tmp_path: Path) -> None:
-    code = """
+@pytest.mark.parametrize("module", ["typer.main", "hashkernels.cli.learning"])
+def test_an_interrupt_before_the_application_is_there_is_one_line(tmp_path: Path, module: str) -> None:
+    code = f"""
 import signal, sys
 from hashkernels.cli import main
 
 class Interrupt:
     def find_spec(self, name, *more):
-        if name == "hashkernels.cli.learning":
+        if name == "{module}":
             signal.raise_signal(signal.SIGINT)
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
