@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
+from copy import copy
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from hashkernels.metrics.evaluate import evaluate
 from hashkernels.metrics.report import RetrievalReport
 
 _NAME = "HashRetrievalMetric"
+_STATES = ("query_codes", "query_labels", "database_codes", "database_labels")
 
 
 class _HashRetrieval:
@@ -75,7 +77,7 @@ class _HashRetrieval:
         _check_options(**options)
         self.options = options
         self.report: RetrievalReport | None = None
-        for name in ("query_codes", "query_labels", "database_codes", "database_labels"):
+        for name in _STATES:
             self.add_state(name, default=[], dist_reduce_fx="cat")
 
     def update(self, codes: Tensor, labels: Tensor, role: str) -> None:
@@ -94,6 +96,9 @@ class _HashRetrieval:
 
     def forward(self, codes: Tensor, labels: Tensor, role: str) -> None:
         """The same as ``update``: a batch alone has no metric."""
+        # Equal metrics of a collection share their lists, and each of them is called.
+        for name in _STATES:
+            setattr(self, name, copy(getattr(self, name)))
         self.update(codes, labels, role)
 
     def compute(self) -> Tensor:

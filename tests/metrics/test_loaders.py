@@ -161,15 +161,18 @@ def test_nan_is_named(data):
         evaluate_loaders(lambda items: items * float("nan"), queries, database)
 
 
-def test_torchmetrics_class_in_a_collection(model, data):
+@pytest.mark.parametrize("method", ["update", "forward"])
+def test_torchmetrics_class_in_a_collection(model, data, method):
     from torchmetrics import Metric, MetricCollection
 
     metric = HashRetrievalMetric(12)
     assert isinstance(metric, Metric)
     assert metric.higher_is_better
     collection = MetricCollection({"map": metric, "map@5": HashRetrievalMetric(12, k=5)})
+    feed = collection if method == "forward" else collection.update
     for role, part in zip(("query", "database"), data, strict=True):
-        collection.update(model[0](part.tensors[0]), part.tensors[1], role=role)
+        collection.update(model[0](part.tensors[0][:4]), part.tensors[1][:4], role=role)
+        feed(model[0](part.tensors[0][4:]), part.tensors[1][4:], role=role)
     found = collection.compute()
     assert found["map"].item() == whole(model, data).map
     assert found["map@5"].item() == whole(model, data, k=5).map
