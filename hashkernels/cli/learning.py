@@ -192,6 +192,8 @@ def encode(
     outputs = {"output": output} | ({} if labels_output is None else {"labels_output": labels_output})
     for name, path in outputs.items():
         check_ending(name, path, ".npy")
+        if path.resolve() == Path(data).resolve():
+            raise ValueError(f"{name} must be another file than the items, got {path}")
     use_threads(threads)
     trained = load_checkpoint(checkpoint)
     labels: Any = None

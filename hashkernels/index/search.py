@@ -16,7 +16,7 @@ from hashkernels._unpacked import may_be_unpacked, warn_of_unpacked
 from hashkernels._validation import check_choice, check_code_pair, check_filter, check_int, check_same_device
 from hashkernels.index.plain import as_array, in_kind_of, is_plain_search, plain_queries
 
-_MANY = 1 << 16  # codes, whose search takes many times as long as a look at some of them
+_MANY = 1 << 22  # pairs, whose search takes many times as long as a look at some codes
 _DISTANCE_DTYPES = {"uint8": torch.uint8, "int16": torch.int16, "int32": torch.int32}
 
 
@@ -160,7 +160,7 @@ def topk(
     >>> topk(np.array([[0b1010]], np.uint8), database, 3)
     SearchResult(distances=array([[1, 1, 2]], dtype=int32), indices=array([[1, 3, 0]]))
     """
-    _warn_of_unpacked(database, bits)
+    _warn_of_unpacked(queries, database, bits)
     if bits is None and filter is None and not explain:
         plain = _at_once("topk", queries, database, k, threads)
         if plain is not None:
@@ -255,7 +255,7 @@ def range_search(
     >>> range_search(np.array([[0b1010], [0b0111]], np.uint8), database, 1, max_results=1).counts
     array([2, 1])
     """
-    _warn_of_unpacked(database, bits)
+    _warn_of_unpacked(queries, database, bits)
     if bits is None and filter is None and max_results is None and not explain:
         plain = _at_once("range_search", queries, database, radius, threads)
         if plain is not None:
@@ -296,7 +296,7 @@ def range_count(
     >>> range_count(np.array([[0b1010], [0b0111]], np.uint8), database, 1)
     array([2, 1])
     """
-    _warn_of_unpacked(database, bits)
+    _warn_of_unpacked(queries, database, bits)
     if bits is None and filter is None:
         plain = _at_once("range_count", queries, database, radius, threads)
         if plain is not None:
@@ -390,9 +390,14 @@ def _at_once(
     return in_kind_of(queries, _ops.find_in_codes(search, plain, codes, number, threads))
 
 
-def _warn_of_unpacked(database: ArrayT, bits: int | None) -> None:
-    """Say that codes of a byte a bit take eight times the memory, and more of the time; of few codes neither counts."""
-    if bits is not None or len(getattr(database, "shape", ())) != 2 or database.shape[0] < _MANY:
+def _warn_of_unpacked(queries: ArrayT, database: ArrayT, bits: int | None) -> None:
+    """Say that codes of a byte a bit take eight times the memory, and more of the time; for little work neither
+    counts."""
+    if bits is not None or torch.compiler.is_compiling():
+        return
+    asked: tuple[int, ...] = getattr(queries, "shape", ())
+    searched: tuple[int, ...] = getattr(database, "shape", ())
+    if not len(asked) == len(searched) == 2 or asked[0] * searched[0] < _MANY:
         return
     codes = as_array(database) if _ops.nobody_watches() else None
     if codes is not None and codes.dtype == np.uint8 and may_be_unpacked(codes):

@@ -127,6 +127,15 @@ def test_no_file_is_written_under_the_ending_of_another_format(
     assert contents(folder) == before
 
 
+@pytest.mark.parametrize("flag", ["--output", "--labels-output"])
+def test_items_are_not_overwritten_by_their_codes(run, folder: Path, flag: str) -> None:
+    before = contents(folder)
+    refused = f"hashkernels: error: {flag} must be another file than the items, got items.npy\n"
+    given = ("encode", "model.safetensors", "--data", folder / "items.npy", flag, "items.npy", "--force")
+    assert run(*given) == (2, "", refused)
+    assert contents(folder) == before
+
+
 def test_an_index_may_be_called_as_the_user_likes(run) -> None:
     for name in ("new.hki", "new.index", "new.v2", "new"):
         assert run("index", "build", "codes.npy", name)[0] == 0
