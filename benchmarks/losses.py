@@ -83,7 +83,8 @@ def build(batch: int, bank: int, classes: int, *, method: Method) -> Trial:
             return formulas.Inputs(x, labels, stored, row_labels, indices)
         others = torch.ones(items, dtype=torch.bool).index_fill(0, indices, False)
         torch.manual_seed(0)
-        drawn = loss.bank.draw(others, loss.drawn)
+        drawn, counted = loss.bank.draw(others, loss.drawn)
+        drawn = drawn if counted is None else drawn[counted]
         return formulas.Inputs(x, labels, stored[drawn], row_labels[drawn], torch.full((batch,), -1))
 
     draws = method.name == "DTSH" and items > 0

@@ -395,7 +395,8 @@ def _warn_of_unpacked(queries: ArrayT, database: ArrayT, bits: int | None) -> No
     counts."""
     if bits is not None or torch.compiler.is_compiling():
         return
-    asked, searched = (getattr(part, "shape", ()) for part in (queries, database))
+    asked: tuple[int, ...] = getattr(queries, "shape", ())
+    searched: tuple[int, ...] = getattr(database, "shape", ())
     if not len(asked) == len(searched) == 2 or asked[0] * searched[0] < _MANY:
         return
     codes = as_array(database) if _ops.nobody_watches() else None

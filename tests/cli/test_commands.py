@@ -70,6 +70,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     assert "Example" in result.output
     assert f"hashkernels {command}" in result.output
     assert command in run("--help").output
+    assert run(command, "-h").output == result.output
 
 
 def test_the_list_of_methods_has_papers_settings_presets_and_schedules() -> None:
