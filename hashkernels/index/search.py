@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Generic, Literal, NamedTuple, overload
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -160,13 +161,11 @@ def topk(
     >>> topk(np.array([[0b1010]], np.uint8), database, 3)
     SearchResult(distances=array([[1, 1, 2]], dtype=int32), indices=array([[1, 3, 0]]))
     """
-    _warn_of_unpacked(queries, database, bits)
     if bits is None and filter is None and not explain:
         plain = _at_once("topk", queries, database, k, threads)
         if plain is not None:
             return SearchResult(*plain)
-    query_codes, database_codes = to_tensors(queries=queries, database=database)
-    check_code_pair(query_codes, database_codes, bits)
+    query_codes, database_codes, _ = _checked_pair(queries, database, bits)
     num_database = database_codes.shape[0]
     k = check_int("k", k, 1, num_database)
     allowed = allowed_mask(queries, filter, num_database)
@@ -255,7 +254,6 @@ def range_search(
     >>> range_search(np.array([[0b1010], [0b0111]], np.uint8), database, 1, max_results=1).counts
     array([2, 1])
     """
-    _warn_of_unpacked(queries, database, bits)
     if bits is None and filter is None and max_results is None and not explain:
         plain = _at_once("range_search", queries, database, radius, threads)
         if plain is not None:
@@ -296,7 +294,6 @@ def range_count(
     >>> range_count(np.array([[0b1010], [0b0111]], np.uint8), database, 1)
     array([2, 1])
     """
-    _warn_of_unpacked(queries, database, bits)
     if bits is None and filter is None:
         plain = _at_once("range_count", queries, database, radius, threads)
         if plain is not None:
@@ -387,26 +384,31 @@ def _at_once(
     plain = plain_queries(search, queries, number, num_bytes)
     if plain is None or not _ops.are_plain_codes(codes, num_bytes, 0, 0):
         return None
+    if len(plain) * count >= _MANY:
+        _warn_of_unpacked(codes)
     return in_kind_of(queries, _ops.find_in_codes(search, plain, codes, number, threads))
 
 
-def _warn_of_unpacked(queries: ArrayT, database: ArrayT, bits: int | None) -> None:
+def _checked_pair(queries: ArrayT, database: ArrayT, bits: int | None) -> tuple[Tensor, Tensor, int]:
+    """Tensors of codes that fit together, and how many bits they have."""
+    query_codes, database_codes = to_tensors(queries=queries, database=database)
+    num_bits = check_code_pair(query_codes, database_codes, bits)
+    if bits is None and not torch.compiler.is_compiling() and len(query_codes) * len(database_codes) >= _MANY:
+        codes = as_array(database_codes) if _ops.nobody_watches() else None
+        if codes is not None:
+            _warn_of_unpacked(codes)
+    return query_codes, database_codes, num_bits
+
+
+def _warn_of_unpacked(database: npt.NDArray[np.uint8]) -> None:
     """Say that codes of a byte a bit take eight times the memory, and more of the time; for little work neither
     counts."""
-    if bits is not None or torch.compiler.is_compiling():
-        return
-    asked: tuple[int, ...] = getattr(queries, "shape", ())
-    searched: tuple[int, ...] = getattr(database, "shape", ())
-    if not len(asked) == len(searched) == 2 or asked[0] * searched[0] < _MANY:
-        return
-    codes = as_array(database) if _ops.nobody_watches() else None
-    if codes is not None and codes.dtype == np.uint8 and may_be_unpacked(codes):
+    if may_be_unpacked(database):
         warn_of_unpacked("codes of database", to_tensor("database", database))
 
 
 def _range_arguments(queries: ArrayT, database: ArrayT, radius: int, bits: int | None) -> tuple[Tensor, Tensor, int]:
-    query_codes, database_codes = to_tensors(queries=queries, database=database)
-    num_bits = check_code_pair(query_codes, database_codes, bits)
+    query_codes, database_codes, num_bits = _checked_pair(queries, database, bits)
     return query_codes, database_codes, check_int("radius", radius, 0, num_bits)
 
 
