@@ -6,6 +6,7 @@ from typing import Any
 
 from hashkernels.metrics._pairs import qrels_relevance
 from hashkernels.metrics.bootstrap import ConfidenceInterval, bootstrap_mean
+from hashkernels.metrics.callback import RetrievalCallback
 from hashkernels.metrics.code_statistics import CodeStatistics, code_statistics
 from hashkernels.metrics.compat import CompatRow
 from hashkernels.metrics.counts import RetrievalCounts, retrieval_counts
@@ -23,7 +24,7 @@ from hashkernels.metrics.evaluate import evaluate, evaluate_counts
 from hashkernels.metrics.evaluator import RetrievalEvaluator, Role
 from hashkernels.metrics.f_score import f_score, f_score_within
 from hashkernels.metrics.hit_rate import hit_rate
-from hashkernels.metrics.loaders import RetrievalCallback, evaluate_loaders
+from hashkernels.metrics.loaders import evaluate_loaders
 from hashkernels.metrics.lower_bound import (
     RankExtremes,
     average_precision_bound,

@@ -106,9 +106,26 @@ def test_callback_as_lightning_calls_it(model, data):
     }
     callback.load_state_dict(callback.state_dict())
     assert callback.state_key == "RetrievalCallback{prefix='val/'}"
+    assert not isinstance(callback._legacy_state_key, str)  # which Lightning also looks for on loading a checkpoint
     assert copy.deepcopy(callback).every == 2
     with pytest.raises(AttributeError, match="no attribute 'monitor'"):
         _ = callback.monitor
+
+
+@pytest.mark.parametrize("packages", [[], ["lightning.pytorch"], ["lightning.pytorch", "pytorch_lightning"]])
+def test_callback_is_of_the_class_of_lightning_where_that_is_imported(monkeypatch, packages):
+    classes = [type("Callback", (), {"on_fit_end": lambda self, trainer, module: "theirs"}) for _ in packages]
+    for name in ("lightning.pytorch", "pytorch_lightning"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    for name, known in zip(packages, classes, strict=True):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(Callback=known))
+    batches = [(torch.eye(4) - 0.5, torch.tensor([0, 1, 0, 1]))]
+    callback = RetrievalCallback(batches, batches, every=2, k=1)
+    callback(torch.nn.Identity(), 1)
+    for same in (callback, copy.copy(callback), copy.deepcopy(callback), pickle.loads(pickle.dumps(callback))):
+        assert all(isinstance(same, known) for known in (RetrievalCallback, *classes))
+        assert same.on_fit_end(None, None) == ("theirs" if classes else None)
+        assert (same.every, same.reports[1].map) == (2, 1.0)
 
 
 def test_callback_in_a_loop(model, data):
