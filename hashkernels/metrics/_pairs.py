@@ -132,6 +132,8 @@ def qrels_relevance(
         >>> qrels_relevance({"q7": {"a": 2, "c": 1}}, ["q3", "q7"], ["a", "b", "c"])
         {1: {0: 2.0, 2: 1.0}}
     """
+    if not isinstance(qrels, Mapping):
+        raise TypeError(f"qrels must map each query id to gains by item id, got {type(qrels).__name__}")
     rows, columns = _positions("query_ids", query_ids), _positions("database_ids", database_ids)
     relevance = {}
     for query, judged in qrels.items():
@@ -150,7 +152,7 @@ def _gain(value: Any) -> float:
 
 
 def _positions(name: str, ids: Iterable[Any]) -> dict[Any, int]:
-    names = list(ids)
+    names = ids.tolist() if isinstance(ids, Tensor) else list(ids)  # elements of a tensor are equal to no id
     positions = {item: position for position, item in enumerate(names)}
     if len(positions) != len(names):
         raise ValueError(f"{name} must be distinct, got {len(names) - len(positions)} that come twice")

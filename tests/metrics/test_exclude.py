@@ -167,10 +167,13 @@ def test_names_become_positions():
     assert report.per_query.average_precision.tolist() == [0.0, 0.5]
     with pytest.raises(ValueError, match="database_ids must be distinct, got 1 that come twice"):
         qrels_relevance(qrels, ["q0"], ["d0", "d0"])
-    with pytest.raises(TypeError, match="qrels must map each query id to gains by item id, got list"):
-        qrels_relevance({"q0": ["d0"]}, ["q0"], ["d0"])
+    for wrong in ({"q0": ["d0"]}, [("q0", {"d0": 1})]):
+        with pytest.raises(TypeError, match="qrels must map each query id to gains by item id, got list"):
+            qrels_relevance(wrong, ["q0"], ["d0"])
     with pytest.raises(TypeError, match="qrels must have numbers as gains, got 'b'"):
         qrels_relevance({"q0": {"d0": "b"}}, ["q0"], ["d0"])
+    for ids in (np.array, torch.tensor):
+        assert qrels_relevance({7: {3: 2}}, ids([9, 7]), ids([3, 1])) == {1: {0: 2.0}}
 
 
 def dcg(gains):
