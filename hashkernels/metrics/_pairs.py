@@ -170,7 +170,7 @@ def _is_id_array(value: Any) -> bool:
 
 def _listed(name: str, value: Any, num_queries: int, num_database: int) -> tuple[Ints, Ints, Floats]:
     """Queries, items and gains of any form, in any order."""
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and not hasattr(value, "tocoo"):  # a matrix by keys, of scipy, is a dict, too
         return _from_mapping(name, value)
     if isinstance(value, Tensor) and value.layout != torch.strided:
         _check_shape(name, value.shape, num_queries, num_database)

@@ -128,6 +128,7 @@ def relevance_forms(relevance):
         "csr tensor": dense.to_sparse_csr(),
         "scipy csr": scipy.sparse.csr_matrix(relevance.astype(np.int64)),
         "scipy coo": scipy.sparse.coo_array(relevance.astype(np.float64)),
+        "scipy dok": scipy.sparse.dok_array(relevance.astype(np.float64)),
         "two arrays": (items, offsets),
         "three arrays": (np.ones(len(items)), items, offsets),
         "three tensors": tuple(map(torch.from_numpy, (np.ones(len(items)), items, offsets))),
@@ -138,7 +139,7 @@ def relevance_forms(relevance):
 
 
 FORMS = (
-    *("dense", "tensor", "coo", "csr tensor", "scipy csr", "scipy coo", "two arrays", "three arrays"),
+    *("dense", "tensor", "coo", "csr tensor", "scipy csr", "scipy coo", "scipy dok", "two arrays", "three arrays"),
     *("three tensors", "lists", "arrays", "gains"),
 )
 
