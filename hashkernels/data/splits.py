@@ -15,8 +15,6 @@ from hashkernels._values import least_and_greatest
 
 _MANY_CLASSES = 1 << 20  # more only where there are as many items
 
-MAX_CLASSES = 1 << 24
-
 
 @dataclass(frozen=True)
 class RetrievalSplit:
@@ -102,14 +100,9 @@ def as_labels(name: str, array: NDArray[Any] | torch.Tensor, num_items: int) -> 
     labels = labels.long()
     if labels.numel():
         least, greatest = least_and_greatest(labels)
-        most = max(num_items, _MANY_CLASSES)
         if least < 0:
             raise ValueError(f"{name} must be at least 0, got {least}")
-        if greatest >= most:
-            raise ValueError(
-                f"{name} must be below {most}, as there is a class for each id up to the greatest, got {greatest}: "
-                "numpy.unique(ids, return_inverse=True)[1] numbers them from 0"
-            )
+        _check_greatest_id(name, greatest, num_items)
     return labels
 
 
@@ -117,15 +110,20 @@ def count_classes(*labels: torch.Tensor) -> int:
     """Number of classes of class ids (largest id + 1) or multi-hot labels (columns).
 
     Raises:
-        ValueError: more than 2^24, as large ids that are not numbered in a row have it.
+        ValueError: more than 2^20, unless there are as many items.
     """
     number = max(int(part.shape[1]) if part.ndim == 2 else int(part.max()) + 1 for part in labels)
-    if number > MAX_CLASSES:
-        raise ValueError(
-            f"labels must be below {MAX_CLASSES}, got {number - 1}: np.unique(labels, return_inverse=True)[1] numbers "
-            "them in a row"
-        )
+    _check_greatest_id("labels", number - 1, sum(map(len, labels)))
     return number
+
+
+def _check_greatest_id(name: str, greatest: int, num_items: int) -> None:
+    most = max(num_items, _MANY_CLASSES)
+    if greatest >= most:
+        raise ValueError(
+            f"{name} must be below {most}, as there is a class for each id up to the greatest, got {greatest}: "
+            "numpy.unique(ids, return_inverse=True)[1] numbers them from 0"
+        )
 
 
 def hold_out_queries(
