@@ -46,6 +46,10 @@ class CountingLoss(HashLoss):
         """Items seen in training since the latest update, a scalar int64 on the CPU."""
         return torch.tensor(self._seen.items, device="cpu")
 
+    @items_seen.setter
+    def items_seen(self, number: Tensor) -> None:
+        self._seen.items = int(number)
+
     def _count_items(self, u: Tensor, update: Callable[[], None]) -> None:
         """Count the items of a batch, and make the update when it is due."""
         if not self.update_every:

@@ -89,6 +89,14 @@ def test_a_copy_goes_on_by_itself(name, updates, duplicate):
     assert (len(updates), other.items_seen.item(), loss.items_seen.item()) == (1, 0, 6)
 
 
+def test_a_call_with_another_state_counts_in_that_state(name, updates):
+    loss, other = make(name), make(name)
+    see(other, 8)
+    u, labels = torch.randn(4, BITS), torch.arange(4)
+    torch.func.functional_call(loss, other.state_dict(), (u, labels), {"indices": torch.arange(4)})
+    assert (len(updates), loss.items_seen.item(), other.items_seen.item()) == (1, 0, 8)
+
+
 def test_counting_compiles_nothing_anew(name, request):
     torch._dynamo.reset()
     request.addfinalizer(torch._dynamo.reset)
