@@ -10,7 +10,7 @@ import typer
 
 from hashkernels import _validation as check
 from hashkernels._warnings import HashkernelsWarning
-from hashkernels.cli.console import codes_of, command_line, emit, remark, training_progress, use_threads
+from hashkernels.cli.console import codes_of, command_line, emit, progress, remark, training_progress, use_threads
 from hashkernels.cli.methods import list_methods
 from hashkernels.cli.options import Bits, Data, Epochs, Force, Json, Labels, OptionalData, Queries, Root, Seed, Threads
 from hashkernels.data import RetrievalSplit, as_items, load_source
@@ -75,8 +75,8 @@ def demo(
     remark(f"{split.name}: {split.protocol}")
     results = []
     for name in methods:
-        with training_progress(method_title(name)) as progress:
-            results.append(run_method(split, name, bits, epochs=epochs, seed=seed, progress=progress))
+        with training_progress(method_title(name)) as advance:
+            results.append(run_method(split, name, bits, epochs=epochs, seed=seed, progress=advance))
     save_results(output, split, results, command=command_line(), force=force)
     table = text_table(summary_header(results), summary_rows(results))
     emit(as_json, {result.name: result.summary() for result in results}, f"{table}\n\nReport: {output / 'report.html'}")
@@ -141,7 +141,7 @@ def train(
     use_threads(threads)
     split = _training_split(data, root, labels, queries, seed)
     check_output_files([output], force=force)
-    with training_progress(method_title(method)) as progress:
+    with training_progress(method_title(method)) as advance:
         result = run_method(
             split,
             method,
@@ -149,7 +149,7 @@ def train(
             epochs=epochs,
             seed=seed,
             hidden=hidden,
-            progress=progress,
+            progress=advance,
             preset=preset,
             weight_decay=weight_decay,
             schedule=schedule,
@@ -209,7 +209,8 @@ def encode(
         items, labels = getattr(split, f"{prefix}_items"), getattr(split, f"{prefix}_labels")
     check_items(data, items, trained.model.item_shape)
     check_output_files(outputs.values(), force=force)
-    codes = encode_items(trained.model, items.numpy())
+    with progress(f"encoding {data}") as advance:
+        codes = encode_items(trained.model, items.numpy(), progress=advance)
     save_npy(output, codes)
     if labels_output is not None:
         save_npy(labels_output, labels.numpy())

@@ -147,11 +147,15 @@ def fit(
     return history
 
 
-def embed(model: nn.Module, items: ArrayT, *, batch_size: int = 512) -> ArrayT:
+def embed(
+    model: nn.Module, items: ArrayT, *, batch_size: int = 512, progress: Callable[[int, int], None] | None = None
+) -> ArrayT:
     """Outputs of a model in evaluation mode, float32 [N, bits]; NumPy in, NumPy out.
 
     Args:
         items: as for `fit`: uint8 images, floating-point images or embeddings.
+        batch_size: items that go through the model at once.
+        progress: called after each batch with the number of items done and the number of all.
 
     Raises:
         ValueError: no items.
@@ -161,18 +165,27 @@ def embed(model: nn.Module, items: ArrayT, *, batch_size: int = 512) -> ArrayT:
     if not len(tensor):
         raise ValueError("items must not be empty")
     device = _device(model)
+    outputs: list[torch.Tensor] = []
+    done = 0
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            outputs = torch.cat([model(to_inputs(part.to(device))).cpu() for part in torch.split(tensor, batch_size)])
+            for part in torch.split(tensor, batch_size):
+                outputs.append(model(to_inputs(part.to(device))).cpu())
+                done += len(part)
+                if progress is not None:
+                    progress(done, len(tensor))
+            joined = torch.cat(outputs)
     finally:
         model.train(was_training)
-    return like(items, outputs.clone())  # cloned out of inference mode, so that callers may use it under autograd
+    return like(items, joined.clone())  # cloned out of inference mode, so that callers may use it under autograd
 
 
-def encode(model: nn.Module, items: ArrayT, *, batch_size: int = 512) -> ArrayT:
-    """Packed codes of items, uint8 [N, ceil(bits / 8)]: the signs of `embed`'s outputs; NumPy in, NumPy out.
+def encode(
+    model: nn.Module, items: ArrayT, *, batch_size: int = 512, progress: Callable[[int, int], None] | None = None
+) -> ArrayT:
+    """Packed codes of items, uint8 [N, ceil(bits / 8)]: the signs of `embed`'s outputs, whose arguments it takes.
 
     Example:
         >>> import numpy as np
@@ -180,7 +193,7 @@ def encode(model: nn.Module, items: ArrayT, *, batch_size: int = 512) -> ArrayT:
         >>> encode(HashHead(8, 12), np.zeros((3, 8), np.float32)).shape
         (3, 2)
     """
-    return pack_codes(embed(model, items, batch_size=batch_size))
+    return pack_codes(embed(model, items, batch_size=batch_size, progress=progress))
 
 
 class _EpochTally:

@@ -137,6 +137,14 @@ def test_progress_counts_every_batch_and_may_stop_the_run() -> None:
     assert not model.training
 
 
+def test_encoding_tells_its_progress() -> None:
+    seen: list[tuple[int, int]] = []
+    model, (items, _) = build_model((6,), 16), blobs(50)
+    told = encode(model, items, batch_size=20, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(20, 50), (40, 50), (50, 50)]
+    assert torch.equal(told, encode(model, items, batch_size=20))
+
+
 def test_no_batch_is_a_lone_item() -> None:
     # 65 items in batches of 64, and 3 in batches of 2, would each end with one, on which batch normalisation fails.
     for count, size in ((65, 64), (3, 2), (2, 2)):
