@@ -8,7 +8,7 @@ function(hashkernels_emulated target directory)
   target_link_libraries(${target} PRIVATE hashkernels_core GTest::gtest_main)
   target_compile_definitions(${target} PRIVATE HASHKERNELS_CUDA_VERSION="emulated" HASHKERNELS_CUDA_ARCHITECTURES="")
   # Kernels look at shared memory as vectors of what they wrote as numbers, as CUDA lets them.
-  target_compile_options(${target} PRIVATE -O2 -fno-strict-aliasing -Wno-unknown-pragmas)
+  target_compile_options(${target} PRIVATE -O2 -march=native -fno-strict-aliasing -Wno-unknown-pragmas)
   hashkernels_warnings(${target})
 endfunction()
 

@@ -72,6 +72,7 @@ inline void multiply_bf16(float (&sums)[4], const uint32_t (&a)[4], uint32_t b0,
   for (int e = 0; e < 4; ++e) {
     const int row = r + 8 * (e / 2), column = c + e % 2;
     double sum = 0;
+#pragma GCC unroll 16
     for (int k = 0; k < 16; ++k) {
       const float left = lane(row % 8 * 4 + k % 8 / 2).a[2 * (row / 8 + 2 * (k / 8)) + k % 2];
       const float right = lane(column * 4 + k % 8 / 2).b[2 * (k / 8) + k % 2];
