@@ -1,6 +1,6 @@
 """Feeds mutated files to every reader; whatever a file holds, a reader returns or raises ``ValueError``.
 
-    python fuzz/fuzz_readers.py --seconds 5             every reader in turn, as continuous integration does
+    python fuzz/fuzz_readers.py --seconds 5             every reader, as continuous integration does
     python fuzz/fuzz_readers.py faiss --seconds 3600    one of them
 
 Needs atheris (pip install atheris). A failure is written to ``crash-*`` in the working folder.
@@ -9,10 +9,12 @@ Needs atheris (pip install atheris). A failure is written to ``crash-*`` in the 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -124,10 +126,15 @@ def main() -> None:
     if options.reader is not None:
         fuzz(options.reader, options.seconds)
         return
-    for name in READERS:
+
+    def failed(name: str) -> bool:
         command = [sys.executable, __file__, name, "--seconds", str(options.seconds)]
-        if subprocess.run(command, check=False).returncode:
-            sys.exit(f"{name}: the reader failed, see crash-* for the file")
+        return subprocess.run(command, check=False).returncode != 0
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = [name for name, failure in zip(READERS, pool.map(failed, READERS), strict=True) if failure]
+    if found:
+        sys.exit(f"{', '.join(found)}: the reader failed, see crash-* for the file")
 
 
 if __name__ == "__main__":
