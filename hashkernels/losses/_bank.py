@@ -75,10 +75,12 @@ class Bank(nn.Module):
     @torch.no_grad()
     def draw(self, eligible: Tensor, per_class: int) -> tuple[Tensor, Tensor | None]:
         """Positions ``int64 [D]`` of up to ``per_class`` random items of each class among ``eligible``, and which of
-        them count, ``bool [D]`` or None for all. Of class ids there are always as many, so that no one waits to hear
-        how many."""
+        them count, ``bool [D]`` or None for all. On a GPU and in compiled graphs there are always as many of class ids,
+        so that no one waits to hear how many."""
         if self.classes.ndim == 1:
-            return _draw_of_each(torch.where(eligible, self.classes, self.num_classes), self.num_classes, per_class)
+            labels = torch.where(eligible, self.classes, self.num_classes)
+            drawn, counted = _draw_of_each(labels, self.num_classes, per_class)
+            return (drawn[counted], None) if value_checks_enabled(counted) else (drawn, counted)
         rows, labels = self._memberships(eligible.nonzero()[:, 0])
         drawn, counted = _draw_of_each(labels, self.num_classes, per_class)
         chosen = torch.zeros_like(self.filled)  # an item that several classes have drawn counts once

@@ -92,7 +92,7 @@ class DTSHLoss(HashLoss):
         u, columns = batch.u, self._columns(batch)
         labels = batch.labels if columns.labels.ndim == 1 else packed_classes(batch.labels, self.num_classes)
         positive, negative = pair_masks(labels, columns, slice(None))  # [N, C]
-        theta = self.scale * (u @ columns.emb.T)  # [N, C]
+        theta = (self.scale * u) @ columns.emb.T  # [N, C]
         weight = self._triplet_weight(positive, negative)  # [N]
         total = _ops.triplet_likelihood(theta, positive, negative, weight, margin=self.margin)
         return total.to(u.dtype)
@@ -116,7 +116,9 @@ class DTSHLoss(HashLoss):
 
     def _triplet_weight(self, positive: Tensor, negative: Tensor) -> Tensor:
         """What each triplet of a query counts, float64 [N]."""
-        triplets = positive.sum(dim=1).double() * negative.sum(dim=1)
+        # Sums of int64 would copy the masks to eight times their size.
+        num_positive, num_negative = (mask.sum(dim=1, dtype=torch.int32) for mask in (positive, negative))
+        triplets = num_positive.double() * num_negative
         if self.reduction == "sum":
             return torch.ones_like(triplets)
         if self.reduction == "triplets":

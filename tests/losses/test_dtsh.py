@@ -99,20 +99,38 @@ def test_bank_equals_formula_over_the_items_of_other_batches(example, assert_sam
 
 
 @pytest.mark.parametrize("num_train", [100, 1000])  # fewer than 3 for each class, and more
-@pytest.mark.parametrize("form", ["ids", "one-hot"])
-def test_bank_draws_up_to_so_many_items_of_each_class(form, num_train):
+@pytest.mark.parametrize("form", ["ids", "ids on a GPU", "one-hot"])
+def test_bank_draws_up_to_so_many_items_of_each_class(form, num_train, monkeypatch):
+    if form == "ids on a GPU":
+        monkeypatch.setattr("hashkernels.losses._bank.value_checks_enabled", lambda tensor: False)
     torch.manual_seed(0)
     loss = DTSHLoss(4, 70, num_train=num_train, drawn=3)
     labels = torch.cat([torch.full((60,), 69), torch.arange(40) % 20])
-    given = labels if form == "ids" else torch.nn.functional.one_hot(labels, 70)
+    given = torch.nn.functional.one_hot(labels, 70) if form == "one-hot" else labels
     loss(torch.randn(100, 4), given, indices=torch.arange(100))
     eligible = loss.bank.filled.clone()
     eligible[60:70] = False
     draws = []
     for _ in range(300):
         rows, counted = loss.bank.draw(eligible, 3)
+        assert (counted is not None) == (form == "ids on a GPU")  # a place for all that may be drawn
         draws.append(rows if counted is None else rows[counted])
     for rows in draws:
         assert bool(eligible[rows].all())
         assert torch.bincount(labels[rows], minlength=70).tolist() == [1] * 10 + [2] * 10 + [0] * 49 + [3]
     assert len(torch.cat(draws).unique()) == 90  # all that may come do come
+
+
+@pytest.mark.parametrize("num_train", [100, 1000])
+def test_places_where_nothing_is_drawn_change_neither_loss_nor_gradient(num_train, monkeypatch):
+    def step():
+        torch.manual_seed(0)
+        loss = DTSHLoss(12, 70, num_train=num_train, drawn=3).double()
+        u = torch.randn(100, 12, dtype=torch.float64, requires_grad=True)
+        for part in (slice(0, 70), slice(60, 100)):
+            value = loss(u[part], torch.arange(100)[part] % 20, indices=torch.arange(100)[part])
+        return value.detach(), *torch.autograd.grad(value, u)
+
+    here = step()
+    monkeypatch.setattr("hashkernels.losses._bank.value_checks_enabled", lambda tensor: False)
+    torch.testing.assert_close(here, step(), rtol=1e-12, atol=1e-12)
