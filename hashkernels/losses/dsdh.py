@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hashkernels import _ops
-from hashkernels._validation import check_int, check_real
+from hashkernels._validation import check_int, check_real, value_checks_enabled
 from hashkernels.losses._bank import Bank
 from hashkernels.losses._base import Batch, Presets, Terms
 from hashkernels.losses._codes import code_error, code_sign
@@ -112,6 +112,8 @@ class DSDHLoss(CountingLoss, PairLikelihoodLoss):
     def _before_write(self, indices: Tensor, batch: Batch) -> None:
         """Codes of items that come for the first time."""
         seen = self.bank.filled.index_select(0, indices)
+        if value_checks_enabled(seen) and bool(seen.all()):
+            return
         signs, codes = code_sign(batch.u).to(torch.int8), self.codes.index_select(0, indices)
         self.codes.index_copy_(0, indices, torch.where(seen[:, None], codes, signs))
 

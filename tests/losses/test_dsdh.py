@@ -35,6 +35,17 @@ def test_network_loss_equals_formula(example, assert_same):
     assert_same(actual, pairs.mean() + 0.3 * ((codes - v) ** 2).mean(), v)
 
 
+@pytest.mark.parametrize("on_gpu", [False, True])
+def test_a_code_is_the_sign_of_the_first_embedding_whatever_comes_with_it(on_gpu, monkeypatch):
+    if on_gpu:
+        monkeypatch.setattr("hashkernels.losses.dsdh.value_checks_enabled", lambda tensor: False)
+    loss = DSDHLoss(2, 2, num_train=3, update_every=0)
+    steps = [([0], [[1.0, -1.0]]), ([0, 1], [[-1.0, 1.0], [-1.0, 1.0]]), ([1, 0], [[1.0, 1.0], [-1.0, -1.0]])]
+    for indices, u in steps:
+        loss(torch.tensor(u), torch.zeros(len(u), dtype=torch.int64), indices=torch.tensor(indices))
+    assert loss.codes.tolist() == [[1, -1], [-1, 1], [-1, -1]]
+
+
 def test_classifier_is_ridge_regression_and_bits_follow_it(example):
     mu, nu, eta = 0.5, 0.7, 0.2
     loss = filled_loss(example, mu=mu, nu=nu, eta=eta)
