@@ -11,7 +11,7 @@ from torch import Tensor
 from hashkernels import _ops
 from hashkernels._validation import check_choice, check_int, check_real
 from hashkernels.losses._base import Batch, HashLoss, Terms
-from hashkernels.losses._blocks import sum_blocks
+from hashkernels.losses._blocks import BLOCK_ELEMENTS, sum_blocks
 from hashkernels.losses._pair_sums import Columns, pair_masks
 
 
@@ -53,8 +53,8 @@ class HistogramLoss(HashLoss):
 
         def block(part: slice) -> Tensor:
             positive, negative = pair_masks(row_labels, columns, part)
-            distance = (self.bits - rows[part] @ columns.emb.T) / 2
-            bins = SoftBins(distance * (self.num_bins / self.bits), self.num_bins)
+            position = (self.bits - rows[part] @ columns.emb.T) * (self.num_bins / (2 * self.bits))
+            bins = SoftBins(position, self.num_bins)
             scores, valid = self._scores(bins, positive, negative, self._gains(batch, part, positive))
             return torch.stack([torch.where(valid, scores, 0).sum().double(), valid.sum().double()])
 
@@ -92,7 +92,9 @@ class _Histogram(torch.autograd.Function):
         ctx.save_for_backward(left, weights)
         if adds_in_any_order(share.device):
             position = left + share
-            return torch.stack([_bin_sum(position, weights, b) for b in range(num_bins + 1)], dim=1)
+            bins = torch.arange(num_bins + 1, device=position.device)
+            at_once = min(num_bins + 1, max(1, BLOCK_ELEMENTS // max(position.numel(), 1)))
+            return torch.cat([_bin_sums(position, weights, some) for some in torch.split(bins, at_once)], dim=1)
         counts = share.new_zeros(len(weights), num_bins + 1)
         counts.scatter_add_(1, left, weights * (1 - share))
         return counts.scatter_add_(1, left + 1, weights * share)
@@ -108,5 +110,7 @@ def adds_in_any_order(device: torch.device) -> bool:
     return device.type == "cuda"
 
 
-def _bin_sum(position: Tensor, weights: Tensor, b: int) -> Tensor:
-    return (1 - (position - b).abs()).clamp_(min=0).mul_(weights).sum(dim=1)
+def _bin_sums(position: Tensor, weights: Tensor, bins: Tensor) -> Tensor:
+    """Sums [R, b] of some bins."""
+    distance = (position[:, None] - bins[:, None]).abs_()  # [R, b, C]
+    return (1 - distance).clamp_(min=0).mul_(weights[:, None]).sum(dim=2)

@@ -7,6 +7,7 @@ import math
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from hashkernels.losses import MIHashLoss, TALRLoss
 
@@ -74,17 +75,38 @@ def test_mihash_in_blocks_equals_formula(example, assert_same):
     check_mihash(example, assert_same, None, 1.0, "mean")
 
 
+@pytest.mark.parametrize("bins_at_once", [1, 3, 100])
 @pytest.mark.parametrize("criterion", ["information", "ap", "ndcg"])
-def test_histograms_without_atomic_additions_are_the_same(example, assert_same, monkeypatch, criterion):
+def test_histograms_without_atomic_additions_are_the_same(example, monkeypatch, criterion, bins_at_once):
     """What CUDA tensors take, where the additions of scatter_add come in any order."""
     loss = MIHashLoss(12, 5) if criterion == "information" else TALRLoss(12, 5, criterion=criterion)
     expected = loss(example.u, example.labels)
     gradient = torch.autograd.grad(expected, example.u)[0]
     monkeypatch.setattr("hashkernels.losses._histogram.adds_in_any_order", lambda device: True)
+    monkeypatch.setattr("hashkernels.losses._histogram.BLOCK_ELEMENTS", bins_at_once * len(example.u) ** 2)
     monkeypatch.setattr(torch.Tensor, "scatter_add_", None)
     actual = loss(example.u, example.labels)
     torch.testing.assert_close(actual, expected, rtol=1e-12, atol=0)
     torch.testing.assert_close(torch.autograd.grad(actual, example.u)[0], gradient, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", [MIHashLoss, TALRLoss])
+def test_histograms_without_atomic_additions_start_no_operations_for_each_bin(kind, example, monkeypatch):
+    monkeypatch.setattr("hashkernels.losses._histogram.adds_in_any_order", lambda device: True)
+
+    class Count(TorchDispatchMode):
+        started = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            self.started += 1
+            return func(*args, **(kwargs or {}))
+
+    counts = []
+    for num_bins in (4, 64):
+        with Count() as count:
+            torch.autograd.grad(kind(12, 5, num_bins=num_bins)(example.u, example.labels), example.u)
+        counts.append(count.started)
+    assert counts[0] == counts[1]
 
 
 def check_mihash(example, assert_same, num_bins, slope, reduction):
