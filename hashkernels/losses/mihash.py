@@ -53,9 +53,10 @@ class MIHashLoss(HistogramLoss):
     def _scores(self, bins: SoftBins, positive: Tensor, negative: Tensor, gains: Tensor) -> tuple[Tensor, Tensor]:
         near, far = bins.histogram(positive), bins.histogram(negative)  # [R, B]
         num_near, num_far = positive.sum(dim=1), negative.sum(dim=1)
-        num = (num_near + num_far).clamp(min=1)
-        conditional = num_near * _entropy(near, num_near) + num_far * _entropy(far, num_far)
-        return _entropy(near + far, num) - conditional / num, (num_near > 0) & (num_far > 0)
+        sizes = torch.stack((num_near, num_far, num_near + num_far)).clamp(min=1)  # [3, R]
+        of_near, of_far, of_all = _entropy(torch.stack((near, far, near + far)), sizes)
+        conditional = num_near * of_near + num_far * of_far
+        return of_all - conditional / sizes[2], (num_near > 0) & (num_far > 0)
 
     def _compute(self, batch: Batch) -> Terms:
         return self._negated("information", batch)
@@ -63,6 +64,6 @@ class MIHashLoss(HistogramLoss):
 
 def _entropy(counts: Tensor, total: Tensor) -> Tensor:
     """Entropy in bits of each row of counts, with a finite slope at empty bins."""
-    share = counts / total.clamp(min=1)[:, None]
+    share = counts / total[..., None]
     least = torch.finfo(share.dtype).tiny
-    return -(share * share.clamp(min=least).log()).sum(dim=1) / math.log(2)
+    return (share * share.clamp(min=least).log()).sum(dim=-1) / -math.log(2)
