@@ -72,7 +72,7 @@ class HashLoss(nn.Module):
 
     A subclass computes the sum of its terms in `_compute`. Half-precision embeddings, and all embeddings under
     autocast, are computed with in float32; float64 stays float64. Gradients are of the first order, in reverse mode:
-    values and slopes of most terms come from one pass, and second derivatives of it, derivatives in forward mode and
+    values and slopes of most terms come from one pass, of which second derivatives, derivatives in forward mode and
     the transforms of ``torch.func`` raise ``RuntimeError``.
 
     Inner products, and squares of them, are formed in that precision: embeddings up to 1e7 in absolute value stay
