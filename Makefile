@@ -68,4 +68,4 @@ bench:  ## time every benchmark against its peers
 bench-check:  ## run every benchmark once, for its correctness check, without timing
 	$(PYTHON) -m pytest benchmarks --benchmark-disable
 
-check: lint typecheck test cpp-test sanitize bench-check  ## everything
+check: lint typecheck test cpp-test sanitize bench-check  ## all tests and checks but fuzz and arm-test

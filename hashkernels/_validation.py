@@ -125,14 +125,18 @@ def check_signs(name: str, value: Any) -> torch.Tensor:
     tensor = check_tensor(name, value, 2)
     if tensor.is_complex():
         raise TypeError(f"{name} must be of a real dtype, got {dtype_name(tensor.dtype)}")
-    return tensor.long() != 0 if tensor.dtype in _WIDE_UNSIGNED else tensor > 0
+    if tensor.dtype in _WIDE_UNSIGNED:
+        return tensor.long() != 0
+    if tensor.is_floating_point() and tensor.element_size() < 2:
+        tensor = tensor.float()  # torch compares none of 8 bits
+    return tensor > 0
 
 
 def check_embeddings(name: str, value: Any, bits: int | None = None) -> torch.Tensor:
     """Floating-point embeddings [N, bits], finite."""
     tensor = check_tensor(name, value, 2)
-    if not tensor.is_floating_point():
-        raise TypeError(f"{name} must be floating point, got {dtype_name(tensor.dtype)}")
+    if not tensor.is_floating_point() or tensor.element_size() < 2:
+        raise TypeError(f"{name} must be floating point of 16 bits or more, got {dtype_name(tensor.dtype)}")
     if tensor.layout != torch.strided:
         raise TypeError(f"{name} must be dense, got {tensor.layout}")
     if bits is not None and tensor.shape[1] != bits:
@@ -210,7 +214,9 @@ def check_packable(name: str, value: Any) -> torch.Tensor:
     """Real numbers [N, L], L in 1..4096, of a dtype whose signs can be packed."""
     tensor = check_tensor(name, value, 2)
     if tensor.dtype not in PACKABLE_DTYPES:
-        raise TypeError(f"{name} must be floats, signed integers, uint8 or bool, got {dtype_name(tensor.dtype)}")
+        raise TypeError(
+            f"{name} must be floats of 16 bits or more, signed integers, uint8 or bool, got {dtype_name(tensor.dtype)}"
+        )
     if not 1 <= tensor.shape[1] <= MAX_BITS:
         raise ValueError(f"{name} must have 1..{MAX_BITS} columns, got {tensor.shape[1]}")
     return tensor

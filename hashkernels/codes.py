@@ -20,8 +20,8 @@ def pack_codes(x: ArrayT, *, bitorder: BitOrder = "big", threads: int | None = N
     """Turn embeddings into packed binary codes: bit = ``x > 0``.
 
     Args:
-        x: [N, L], L in 1..4096, of a float dtype, int8, int16, int32, int64, uint8 or bool. A tensor of any device or a
-            NumPy array; rows may be strided.
+        x: [N, L], L in 1..4096, of a float dtype of 16 bits or more, int8, int16, int32, int64, uint8 or bool. A tensor
+            of any device or a NumPy array; rows may be strided.
         bitorder: "big" puts dimension 0 into the highest bit of byte 0, like ``numpy.packbits``; "little" into the
             lowest.
         threads: how many threads to use; default ``hashkernels.get_num_threads()``.

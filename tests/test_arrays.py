@@ -143,11 +143,11 @@ def index() -> hk.BinaryIndex:
         (lambda: hk.topk(CODES, CODES, 1, filter=np.zeros(3)), "filter must be integers, got float64"),
         (lambda: hk.range_search(CODES.astype(np.int32), CODES, 1), "queries must be uint8 packed codes, got int32"),
         (lambda: hk.unpack_codes(SIGNS, 16), "codes must be uint8 packed codes, got float64"),
-        (lambda: hk.pack_codes(SIGNS + 0j), "x must be floats, signed integers, uint8 or bool, got complex128"),
+        (lambda: hk.pack_codes(SIGNS + 0j), "x must be floats of 16 bits or more, .* got complex128"),
         (lambda: index().search(SIGNS, 1), "queries must be uint8 packed codes, got float64"),
         (lambda: index().reconstruct(np.zeros(1)), "positions must be integers, got float64"),
         (lambda: index().add_with_ids(CODES, np.zeros(3)), "ids must be integers, got float64"),
-        (lambda: index().search(CODES, 1, rescore=IDS[:, None]), "rescore must be floating point, got int64"),
+        (lambda: index().search(CODES, 1, rescore=IDS[:, None]), "rescore must be floating point of .* got int64"),
         (
             lambda: index().search(CODES, 1, rescore=SIGNS, vectors=SIGNS),
             "vectors must be float32 or int8, got float64",

@@ -17,7 +17,7 @@ __all__ = ["MAX_ORDER", "hadamard_centers", "hadamard_matrix", "has_hadamard_mat
 
 
 def has_hadamard_matrix(order: int) -> bool:
-    """Whether `hadamard_matrix` can build this order: 1, 2, or by Paley, then doubled any number of times.
+    """Whether `hadamard_matrix` can build this order: 1, 2, or by Paley, then doubled any number of times, up to 4096.
 
     >>> [order for order in range(1, 49) if has_hadamard_matrix(order)]
     [1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48]

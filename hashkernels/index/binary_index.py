@@ -45,11 +45,12 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
             "auto": for codes of up to 16 bits a table of buckets, 4 bytes a code and 256 KB, built once 64 queries have
             come since the last addition; else as "scan".
             "hash": multi-index hashing, much faster for a small radius, for data in clusters and for the few nearest of
-            short codes (three times for ten of a million of 32 bits), built at the first search after an addition
-            (about a second for 10 million codes of 64 bits) and dropped by the next addition.
-            It takes some 8 bytes a code for every log2(ntotal) bits and a second copy of the codes in whole words:
-            about 30 bytes a code of 64 bits, 130 a code of 256, more in small indexes. Used where it is estimated to be
-            faster than a scan. A GPU always scans.
+            short codes (up to three times for ten of a million of 32 bits), built at the first search after an addition
+            (one to three seconds for 10 million codes of 64 bits) and dropped by the next addition.
+            It takes 4 bytes a code and 4 a bucket for every chunk of about log2(ntotal) bits, and a second copy of the
+            codes in whole words: 22 to 125 bytes a code of 64 bits, 115 to 230 a code of 256, the fewest in large
+            indexes; ``structure_bytes`` tells. Used where it is estimated to be faster than a scan. A GPU always
+            scans.
 
     Raises:
         ValueError: an argument is out of range, torch sees no such device, or "hash" is asked of a GPU.

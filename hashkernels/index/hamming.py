@@ -91,8 +91,9 @@ class HammingSearch(Contents):
             explain: check the arguments and say how the search would run, without running it.
 
         Returns:
-            ``SearchResult(distances, indices)``, int32 and int64 [Q, k], of the same kind as ``queries``. Where the
-            filter leaves fewer than k, rows end in (2147483647, -1). With ``rescore`` ``RescoredResult(scores,
+            ``SearchResult(distances, indices)``, int32 and int64 [Q, k], of the same kind as ``queries``; indices are
+            uint64 where the ids are, here as of all searches of an index, and the largest of them stands for -1. Where
+            the filter leaves fewer than k, rows end in (2147483647, -1). With ``rescore`` ``RescoredResult(scores,
             indices)``, float32 and int64 [Q, k], whose rows then end in (-inf, -1). With ``explain`` a str: "rows"
             (few codes, compared one by one), "planes" (bit by bit, one query at a time), "sums" (bit by bit, all
             queries on one table of sums a block), "buckets" or "hash" (what ``structure`` allows, if it is built;

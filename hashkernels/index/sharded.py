@@ -134,7 +134,8 @@ class ShardedIndex:
 
         Args:
             queries, k, threads: as there.
-            filter: bool [ntotal] by position in the whole, or ids; ids that no shard has are ignored.
+            filter: bool [ntotal] by position in the whole; or ids, of which those that no shard has are ignored; or, of
+                shards without ids, positions in 0..``ntotal`` - 1.
             explain: check the arguments and say how the search would run, without running it: as there, in one word
                 where it runs alike in all shards that hold codes; else in one for each of them, of all ranks in their
                 order, as in "hash, planes, planes".

@@ -72,7 +72,7 @@ class HashLoss(nn.Module):
 
     A subclass computes the sum of its terms in `_compute`. Half-precision embeddings, and all embeddings under
     autocast, are computed with in float32; float64 stays float64. Gradients are of the first order, in reverse mode:
-    values and slopes of most terms come from one pass, and second derivatives of it, derivatives in forward mode and
+    values and slopes of most terms come from one pass, of which second derivatives, derivatives in forward mode and
     the transforms of ``torch.func`` raise ``RuntimeError``.
 
     Inner products, and squares of them, are formed in that precision: embeddings up to 1e7 in absolute value stay
@@ -122,9 +122,10 @@ class HashLoss(nn.Module):
         """The loss of a batch.
 
         Args:
-            u: embeddings before the sign, floating point ``[N, bits]``.
-            labels: class ids (integers ``[N]``) or multi-hot (0/1 of any dtype, ``[N, num_classes]``). An item without
-                a class is irrelevant to all others, and adds nothing to a term that has a center or a class as target.
+            u: embeddings before the sign, floating point of 16 bits or more, ``[N, bits]``.
+            labels: class ids (integers ``[N]``) or multi-hot (0/1 of any real dtype, ``[N, num_classes]``). An item
+                without a class is irrelevant to all others, and adds nothing to a term that has a center or a class as
+                target.
             indices: positions of the items in the training set, integers ``[N]``; read by losses that keep a bank.
             ref_emb: embeddings ``[R, bits]`` to compare ``u`` with instead of with itself.
             ref_labels: their labels, given exactly when ``ref_emb`` is. Where ``ref_emb`` is the tensor ``u`` itself,

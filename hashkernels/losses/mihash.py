@@ -24,7 +24,7 @@ class MIHashLoss(HistogramLoss):
     Args:
         bits: code length.
         num_classes: number of classes.
-        num_bins: distances are binned at multiples of ``bits / num_bins``; default ``bits / 2``. The paper runs 12, 16
+        num_bins: distances are binned at multiples of ``bits / num_bins``; default ``bits // 2``. The paper runs 12, 16
             and 32.
         slope: codes are relaxed to ``2 sigmoid(slope * u) - 1 = tanh(slope / 2 * u)``. The authors take 1, 30 to 40 in
             their second CIFAR-10 setting, and 10 on ImageNet.
