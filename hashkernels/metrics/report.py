@@ -243,6 +243,12 @@ class RetrievalReport(RankingReport):
 
         return r_precision(self.counts, ties=self._count_ties("r_precision"))
 
+    def average_precision_at_r(self) -> QueryMetric:
+        """``average_precision_at_r``, the MAP@R of metric learning, under the tie rule of the report."""
+        from hashkernels.metrics.average_precision_at_r import average_precision_at_r
+
+        return average_precision_at_r(self.counts, ties=self._count_ties("average_precision_at_r"))
+
     def ndcg(self, k: int | None = None) -> QueryMetric:
         """NDCG at k under the tie rule of the report: with the gains of ``relevance=``, else with gain 1."""
         from hashkernels.metrics.graded import graded_ndcg_of_pairs
