@@ -23,6 +23,19 @@ from hashkernels.metrics.pages.page import compare_text, render_runs
 from hashkernels.metrics.pages.runs import differences, load_runs, paired_difference
 from hashkernels.metrics.pages.save import check_format
 
+# What `compare --json` tells of each run: the numbers of its table, and the settings.
+_COMPARED = (
+    "map",
+    "map_expected",
+    "map_index",
+    "map_bounds",
+    "map_at",
+    "precision_at",
+    "recall_at",
+    "settings",
+    "quote",
+)
+
 
 def evaluate(
     query_codes: CodesFile,
@@ -224,7 +237,7 @@ def compare(
         "runs": [
             {
                 "title": run.title,
-                **{name: run.numbers[name] for name in ("map", "map_expected", "map_index", "map_bounds", "quote")},
+                **{name: run.numbers[name] for name in _COMPARED},
                 "to_the_first": None if gain is None else gain._asdict(),
             }
             for run, gain in zip(found, gains, strict=True)

@@ -167,12 +167,16 @@ def encode(
     output: Annotated[Path, typer.Option(help="The .npy of packed codes to write.")] = Path("codes.npy"),
     part: Annotated[
         Literal["train", "queries", "database"] | None,
-        typer.Option(help="Which part of a data set or .npz [default: database].", show_default=False),
+        typer.Option(
+            help="Which part of a data set, of an .npz or of an .npy with --labels [default: database].",
+            show_default=False,
+        ),
     ] = None,
     labels_output: Annotated[
         Path | None, typer.Option(help="Also write the labels of that part, for evaluate.")
     ] = None,
     root: Root = None,
+    labels: Labels = None,
     queries: Queries = None,
     seed: Annotated[int | None, typer.Option(help="Of the queries held out [default: 0].", show_default=False)] = None,
     threads: Threads = None,
@@ -181,13 +185,16 @@ def encode(
 ) -> None:
     """Encode images or embeddings as packed codes with a trained model.
 
-    An .npy is encoded as a whole; of a data set or an .npz, one part (with the --queries and --seed of the training).
+    An .npy is encoded as a whole; of a data set, of an .npz or of an .npy with --labels, one part (with the --queries
+    and --seed of the training).
 
     Examples:
 
       hashkernels encode model.safetensors --data images.npy --output codes.npy
 
       hashkernels encode digits.safetensors --data digits --part queries --output q.npy --labels-output ql.npy
+
+      hashkernels encode model.safetensors --data embeddings.npy --labels labels.npy --part queries
     """
     outputs = {"output": output} | ({} if labels_output is None else {"labels_output": labels_output})
     for name, path in outputs.items():
@@ -196,24 +203,25 @@ def encode(
             raise ValueError(f"{name} must be another file than the items, got {path}")
     use_threads(threads)
     trained = load_checkpoint(checkpoint)
-    labels: Any = None
-    if data.endswith(".npy"):
+    part_labels: Any = None
+    if data.endswith(".npy") and labels is None:
         given = {"part": part, "root": root, "queries": queries, "seed": seed, "labels-output": labels_output}
         for flag, value in given.items():
             if value is not None:
-                raise ValueError(f"--{flag} goes with a data set or an .npz, not with an .npy of items without labels")
+                raise ValueError(f"--{flag} goes with a data set, an .npz, or an .npy of items with its --labels")
         items = as_items(data, read_npy(data))
     else:
-        split = load_source(data, root=root, num_queries=queries, seed=0 if seed is None else seed)
+        split = load_source(data, root=root, labels=labels, num_queries=queries, seed=0 if seed is None else seed)
+        _warn_of_another_split(trained.settings, split)
         prefix = {"train": "train", "queries": "query", "database": "database"}[part or "database"]
-        items, labels = getattr(split, f"{prefix}_items"), getattr(split, f"{prefix}_labels")
+        items, part_labels = getattr(split, f"{prefix}_items"), getattr(split, f"{prefix}_labels")
     check_items(data, items, trained.model.item_shape)
     check_output_files(outputs.values(), force=force)
     with progress(f"encoding {data}") as advance:
         codes = encode_items(trained.model, items.numpy(), progress=advance)
     save_npy(output, codes)
     if labels_output is not None:
-        save_npy(labels_output, labels.numpy())
+        save_npy(labels_output, part_labels.numpy())
     numbers = {"output": str(output), "items": len(codes), "bits": trained.model.bits, "bytes_per_code": codes.shape[1]}
     # Packed codes do not say how long they are.
     reminder = f"\nRead them with --bits {trained.model.bits}" if trained.model.bits % 8 else ""
@@ -237,6 +245,17 @@ def _training_split(
                 stacklevel=1,
             )
     return split
+
+
+def _warn_of_another_split(settings: dict[str, Any], split: RetrievalSplit) -> None:
+    """Other queries of the same data may be items that the model was trained on, and be found too easily."""
+    trained_on = settings.get("protocol")
+    if settings.get("data") == split.name and trained_on not in (None, split.protocol):
+        warnings.warn(
+            f"the parts are not those of the training: it had {trained_on!r}, these are {split.protocol!r}",
+            HashkernelsWarning,
+            stacklevel=1,
+        )
 
 
 COMMANDS = (demo, train, encode)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hashkernels.metrics._pairs import qrels_relevance
+from hashkernels.metrics.average_precision_at_r import average_precision_at_r
 from hashkernels.metrics.bootstrap import ConfidenceInterval, bootstrap_mean
 from hashkernels.metrics.callback import RetrievalCallback
 from hashkernels.metrics.code_statistics import CodeStatistics, code_statistics
@@ -104,6 +105,7 @@ __all__ = [
     "Unanswered",
     "WithinRadius",
     "ZeroHit",
+    "average_precision_at_r",
     "average_precision_bound",
     "bootstrap_mean",
     "class_distances",

@@ -75,7 +75,7 @@ class PerQuery(NamedTuple):
     counted: npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class RankingReport:
     """Result of an evaluation of any ranking with ties, such as ``evaluate_scores``. All arrays are NumPy arrays.
 
@@ -177,11 +177,14 @@ class RankingReport:
             result["per_query"] = {name: part.tolist() for name, part in self.per_query._asdict().items()}
         return result
 
+    def __repr__(self) -> str:  # one line, not every array: what a notebook shows
+        return f"{type(self).__name__}({self.quote()})"
+
     def __str__(self) -> str:
         return "\n".join(_wording.summary_lines(self))
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class RetrievalReport(RankingReport):
     """Result of ``hashkernels.evaluate``. All arrays are NumPy arrays, whatever came in and on whichever device.
 
@@ -242,6 +245,12 @@ class RetrievalReport(RankingReport):
         from hashkernels.metrics.r_precision import r_precision
 
         return r_precision(self.counts, ties=self._count_ties("r_precision"))
+
+    def average_precision_at_r(self) -> QueryMetric:
+        """``average_precision_at_r``, the MAP@R of metric learning, under the tie rule of the report."""
+        from hashkernels.metrics.average_precision_at_r import average_precision_at_r
+
+        return average_precision_at_r(self.counts, ties=self._count_ties("average_precision_at_r"))
 
     def ndcg(self, k: int | None = None) -> QueryMetric:
         """NDCG at k under the tie rule of the report: with the gains of ``relevance=``, else with gain 1."""

@@ -178,6 +178,8 @@ def test_evaluate_writes_a_page_and_runs_that_compare_takes(retrieval: dict[str,
     run_json("evaluate", *files, "-o", second, "--k", 5, "--ties", "pessimistic")
     numbers = run_json("compare", first, second, "-o", tmp_path / "both.html")
     assert [entry["title"] for entry in numbers["runs"]] == ["a run", "second"]
+    for name in ("map_at", "precision_at", "recall_at", "settings"):
+        assert numbers["runs"][0][name] == saved[name]
     assert numbers["differences"] == ["ties: expected, pessimistic"]
     assert numbers["runs"][1]["to_the_first"]["mean"] < 0
     assert "a run" in (tmp_path / "both.html").read_text()

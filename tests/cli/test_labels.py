@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,27 @@ def test_class_ids_that_begin_above_0_are_warned_of(run, shape: tuple[int, ...])
         "hashkernels: warning: labels.npy: the least class id is 1, so margins and centers are made for 5 classes, "
         "1 of them without items: number classes from 0\n"
     )
+
+
+def test_encode_takes_the_parts_that_train_drew_and_warns_of_others(run) -> None:
+    np.save("labels.npy", CLASSES)
+    drawn = ("--queries", 10, "--seed", 5)
+    trained = json.loads(run(*TRAIN, *drawn, "--json")[1])
+
+    def encode(part: str, *drawn: object) -> tuple[int, str]:
+        written = ("--output", f"{part}.npy", "--labels-output", f"{part}-labels.npy", "--force")
+        status, _, error = run("encode", "model", *TRAIN[1:5], "--part", part, *written, *drawn)
+        return status, error
+
+    for part in ("queries", "database"):
+        assert encode(part, *drawn) == (0, "")
+    parts = ("queries.npy", "database.npy", "queries-labels.npy", "database-labels.npy")
+    evaluated = json.loads(run("evaluate", *parts, "--json")[1])
+    assert (evaluated["map"], evaluated["settings"]["num_queries"]) == (trained["map"], 10)
+    told = "hashkernels: warning: the parts are not those of the training: it had '{}', these are '{}'\n".format(
+        *(f"10 queries drawn with seed {seed}; the other 30 are trained on and searched" for seed in (5, 0))
+    )
+    assert encode("queries", "--queries", 10) == (0, told)
 
 
 def test_an_evaluation_that_finds_nothing_relevant_says_so(run) -> None:

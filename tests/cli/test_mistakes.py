@@ -56,7 +56,7 @@ def test_an_npy_of_items_has_no_parts(tmp_path: Path) -> None:
         ("--labels-output", tmp_path / "l.npy"),
     ):
         message = refused("encode", model, "--data", items, "--output", codes, flag, value)
-        assert f"error: {flag} goes with a data set or an .npz, not with an .npy of items" in message
+        assert f"error: {flag} goes with a data set, an .npz, or an .npy of items with its --labels" in message
     assert not codes.exists()
 
 

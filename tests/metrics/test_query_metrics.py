@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hashkernels.metrics import (
     RetrievalCounts,
+    average_precision_at_r,
     evaluate_counts,
     f_score,
     f_score_within,
@@ -72,6 +73,15 @@ def test_r_precision_equals_enumeration(enumeration, ranking):
     values = [sum(order[: orders.relevant]) / max(orders.relevant, 1) for order in orders.orders]
     for rule, value in over_orders(values).items():
         assert r_precision(counts, ties=rule).mean == pytest.approx(value, abs=1e-12)
+
+
+@given(ranking=RANKINGS)
+@settings(max_examples=60)
+def test_average_precision_at_r_equals_enumeration(enumeration, ranking):
+    orders, counts = enumeration(ranking), counts_of(ranking)
+    values = orders.average_precision(orders.relevant, "relevant")
+    for rule, value in zip(("expected", "pessimistic", "optimistic"), values, strict=True):
+        assert average_precision_at_r(counts, ties=rule).mean == pytest.approx(float(value), abs=1e-12)
 
 
 @given(ranking=RANKINGS)
@@ -208,7 +218,7 @@ def test_bad_arguments_are_named(metric):
         metric(3, 2)
 
 
-@pytest.mark.parametrize("metric", [r_precision, mis_ranks])
+@pytest.mark.parametrize("metric", [average_precision_at_r, r_precision, mis_ranks])
 def test_bad_arguments_without_k_are_named(metric):
     with pytest.raises(ValueError, match="ties must be one of"):
         metric(counts_of([(1, 1), (2, 1)]), ties="random")

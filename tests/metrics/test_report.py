@@ -45,6 +45,12 @@ def test_dict_with_the_values_of_each_query(report):
     assert np.mean(values["average_precision"]) == pytest.approx(report.map, abs=1e-14)
 
 
+def test_repr_is_the_quote_in_one_line(report):
+    assert repr(report) == f"RetrievalReport({report.quote()})"
+    assert "\n" not in repr(report)
+    assert repr(hk.metrics.evaluate_scores(np.eye(3), np.eye(3))).startswith("RankingReport(mAP 1")
+
+
 def test_protocol_names_the_cutoff_only_where_there_is_one(problem, report):
     case = problem(16, 20, 90)
     whole = hk.evaluate(*case.arguments())
