@@ -16,8 +16,9 @@ from matplotlib.figure import Figure
 
 import hashkernels as hk
 from hashkernels.metrics import query_grid
-from hashkernels.metrics.pages.page import compare_text, render_runs
-from hashkernels.metrics.pages.runs import Run, differences, load_runs
+from hashkernels.metrics.pages.comparison import compare_text
+from hashkernels.metrics.pages.page import render_runs
+from hashkernels.metrics.pages.runs import Run, differences, distinct, load_runs
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def test_every_number_can_be_saved_from_the_page(page, reports):
 def test_saved_runs_are_compared(reports, tmp_path):
     for name, report in zip("ab", reports, strict=True):
         report.save(tmp_path / f"{name}.json")
-    runs = load_runs([tmp_path / "a.json", tmp_path / "b.json", tmp_path / "a.json"])
+    runs = distinct(load_runs([tmp_path / "a.json", tmp_path / "b.json", tmp_path / "a.json"]))
     assert [run.title for run in runs] == ["a", "b", "a (2)"]
     text = compare_text(runs)
     assert "bits: 16, 9, 16" in text
