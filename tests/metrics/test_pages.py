@@ -133,6 +133,8 @@ def test_a_plain_dict_is_enough_to_be_compared(cases, tmp_path):
     [
         (lambda n: n.pop("format"), "format"),
         (lambda n: n.pop("rank_curve"), "no rank_curve"),
+        (lambda n: n.pop("map_index"), "no map_index"),
+        (lambda n: n.update(map_index="0.5"), "map_index must hold 1 numbers"),
         (lambda n: n["precision_within"].pop(), "precision_within must hold 17 numbers"),
         (lambda n: n["map_at"].clear(), "no 90"),
         (lambda n: n.update(quote=3), "quote must be text"),

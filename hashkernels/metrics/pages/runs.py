@@ -151,6 +151,8 @@ def _check_shapes(numbers: dict[str, Any]) -> None:
     settings = {name: numbers["settings"][name] for name in _SETTINGS}
     cutoffs = [str(k) for k in settings["k"]]
     _numbers("map", [numbers["map"], numbers["map_expected"], *numbers["map_bounds"]], 4)
+    if numbers["map_index"] is not None:
+        _numbers("map_index", [numbers["map_index"]], 1)
     for name in ("map_at", "precision_at", "recall_at"):
         _numbers(name, [numbers[name][k] for k in cutoffs], max(len(cutoffs), 1))
     for name in _RADII:
