@@ -11,16 +11,19 @@ import typer
 
 from hashkernels import _validation as check
 from hashkernels import metrics
-from hashkernels._files import atomic_write, printable
+from hashkernels._files import printable
+from hashkernels._page.html import encodable
 from hashkernels._warnings import HashkernelsWarning
 from hashkernels.cli.console import command_line, emit, use_threads
 from hashkernels.cli.options import CodeBits, CodesFile, Force, Json, LabelsFile, PackedBitOrder, Threads
 from hashkernels.data.codes import load_codes
-from hashkernels.data.files import check_output_files
+from hashkernels.data.files import check_output_files, save_text
 from hashkernels.data.formats import read_npy
 from hashkernels.data.judgments import read_ids, read_judgments
-from hashkernels.metrics.pages.page import compare_text, render_runs
-from hashkernels.metrics.pages.runs import differences, load_runs, paired_difference
+from hashkernels.metrics.pages.comparison import TABLES, compare_text
+from hashkernels.metrics.pages.groups import average_by_title
+from hashkernels.metrics.pages.page import render_runs
+from hashkernels.metrics.pages.runs import Run, differences, distinct, gains, load_runs
 from hashkernels.metrics.pages.save import check_format
 
 # What `compare --json` tells of each run: the numbers of its table, and the settings.
@@ -207,7 +210,23 @@ def compare(
             help="JSON of evaluate -o or evaluate --json, or results.json of demo; the first is compared with."
         ),
     ],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write a page (.html).")] = None,
+    by_title: Annotated[
+        bool,
+        typer.Option(
+            "--by-title",
+            help="A row for all runs of one title and code length, of several seeds, say: mean ± standard deviation.",
+        ),
+    ] = False,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write a page (.html), or the table to paste (.md; .tex, for booktabs) or with every digit (.csv), "
+            "repeatable.",
+        ),
+    ] = None,
     title: Annotated[str, typer.Option(help="Of the page.")] = "Comparison",
     force: Force = False,
     as_json: Json = False,
@@ -217,35 +236,56 @@ def compare(
     Where the files hold the values of every query (evaluate -o does), the last column is the difference of mAP to the
     first run, with its 95 % interval over the draw of the queries.
 
+    With --by-title a row holds means over the runs of one title (as evaluate --title says) and code length, ± their
+    sample standard deviation (divided by n - 1; none of one run). Such runs must agree in all settings; seeds, and the
+    queries that they draw, may differ. The last column then first averages each query over the runs, and is there where
+    all runs of a row have the same queries (as many relevant items for each). Its interval is over the draw of the
+    queries for the models as trained, while ± is over training them again.
+
     Examples:
 
       hashkernels compare ours.json theirs.json
 
       hashkernels compare ours.json theirs.json -o compare.html
+
+      hashkernels compare ours-seed*.json theirs-seed*.json --by-title -o table.tex -o table.csv
     """
-    if output is not None:
-        if output.suffix != ".html":
-            raise ValueError(f"--output must end in .html, got {output}")
+    outputs = output or []
+    for path in outputs:
+        check_format(path, "output", (".html", *TABLES))
+    if any(path.suffix == ".html" for path in outputs):
         _require_pages()
-    found = load_runs(runs)
-    if output is not None:
-        check_output_files([output], force=force)
-        with atomic_write(output) as file:
-            file.write(render_runs(found, title=printable(title), command=command_line()).encode())
-    gains = [None if run is found[0] else paired_difference(found[0], run) for run in found]
+    found = (average_by_title if by_title else distinct)(load_runs(runs))
+    check_output_files(outputs, force=force)
+    texts = [
+        render_runs(found, title=printable(title), command=command_line())
+        if path.suffix == ".html"
+        else TABLES[path.suffix](found)
+        for path in outputs
+    ]
+    for path, text in zip(outputs, texts, strict=True):
+        save_text(path, encodable(text))
+    written = [str(path) for path in outputs]
     numbers = {
         "runs": [
             {
                 "title": run.title,
+                **({"num_runs": len(run.runs)} if by_title else {}),
                 **{name: run.numbers[name] for name in _COMPARED},
+                **({"deviations": _deviations(run)} if by_title else {}),
                 "to_the_first": None if gain is None else gain._asdict(),
             }
-            for run, gain in zip(found, gains, strict=True)
+            for run, gain in zip(found, gains(found), strict=True)
         ],
         "differences": differences(found),
-        "output": None if output is None else str(output),
+        "output": written if len(written) > 1 else next(iter(written), None),
     }
-    emit(as_json, numbers, compare_text(found) + ("" if output is None else f"\n\nWritten: {output}"))
+    emit(as_json, numbers, "\n\n".join([compare_text(found), *(f"Written: {path}" for path in written)]))
+
+
+def _deviations(run: Run) -> dict[str, Any] | None:
+    found = run.deviations
+    return None if found is None else {name: found[name] for name in _COMPARED if name in found}
 
 
 def _check_counts(ids: list[list[str] | None], codes: Any) -> None:

@@ -16,7 +16,7 @@ from hashkernels._files import atomic_write, check_no_device, partial_name, try_
 
 # Of formats that are read or written here, and of those that users may take the outputs for.
 _ENDINGS = {".npy", ".npz", ".hki", ".faiss", ".u8bin", ".bvecs", ".hex", ".pgvector", ".safetensors", ".pt", ".pth"}
-_ENDINGS |= {".pkl", ".csv", ".tsv", ".txt", ".json", ".html"}
+_ENDINGS |= {".pkl", ".csv", ".tsv", ".txt", ".json", ".html", ".md", ".tex"}
 
 
 @contextmanager

@@ -32,14 +32,23 @@ def protocol_line(report: RankingReport) -> str:
 def quote(report: RankingReport, digits: int) -> str:
     """Values under each reading of ties, and the settings."""
     check_int("digits", digits, 1, 15)
-    values = [f"{report.map_expected:.{digits}f} expected over ties"]
-    if report.map_index is not None:
-        values.append(f"{report.map_index:.{digits}f} in index order")
-    values.append(f"{report.map_bounds.lo:.{digits}f}..{report.map_bounds.hi:.{digits}f} over all orders")
-    if report.ties not in ("expected", "index"):
-        values.insert(0, f"{report.map:.{digits}f} {report.ties}")
-    settings = protocol_line(report).partition(", ")[2]
-    return f"{_name(report)} {', '.join(values)}; {settings}; hashkernels {version('hashkernels')}"
+    found = report.map, report.map_expected, report.map_index, *report.map_bounds
+    shown = ("" if value is None else f"{value:.{digits}f}" for value in found)
+    name, _, settings = protocol_line(report).partition(", ")
+    return quote_line(name, report.ties, *shown, settings=settings)
+
+
+def quote_line(
+    name: str, ties: str, value: str, expected: str, index: str, least: str, greatest: str, *, settings: str
+) -> str:
+    """``quote`` of values that are text, that in index order perhaps empty."""
+    values = [f"{expected} expected over ties"]
+    if index:
+        values.append(f"{index} in index order")
+    values.append(f"{least}..{greatest} over all orders")
+    if ties not in ("expected", "index"):
+        values.insert(0, f"{value} {ties}")
+    return f"{name} {', '.join(values)}; {settings}; hashkernels {version('hashkernels')}"
 
 
 def summary_lines(report: RankingReport) -> list[str]:

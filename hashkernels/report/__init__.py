@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hashkernels._page.tables import markdown_table, text_table
+from hashkernels._page.tables import latex_table, markdown_table, text_table
 from hashkernels.report.experiment import CenterDistance, MethodResult, center_distance, run_method, versions
 from hashkernels.report.folder import save_results
 from hashkernels.report.page import render_page
@@ -12,6 +12,7 @@ __all__ = [
     "CenterDistance",
     "MethodResult",
     "center_distance",
+    "latex_table",
     "markdown_table",
     "render_page",
     "run_method",

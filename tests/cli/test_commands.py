@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,50 @@ def test_evaluate_writes_a_page_and_runs_that_compare_takes(retrieval: dict[str,
     text = run("compare", first, second).output
     assert "ties: expected, pessimistic" in text
     assert "exists" in run("evaluate", *files, "-o", page).stderr
+
+
+def test_compare_averages_runs_of_one_title_and_writes_tables(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 60)
+    reports, files = [], [tmp_path / f"{number}.json" for number in range(5)]
+    for path, name in zip(files, ("ours", "theirs", "ours", "theirs", "theirs"), strict=True):
+        codes = hk.pack_codes(rng.standard_normal((60, 16)))
+        reports.append(hk.evaluate(codes[:10], codes[10:], labels[:10], labels[10:], k=(5, 20)))
+        reports[-1].save(path, title=name)
+    tables = [tmp_path / f"table{ending}" for ending in (".html", ".md", ".tex", ".csv")]
+    outputs = [part for path in tables for part in ("-o", path)]
+    numbers = run_json("compare", *files, "--by-title", *outputs)
+    assert numbers["output"] == [str(path) for path in tables]
+    assert [(entry["title"], entry["num_runs"]) for entry in numbers["runs"]] == [("ours", 2), ("theirs", 3)]
+    for entry, found in zip(numbers["runs"], (reports[:3:2], [reports[1], *reports[3:]]), strict=True):
+        values = [report.map for report in found]
+        assert (entry["map"], entry["deviations"]["map"]) == (statistics.mean(values), statistics.stdev(values))
+        values = [report.recall_at[5] for report in found]
+        assert entry["recall_at"]["5"] == statistics.mean(values)
+        assert entry["deviations"]["recall_at"]["5"] == statistics.stdev(values)
+        cells = [f"{entry['map']:.4f}", f"{entry['deviations']['map']:.4f}"]
+        assert "&#8239;&plusmn;&#8239;".join(cells) in tables[0].read_text()
+        assert " ± ".join(cells) in tables[1].read_text()
+        assert r" $\pm$ ".join(cells) in tables[2].read_text()
+        assert str(entry["map"]) in tables[3].read_text()
+        assert " ± ".join(cells) in run("compare", *files, "--by-title").output
+    gain = numbers["runs"][1]["to_the_first"]["mean"]
+    assert gain == pytest.approx(numbers["runs"][1]["map"] - numbers["runs"][0]["map"], abs=1e-15)
+    (alone,) = run_json("compare", files[0], "--by-title")["runs"]
+    assert (alone["num_runs"], alone["deviations"], alone["map"]) == (1, None, reports[0].map)
+    plain = run_json("compare", *files, "-o", tmp_path / "plain.csv")
+    assert [entry["title"] for entry in plain["runs"]] == ["ours", "theirs", "ours (2)", "theirs (2)", "theirs (3)"]
+    assert not {"num_runs", "deviations"} & plain["runs"][0].keys()
+    assert plain["output"] == str(tmp_path / "plain.csv")
+    before = [path.read_bytes() for path in tables]
+    assert "table.html exists: pass --force" in run("compare", files[0], *outputs).stderr
+    hk.evaluate(codes[:10], codes[10:], labels[:10], labels[10:], k=5).save(files[4], title="theirs")
+    done = run("compare", *files, "--by-title", *outputs, "--force")
+    assert done.exit_code == 2
+    assert f"{files[1]} and {files[4]}, both titled theirs, differ in k: 20, 5\n" in done.stderr
+    assert [path.read_bytes() for path in tables] == before
+    assert run("compare", *files, *outputs, "--force").exit_code == 0
+    assert "theirs (3)" in tables[1].read_text()
 
 
 def test_evaluate_takes_every_option_of_the_library(retrieval: dict[str, Path], tmp_path: Path) -> None:

@@ -177,7 +177,8 @@ def test_pages_and_runs_are_checked_before_the_work(tmp_path: Path) -> None:
     files = [tmp_path / f"{name}.npy" for name in "abcd"]
     assert "must end in .html or .json, got x.txt" in refused("evaluate", *files, "-o", "x.txt")
     assert "go together: give both" in refused("evaluate", *files, "--query-images", files[0])
-    assert "--output must end in .html" in refused("compare", files[0], "-o", tmp_path / "x.json")
+    formats = "--output must end in .html, .md, .tex or .csv, got "
+    assert formats in refused("compare", files[0], "-o", tmp_path / "x.md", "-o", tmp_path / "x.json")
     assert "a.npy: No such file" in refused("compare", files[0])
     assert not list(tmp_path.iterdir())
 

@@ -20,6 +20,7 @@ READERS = [
     (("evaluate", "codes.npy", "codes.npy", "missing.npy", "labels.npy", "-o", "taken.html"), "labels.npy"),
     (("evaluate", "codes.npy", "codes.npy", "--relevance", "missing.txt", "-o", "taken.json"), "qrels.txt"),
     (("compare", "missing.json", "-o", "taken.html"), "run.json"),
+    (("compare", "missing.json", "--by-title", "-o", "new.html", "-o", "taken.tex"), "run.json"),
     (("index", "build", "missing.npy", "taken.hki"), "codes.npy"),
     (("index", "build", "codes.npy", "taken.hki", "--ids", "missing.npy"), "ids.npy"),
     (("index", "convert", "missing.npy", "taken.hki"), "codes.npy"),
@@ -62,7 +63,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     index.save("index.hki")
     hk.evaluate(codes, codes, labels, labels, index_order=True).save("run.json")
     Path("qrels.txt").write_text("0 0 1 1\n")
-    for ending in ("npz", "csv", "npy", "html", "json", "hki", "safetensors"):
+    for ending in ("npz", "csv", "npy", "html", "json", "hki", "safetensors", "tex"):
         Path(f"taken.{ending}").write_text("precious")
     Path("taken").mkdir()
     Path("taken/file").write_text("precious")

@@ -16,8 +16,9 @@ from matplotlib.figure import Figure
 
 import hashkernels as hk
 from hashkernels.metrics import query_grid
-from hashkernels.metrics.pages.page import compare_text, render_runs
-from hashkernels.metrics.pages.runs import Run, differences, load_runs
+from hashkernels.metrics.pages.comparison import compare_text
+from hashkernels.metrics.pages.page import render_runs
+from hashkernels.metrics.pages.runs import Run, differences, distinct, load_runs
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def test_every_number_can_be_saved_from_the_page(page, reports):
 def test_saved_runs_are_compared(reports, tmp_path):
     for name, report in zip("ab", reports, strict=True):
         report.save(tmp_path / f"{name}.json")
-    runs = load_runs([tmp_path / "a.json", tmp_path / "b.json", tmp_path / "a.json"])
+    runs = distinct(load_runs([tmp_path / "a.json", tmp_path / "b.json", tmp_path / "a.json"]))
     assert [run.title for run in runs] == ["a", "b", "a (2)"]
     text = compare_text(runs)
     assert "bits: 16, 9, 16" in text
@@ -132,6 +133,8 @@ def test_a_plain_dict_is_enough_to_be_compared(cases, tmp_path):
     [
         (lambda n: n.pop("format"), "format"),
         (lambda n: n.pop("rank_curve"), "no rank_curve"),
+        (lambda n: n.pop("map_index"), "no map_index"),
+        (lambda n: n.update(map_index="0.5"), "map_index must hold 1 numbers"),
         (lambda n: n["precision_within"].pop(), "precision_within must hold 17 numbers"),
         (lambda n: n["map_at"].clear(), "no 90"),
         (lambda n: n.update(quote=3), "quote must be text"),

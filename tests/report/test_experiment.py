@@ -12,6 +12,7 @@ import torch
 from hashkernels.data import RetrievalSplit, hold_out_queries
 from hashkernels.report import (
     center_distance,
+    latex_table,
     markdown_table,
     run_method,
     save_results,
@@ -76,6 +77,15 @@ def test_tables_hold_the_numbers() -> None:
     assert len({len(line) for line in lines}) == 1
     assert markdown_table(header, rows).count("\n") == 3
     assert markdown_table(["a|b"], [["two\nlines"]]) == "| a\\|b |\n|:--|\n| two<br>lines |"
+    lines = latex_table(header, rows).splitlines()
+    assert lines[2].split(" & ")[:3] == ["method", "mAP", r"least\,--\,greatest by ties"]
+    assert lines[4].split(" & ")[:2] == ["CSQ", f"{results[0].report.map:.4f}"]
+    # no dash in place of two hyphens, no paragraph in a cell
+    assert latex_table(["a---b"], [["two\n\nlines"]]).splitlines()[2:5] == [
+        r"a-{}-{}-b \\",
+        r"\midrule",
+        r"two lines \\",
+    ]
 
 
 def test_results_that_would_overwrite_each_other_are_refused(tmp_path: Path) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import csv
-import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from hashkernels._page.tables import csv_text
 from hashkernels.metrics.pages.runs import Run
 
 
@@ -27,20 +26,6 @@ def downloads(run: Run) -> list[Download]:
     for name, holds, header, rows in _tables(run):
         files.append(_download(run, f"{name}.csv", holds, "text/csv", csv_text(header, rows)))
     return files
-
-
-def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A CSV file.
-
-    Example:
-        >>> csv_text(["k", "map"], [[1, 0.5]])
-        'k,map\\n1,0.5\\n'
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def _tables(run: Run) -> Iterator[tuple[str, str, list[str], Iterable[Sequence[Any]]]]:

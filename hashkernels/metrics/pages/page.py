@@ -5,15 +5,15 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from statistics import mean
 from typing import Any, NamedTuple
 
 from hashkernels._page.figures import SERIES, default_style, legend, new_axes, style, svg
 from hashkernels._page.html import render, safe
 from hashkernels._page.pictures import NeighbourGrid
-from hashkernels._page.tables import text_table
 from hashkernels.metrics.pages import figures
 from hashkernels.metrics.pages.downloads import downloads
-from hashkernels.metrics.pages.runs import Run, differences, paired_difference
+from hashkernels.metrics.pages.runs import Run, differences, gains
 
 _RADIUS = 2
 _ABSENT = "\N{EN DASH}"
@@ -46,6 +46,7 @@ def render_runs(
     """
     if not runs:
         raise ValueError("runs must hold at least one run, got none")
+    parts = [part for run in runs for part in run.parts]
     return render(
         "hashkernels.metrics.pages",
         "evaluation.html.j2",
@@ -54,14 +55,14 @@ def render_runs(
         best=max(runs, key=lambda run: float(run.numbers["map_expected"])),
         radii=[min(_RADIUS, run.bits) for run in runs],
         differences=differences(runs),
-        gains=[None, *(paired_difference(runs[0], run) for run in runs[1:])],
+        gains=gains(runs),
         curves=_curves(runs),
         histograms=[(run.title, _histogram(run)) for run in runs],
         classes=_class_rows(runs),
-        statistics=_statistics_rows(runs),
+        statistics=_statistics_rows(parts),
         evaluators=_evaluator_rows(runs),
         grids=grids,
-        files=[(run.title, downloads(run)) for run in runs],
+        files=[(run.title, downloads(run)) for run in parts],
         versions={
             "hashkernels": version("hashkernels"),
             "numpy": version("numpy"),
@@ -70,37 +71,6 @@ def render_runs(
         command=command,
         absent=_ABSENT,
     )
-
-
-def compare_text(runs: Sequence[Run]) -> str:
-    """Several runs as a table for a terminal, and the settings in which they differ.
-
-    Raises:
-        ValueError: no run.
-    """
-    if not runs:
-        raise ValueError("runs must hold at least one run, got none")
-    header = ["run", "bits", "k", "mAP", "index order", "least .. greatest by ties", "P@k", "R@k", "to the first, 95 %"]
-    rows = []
-    for run in runs:
-        numbers = run.numbers
-        gain = paired_difference(runs[0], run) if run is not runs[0] else None
-        rows.append(
-            [
-                run.title,
-                str(run.bits),
-                run.last_k,
-                f"{numbers['map']:.4f}",
-                "-" if numbers["map_index"] is None else f"{numbers['map_index']:.4f}",
-                "{:.4f} .. {:.4f}".format(*numbers["map_bounds"]),
-                f"{numbers['precision_at'][run.last_k]:.4f}",
-                f"{numbers['recall_at'][run.last_k]:.4f}",
-                "-" if gain is None else f"{gain.mean:+.4f} ({gain.lo:+.4f} .. {gain.hi:+.4f})",
-            ]
-        )
-    told = differences(runs)
-    lines = ["", "The runs differ in settings, so compare with care:", *(f"  {line}" for line in told)] if told else []
-    return "\n".join([text_table(header, rows), *lines])
 
 
 def _curves(runs: Sequence[Run]) -> list[_Figure]:
@@ -141,9 +111,13 @@ def _class_rows(runs: Sequence[Run]) -> list[tuple[int, int, list[float | None]]
     """Class, queries, and the value of each run; the class that fares worst in the first run first."""
     tables: list[dict[int, tuple[int, float]]] = []
     for run in runs:
-        found = run.numbers.get("per_class") or {"classes": [], "num_queries": [], "average_precision": []}
-        columns = (found["classes"], found["num_queries"], found["average_precision"])
-        tables.append({name: (count, value) for name, count, value in zip(*columns, strict=True)})
+        cells_of: dict[int, list[tuple[int, float]]] = {}
+        for part in run.parts:
+            found = part.numbers.get("per_class") or {"classes": [], "num_queries": [], "average_precision": []}
+            columns = (found["classes"], found["num_queries"], found["average_precision"])
+            for name, count, value in zip(*columns, strict=True):
+                cells_of.setdefault(name, []).append((count, value))
+        tables.append({name: (max(cells)[0], mean(value for _, value in cells)) for name, cells in cells_of.items()})
     rows = []
     for name in sorted(set().union(*tables)):
         cells = [table.get(name) for table in tables]
@@ -175,9 +149,13 @@ def _statistics_rows(runs: Sequence[Run]) -> list[list[str]]:
 
 def _evaluator_rows(runs: Sequence[Run]) -> list[tuple[str, str, list[float | None]]]:
     """Evaluator, definition, and what it would print for each run, in the order of the first run that has them."""
-    rows: dict[tuple[str, str], list[float | None]] = {}
+    rows: dict[tuple[str, str], list[list[float]]] = {}
     for place, run in enumerate(runs):
-        for row in run.numbers.get("compat") or ():
-            cells = rows.setdefault((row["evaluator"], row["definition"]), [None] * len(runs))
-            cells[place] = row["map"]
-    return [(*names, cells) for names, cells in rows.items()]
+        for row in (row for part in run.parts for row in part.numbers.get("compat") or ()):
+            cells = rows.setdefault((row["evaluator"], row["definition"]), [[] for _ in runs])
+            if row["map"] is not None:
+                cells[place].append(row["map"])
+    return [
+        (*names, [mean(cell) if len(cell) == len(run.parts) else None for run, cell in zip(runs, cells, strict=True)])
+        for names, cells in rows.items()
+    ]

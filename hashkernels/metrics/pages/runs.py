@@ -20,10 +20,19 @@ _SETTINGS = ("bits", "num_queries", "num_database", "k", "ties", "denominator", 
 
 
 class Run(NamedTuple):
-    """An evaluation under a title: ``RetrievalReport.to_dict``, as it is or read from JSON."""
+    """An evaluation under a title, or the mean of several.
+
+    numbers: ``RetrievalReport.to_dict``, as it is or read from JSON.
+    file: that they were read from.
+    runs: those that this is the mean of.
+    deviations: sample standard deviations over them, under the names of the numbers; None of a single run.
+    """
 
     title: str
     numbers: Mapping[str, Any]
+    file: str = ""
+    runs: tuple[Run, ...] = ()
+    deviations: Mapping[str, Any] | None = None
 
     @property
     def bits(self) -> int:
@@ -35,11 +44,23 @@ class Run(NamedTuple):
         """The largest cutoff, as a key."""
         return str(self.numbers["settings"]["k"][-1])
 
+    @property
+    def parts(self) -> tuple[Run, ...]:
+        """The evaluations themselves."""
+        return self.runs or (self,)
+
+    def spread(self, name: str, place: str | int | None = None) -> tuple[float | None, float | None]:
+        """A number, perhaps at a cutoff or radius, and its deviation over the runs, where there is one."""
+        found = self.numbers[name], (self.deviations or {}).get(name)
+        number, deviation = (part if part is None or place is None else part[place] for part in found)
+        return number, deviation
+
 
 def load_runs(paths: Sequence[str | os.PathLike[str]]) -> list[Run]:
     """The runs in JSON files of ``hashkernels evaluate --json``, ``RetrievalReport.save`` or ``hashkernels demo``.
 
-    A run is called what it says it is, else after its file; the results of a demo are a run a method.
+    A run is called what it says it is, else after its file; the results of a demo are a run a method. Titles may be
+    the same: see `distinct` and `average_by_title`.
 
     Raises:
         ValueError: a file that holds something else. OSError: one that cannot be read.
@@ -57,21 +78,39 @@ def load_runs(paths: Sequence[str | os.PathLike[str]]) -> list[Run]:
                 for name, entry in found["methods"].items()
                 if isinstance(entry, dict)
             ]
-        runs += [Run(_title(numbers, title), _checked(path, numbers)) for title, numbers in entries]
-    return _distinct(runs)
+        runs += [Run(_title(numbers, title), _checked(path, numbers), str(path)) for title, numbers in entries]
+    return runs
+
+
+def distinct(runs: Iterable[Run]) -> list[Run]:
+    """The runs under titles that name one each."""
+    seen: dict[str, int] = {}
+    named = []
+    for run in runs:
+        seen[run.title] = seen.get(run.title, 0) + 1
+        times = seen[run.title]
+        named.append(run if times == 1 else run._replace(title=f"{run.title} ({times})"))
+    return named
 
 
 def differences(runs: Sequence[Run]) -> list[str]:
     """Settings in which runs differ, each with its values in the order of the runs."""
+    found = setting_differences(runs)
+    pairs = [sorted({sum(part.numbers["distance_histogram"]["relevant"]) for part in run.parts}) for run in runs]
+    if any(len(counts) > 1 for counts in pairs) or (not found and any(counts != pairs[0] for counts in pairs)):
+        told = (" .. ".join(map(str, dict.fromkeys((counts[0], counts[-1])))) for counts in pairs)
+        found.append(f"relevant pairs: {', '.join(told)} (other labels, or other items)")
+    return found
+
+
+def setting_differences(runs: Sequence[Run]) -> list[str]:
+    """``differences`` of settings alone, whatever the items and their labels."""
     found = []
     for name in _SETTINGS:
         # what is compared is the value at the largest cutoff
         values = [run.last_k if name == "k" else str(run.numbers["settings"][name]) for run in runs]
         if any(value != values[0] for value in values):
             found.append(f"{name.removeprefix('num_')}: {', '.join(values)}")
-    pairs = [sum(run.numbers["distance_histogram"]["relevant"]) for run in runs]
-    if not found and len(set(pairs)) > 1:
-        found.append(f"relevant pairs: {', '.join(map(str, pairs))} (other labels, or other items)")
     return found
 
 
@@ -86,19 +125,13 @@ def paired_difference(first: Run, other: Run) -> ConfidenceInterval | None:
     return bootstrap_mean((after - before)[both]) if both.any() else None
 
 
+def gains(runs: Sequence[Run]) -> list[ConfidenceInterval | None]:
+    """``paired_difference`` of each run to the first; None of the first itself."""
+    return [None, *(paired_difference(runs[0], run) for run in runs[1:])]
+
+
 def _title(numbers: Any, name: str) -> str:
     return str(numbers["title"]) if isinstance(numbers, dict) and numbers.get("title") else name
-
-
-def _distinct(runs: Iterable[Run]) -> list[Run]:
-    """Titles that name one run each."""
-    seen: dict[str, int] = {}
-    named = []
-    for run in runs:
-        seen[run.title] = seen.get(run.title, 0) + 1
-        times = seen[run.title]
-        named.append(run if times == 1 else run._replace(title=f"{run.title} ({times})"))
-    return named
 
 
 def _checked(path: Path, numbers: Any) -> dict[str, Any]:
@@ -118,6 +151,8 @@ def _check_shapes(numbers: dict[str, Any]) -> None:
     settings = {name: numbers["settings"][name] for name in _SETTINGS}
     cutoffs = [str(k) for k in settings["k"]]
     _numbers("map", [numbers["map"], numbers["map_expected"], *numbers["map_bounds"]], 4)
+    if numbers["map_index"] is not None:
+        _numbers("map_index", [numbers["map_index"]], 1)
     for name in ("map_at", "precision_at", "recall_at"):
         _numbers(name, [numbers[name][k] for k in cutoffs], max(len(cutoffs), 1))
     for name in _RADII:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from hashkernels.metrics.report import RetrievalReport
 FORMATS = (".html", ".json")
 
 
-def check_format(path: str | os.PathLike[str], name: str = "path") -> None:
-    """Raise ``ValueError`` unless the name ends in a format that a report can be written in."""
-    if Path(path).suffix not in FORMATS:
-        raise ValueError(f"{name} must end in {' or '.join(FORMATS)}, got {path}")
+def check_format(path: str | os.PathLike[str], name: str = "path", formats: Sequence[str] = FORMATS) -> None:
+    """Raise ``ValueError`` unless the name ends in a format that can be written, by default of a report."""
+    if Path(path).suffix not in formats:
+        raise ValueError(f"{name} must end in {', '.join(formats[:-1])} or {formats[-1]}, got {path}")
 
 
 def save_report(
