@@ -36,7 +36,7 @@ BETWEEN = {
     "_page": {"_validation"},
     "_unpacked": {"_warnings"},
     "reference": set(),
-    "centers": {"_validation", "_warnings"},
+    "centers": {"_ops", "_validation", "_warnings"},
     "_loader": {"_native", "_validation", "_values", "_warnings"},
     "_ops": {"_loader", "_validation", "_values", "_warnings", "reference"},
 }

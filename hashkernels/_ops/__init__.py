@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from hashkernels._ops._first_order import first_order, reverse_mode_only
 from hashkernels._ops._library import empty_on_huge_pages, get_num_threads, nobody_watches, set_num_threads
-from hashkernels._ops.at_once import PlainPlanes, PlainSearch, are_plain_codes, find_in_codes, find_in_tables
+from hashkernels._ops.at_once import (
+    PlainPlanes,
+    PlainSearch,
+    are_plain_codes,
+    find_in_codes,
+    find_in_tables,
+    least_distance,
+)
 from hashkernels._ops.checksum import block_checksums
 from hashkernels._ops.codes import pack_codes, pack_labels, unpack_codes
 from hashkernels._ops.descent import discrete_descent
@@ -99,6 +106,7 @@ __all__ = [
     "hidden_units",
     "index_order_precision",
     "index_order_sums",
+    "least_distance",
     "likelihood_loss",
     "margin_loss",
     "most_hash_work",

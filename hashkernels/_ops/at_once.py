@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from hashkernels import _loader
+from hashkernels import _loader, reference
 from hashkernels._ops._library import get_num_threads
 from hashkernels._ops.hash_tables import HashTables
 from hashkernels._ops.index import check_planes
+
+_ROWS = 1024
 
 PlainSearch = Literal["topk", "range_search", "range_count"]
 
@@ -50,6 +53,19 @@ def find_in_codes(
 ) -> Any:
     """As ``PlainPlanes.find``, among packed codes."""
     return getattr(_native("PlainCodes")(codes), search)(queries, number, threads or get_num_threads())
+
+
+def least_distance(words: npt.NDArray[np.uint64]) -> int:
+    """The least distance between two rows of packed words [M >= 2, W], the bytes of all side by side."""
+    codes = words.view(np.uint8)
+    if not are_plain_codes(codes, codes.shape[1], 0, 0):
+        return reference.least_distance(words)
+    least = int(64 * words.shape[1])
+    for start in range(0, len(codes) - 1, _ROWS):
+        # The nearest of all from a row on is the row itself, or one like it.
+        distances, _ = find_in_codes("topk", codes[start : start + _ROWS], codes[start:], 2, None)
+        least = min(least, int(distances[:, 1].min()))
+    return least
 
 
 def find_in_tables(

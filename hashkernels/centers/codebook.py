@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hashkernels import _ops
 from hashkernels.centers.bounds import tightest_distance
 
 Words = NDArray[np.int8]
@@ -136,15 +137,7 @@ def minimum_distance(words: Any) -> int:
     ones = array == 1
     if not bool((ones | (array == -1)).all() or (ones | (array == 0)).all()):
         raise ValueError("words must hold only -1 and +1, or only 0 and 1: unpack_codes makes them of packed codes")
-    columns = np.ascontiguousarray(pack_words(ones).T)  # [W, M]
-    least = int(array.shape[1])
-    for row in range(columns.shape[1] - 1):
-        counts = (np.bitwise_count(column[row + 1 :] ^ column[row]) for column in columns)
-        distances = next(counts).astype(np.uint16)
-        for count in counts:
-            distances += count
-        least = min(least, int(distances.min()))
-    return least
+    return _ops.least_distance(pack_words(ones))
 
 
 def pack_words(bits: NDArray[np.bool_]) -> NDArray[np.uint64]:

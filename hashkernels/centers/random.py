@@ -72,6 +72,6 @@ def _distinct_balanced(num_words: int, bits: int, rng: np.random.Generator) -> W
     while len(words) < num_words:
         fresh = rng.permuted(np.tile(template, (num_words, 1)), axis=1)
         words = np.concatenate([words, fresh])
-        _, first = np.unique(words, axis=0, return_index=True)
+        _, first = np.unique(np.packbits(words > 0, axis=1), axis=0, return_index=True)
         words = words[np.sort(first)]
     return words[:num_words]

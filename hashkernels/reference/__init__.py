@@ -23,7 +23,7 @@ from hashkernels.reference.pairwise import (
 )
 from hashkernels.reference.rescore import score_codes, score_vectors
 from hashkernels.reference.retrieval import FRACTION_BITS, LOW_BITS, index_order_sums, retrieval_counts
-from hashkernels.reference.search import hamming_distance, range_count, range_search, topk
+from hashkernels.reference.search import hamming_distance, least_distance, range_count, range_search, topk
 from hashkernels.reference.surrogate import hidden_gradients, hidden_units, pattern_errors, unpack_kept
 from hashkernels.reference.triplets import triplet_likelihood
 
@@ -44,6 +44,7 @@ __all__ = [
     "hidden_gradients",
     "hidden_units",
     "index_order_sums",
+    "least_distance",
     "likelihood_loss",
     "margin_loss",
     "pack_codes",

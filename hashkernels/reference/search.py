@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -84,6 +86,19 @@ def range_count(queries: Tensor, database: Tensor, radius: int, allowed: Tensor 
 def _within(block: Tensor, columns: slice, radius: int, allowed: Tensor | None) -> Tensor:
     near = block <= radius
     return near if allowed is None else near & allowed[columns]
+
+
+def least_distance(words: npt.NDArray[np.uint64]) -> int:
+    """The least distance between two rows of packed words [M >= 2, W]: in NumPy, as class centers are."""
+    columns = np.ascontiguousarray(words.T)
+    least = 64 * len(columns)
+    for row in range(columns.shape[1] - 1):
+        counts = (np.bitwise_count(column[row + 1 :] ^ column[row]) for column in columns)
+        distances = next(counts).astype(np.uint16)
+        for count in counts:
+            distances += count
+        least = min(least, int(distances.min()))
+    return least
 
 
 def row_blocks(queries: Tensor) -> Iterator[slice]:

@@ -52,11 +52,27 @@ def test_constant_and_duplicate_columns_are_counted() -> None:
     assert book.num_duplicate_columns == 3  # the last, and two copies of the second column, one complemented
 
 
-@given(arrays(np.bool_, st.tuples(st.integers(2, 9), st.integers(1, 130))))
-def test_minimum_distance_is_the_least_of_all_pairs(words: np.ndarray) -> None:
+@given(words=arrays(np.bool_, st.tuples(st.integers(2, 9), st.integers(1, 130))))
+def test_minimum_distance_is_the_least_of_all_pairs(words: np.ndarray, isa: str) -> None:
     pairs = [int((words[i] != words[j]).sum()) for i in range(len(words)) for j in range(i)]
     assert minimum_distance(words) == min(pairs)
     assert minimum_distance(np.where(words, 1, -1)) == min(pairs)
+
+
+@pytest.mark.parametrize("near", [(0, 1), (0, 2600), (1023, 1024), (1024, 2600), (2599, 2600)])
+def test_minimum_distance_finds_the_pair_wherever_it_is(isa: str, near: tuple[int, int]) -> None:
+    words = np.random.default_rng(0).random((2601, 129)) < 0.5  # at this length 20 bits apart at least
+    first, second = near
+    words[second] = words[first]
+    words[second, 60:68] ^= True
+    assert minimum_distance(words) == 8
+    words[second] = words[first]
+    assert minimum_distance(words) == 0
+
+
+def test_minimum_distance_of_words_longer_than_codes_are() -> None:
+    words = np.random.default_rng(1).random((5, 4100)) < 0.5
+    assert minimum_distance(words) == min(int((words[i] != words[j]).sum()) for i in range(5) for j in range(i))
 
 
 @pytest.mark.parametrize(
