@@ -86,8 +86,8 @@ class TrainingState:
             restored = [EpochRecord(**record) for record in records]
             self._load(parts)
         except (LookupError, RuntimeError, TypeError, ValueError) as error:
-            first_line = str(error).splitlines()[0]
-            raise ValueError(f"{self._path}: tensors and settings do not fit together ({first_line})") from None
+            reason = " ".join(map(str.strip, str(error).splitlines()[:2]))  # torch's first line only says where
+            raise ValueError(f"{self._path}: tensors and settings do not fit together ({reason})") from None
         return restored
 
     def _check_same(self, settings: dict[str, Any]) -> None:

@@ -185,6 +185,23 @@ def test_other_modules_are_refused_by_name(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_a_buffer_of_another_shape_is_refused_by_name(tmp_path: Path) -> None:
+    class Weighted(nn.Module):
+        def __init__(self, size: int) -> None:
+            super().__init__()
+            self.register_buffer("weights", torch.ones(size))
+
+        def forward(self, u: Tensor, labels: Tensor, *, indices: Tensor) -> Tensor:
+            return (u.square().mean(1) * self.weights[indices]).mean()
+
+    fit(net(0), Weighted(ITEMS), DATA, epochs=1, state=tmp_path / "state")
+    with pytest.raises(
+        ValueError, match=r"do not fit together \(.* size mismatch for weights: .*\[36\].*\[40\]"
+    ) as caught:
+        fit(net(0), Weighted(40), DATA, epochs=1, state=tmp_path / "state")
+    assert "\n" not in str(caught.value)
+
+
 def test_files_that_are_no_state_are_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "state"
     Run("csq_d", {}).interrupt(3, state=path)
