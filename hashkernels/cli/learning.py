@@ -107,6 +107,9 @@ def train(
     queries: Queries = None,
     seed: Seed = 0,
     threads: Threads = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the interrupted training of this output; other options alike.")
+    ] = False,
     force: Force = False,
     show_list: Annotated[
         bool, typer.Option("--list", help="Print the methods with their papers and settings instead.")
@@ -116,7 +119,8 @@ def train(
     """Train one method and write a checkpoint.
 
     Images train a small convolutional net from scratch, embeddings a hash layer. Queries are held out, and the codes
-    are evaluated on them at the end.
+    are evaluated on them at the end. While it trains, a file OUTPUT.state holds what was reached after each epoch: an
+    interrupted training goes on from there with --resume, and ends as it would have.
 
     Examples:
 
@@ -127,6 +131,8 @@ def train(
       hashkernels train --data fashion-mnist --root ~/data/fashion --bits 48
 
       hashkernels train --data embeddings.npy --labels labels.npy --hidden 512
+
+      hashkernels train --data embeddings.npy --labels labels.npy --hidden 512 --resume
     """
     if show_list:
         list_methods(as_json)
@@ -140,23 +146,30 @@ def train(
     check.require("safetensors", extra="train")
     use_threads(threads)
     split = _training_split(data, root, labels, queries, seed)
-    check_output_files([output], force=force)
-    with training_progress(method_title(method)) as advance:
-        result = run_method(
-            split,
-            method,
-            bits,
-            epochs=epochs,
-            seed=seed,
-            hidden=hidden,
-            progress=advance,
-            preset=preset,
-            weight_decay=weight_decay,
-            schedule=schedule,
-            **training,
-        )
+    state = _training_state(output, resume=resume, force=force)
+    try:
+        with training_progress(method_title(method)) as advance:
+            result = run_method(
+                split,
+                method,
+                bits,
+                epochs=epochs,
+                seed=seed,
+                hidden=hidden,
+                progress=advance,
+                preset=preset,
+                weight_decay=weight_decay,
+                schedule=schedule,
+                state=state,
+                **training,
+            )
+    except KeyboardInterrupt:
+        if state.exists():
+            remark(f"{state} holds the epochs that were finished: the same command with --resume goes on")
+        raise
     settings = result.settings(split) | ({} if preset is None else {"preset": preset})
     save_checkpoint(output, result.model, settings=settings, loss=result.loss)
+    state.unlink()
     text = f"{result.report.protocol}\nmAP {result.report.map:.4f}\nCheckpoint: {output}"
     emit(as_json, {"method": method, "output": str(output), **result.summary()}, text)
 
@@ -245,6 +258,22 @@ def _training_split(
                 stacklevel=1,
             )
     return split
+
+
+def _training_state(output: Path, *, resume: bool, force: bool) -> Path:
+    """The file beside the output that an interrupted training leaves: there to be resumed, else not there."""
+    state = output.with_name(f"{output.name}.state")
+    if resume and not state.exists():
+        raise FileNotFoundError(f"{state} does not exist: there is no interrupted training to go on with")
+    if not resume and not force and state.exists():
+        raise FileExistsError(
+            f"{state} exists, of an interrupted training: pass --resume to go on with it, or --force to start anew"
+        )
+    check_output_files([output], force=force)
+    if not resume:
+        check_output_files([state], force=force)
+        state.unlink(missing_ok=True)
+    return state
 
 
 def _warn_of_another_split(settings: dict[str, Any], split: RetrievalSplit) -> None:

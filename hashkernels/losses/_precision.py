@@ -11,6 +11,11 @@ from torch import Tensor
 _UNCHANGED = nullcontext()
 
 
+def sum_dtype(dtype: torch.dtype) -> torch.dtype:
+    """What a sum over a batch is kept in: float32 for the half types, since float16 ends at 65,504."""
+    return torch.promote_types(dtype, torch.float32)
+
+
 def full_precision(tensor: Tensor) -> AbstractContextManager[Any]:
     """Autocast switched off where the tensor is, so that what runs inside keeps the dtype of its inputs."""
     kind = "cpu" if tensor.is_cpu else tensor.device.type

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from hashkernels import _ops
-from hashkernels.losses._precision import full_precision
+from hashkernels.losses._precision import full_precision, sum_dtype
 
 _DIGITS = 16
 
@@ -95,7 +95,8 @@ class BlockStack(torch.nn.Module):
         dropout: bool,
         freeze: bool = False,
     ) -> torch.Tensor:
-        """Two cross-entropies [2] of one pass, summed over blocks and items, each with a gradient of its own.
+        """Two cross-entropies [2] of one pass, summed over blocks and items, each with a gradient of its own; of half
+        types in float32.
 
         The gradient of the first, to the patterns ``patterns[:, 0]`` [count, N], reaches only the parameters; that of
         the second, to ``patterns[:, 1]``, only ``x``: what two passes with stopped gradients would give, at the price
@@ -148,7 +149,7 @@ class _SplitNLL(torch.autograd.Function):
         weight = None if weight is None else weight.to(x.dtype)
         errors, nll = _ops.pattern_errors(logits, patterns, weight)
         ctx.save_for_backward(x, weight_in, weight_out, patterns, weight, slope, hidden, errors)
-        return nll.to(x.dtype)
+        return nll.to(sum_dtype(x.dtype))
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -201,7 +202,7 @@ class _SharedNLL(torch.autograd.Function):
         missed = weight * logits.gather(2, own.unsqueeze(2)).squeeze(2) - meant
         errors, nll = _ops.pattern_errors(logits, torch.stack((own, own), dim=1), weight)
         ctx.save_for_backward(x, weight_in, weight_out, own, weight, rows, slope, hidden, errors)
-        return torch.stack((nll[0], nll[1] + missed.sum(dtype=nll.dtype))).to(x.dtype)
+        return torch.stack((nll[0], nll[1] + missed.sum(dtype=nll.dtype))).to(sum_dtype(x.dtype))
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:

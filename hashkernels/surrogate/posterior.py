@@ -17,7 +17,7 @@ from hashkernels._validation import (
     check_tensor,
     dtype_name,
 )
-from hashkernels.losses._precision import full_precision
+from hashkernels.losses._precision import full_precision, sum_dtype
 from hashkernels.surrogate.blocks import BlockStack
 
 MAX_BLOCK_BITS = 12
@@ -39,7 +39,8 @@ class SurrogatePosterior(torch.nn.Module):
         hidden: width of the hidden layer of a block.
         dropout: probability of dropping a hidden unit in training, at least 0 and below 1; rounded to 2^-16.
 
-    Computes in the dtype of its parameters (float32 by default), under autocast as well.
+    Computes in the dtype of its parameters (float32 by default), under autocast as well; half types are summed over the
+    batch in float32.
 
     Raises:
         ValueError, TypeError: an argument out of its range or of a wrong type.
@@ -135,7 +136,8 @@ class SurrogatePosterior(torch.nn.Module):
         if weight is not None:
             item_nll = self._item_nll(u, targets, freeze=freeze, dropout=dropout)
             _check_weight(weight, item_nll.shape[0])
-            return (item_nll * weight.to(item_nll.dtype)).sum() / max(u.shape[0], 1)
+            total = (item_nll * weight.to(item_nll.dtype)).sum(dtype=sum_dtype(item_nll.dtype))
+            return (total / max(u.shape[0], 1)).to(item_nll.dtype)
         targets = u.detach() if targets is None else targets
         to_parameters, to_u = self._two_nlls(u, targets, targets, None, freeze=freeze, dropout=dropout)
         return to_parameters + (to_u - to_u.detach())  # one value with the gradients of both
@@ -186,7 +188,7 @@ class SurrogatePosterior(torch.nn.Module):
                 stack.shared_nll(x, _index(first), _index(others), shares, dropout=self.training)
                 for (stack, x), (_, first), (_, others) in cuts
             ]
-            own_nll, target_nll = (sum(sums[1:], start=sums[0]) / max(u.shape[0], 1)).unbind()
+            own_nll, target_nll = (sum(sums[1:], start=sums[0]) / max(u.shape[0], 1)).to(u.dtype).unbind()
             return own_nll, target_nll
 
     def _two_nlls(
@@ -211,7 +213,7 @@ class SurrogatePosterior(torch.nn.Module):
                 stack.split_nll(x, _index(both).view(len(both), 2, u.shape[0]), weight, freeze=freeze, dropout=dropout)
                 for (stack, x), (_, both) in cuts
             ]
-            own_nll, target_nll = (sum(sums[1:], start=sums[0]) / max(u.shape[0], 1)).unbind()
+            own_nll, target_nll = (sum(sums[1:], start=sums[0]) / max(u.shape[0], 1)).to(u.dtype).unbind()
             return own_nll, target_nll
 
     def _item_nll(self, u: torch.Tensor, targets: torch.Tensor | None, *, freeze: bool, dropout: bool) -> torch.Tensor:

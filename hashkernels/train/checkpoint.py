@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from hashkernels import _validation as check
-from hashkernels._files import atomic_write
 from hashkernels.train.models import HashHead, HashModel, SmallConvNet, use_fast_layout
+from hashkernels.train.tensor_file import read_tensors, write_tensors
 
 FORMAT_VERSION = 1
-_HEADER_KEY = "hashkernels"
 _MODELS: dict[str, type[SmallConvNet] | type[HashHead]] = {"SmallConvNet": SmallConvNet, "HashHead": HashHead}
 
 
@@ -57,7 +53,6 @@ def save_checkpoint(
         >>> load_checkpoint(path).settings
         {'method': 'csq'}
     """
-    safetensors = check.require("safetensors.torch", extra="train")
     kind = type(model).__name__
     if _MODELS.get(kind) is not type(model):
         raise TypeError(f"model must be one of {', '.join(_MODELS)}, got {kind}")
@@ -67,13 +62,7 @@ def save_checkpoint(
     if loss is not None:
         tensors |= {f"loss.{name}": value for name, value in loss.state_dict().items()}
     header = {"format": FORMAT_VERSION, "model": kind, "config": model.config, "settings": settings}
-    # Cloned: safetensors refuses tensors that share memory, and a state dict may hold views of one another.
-    payload = safetensors.save(
-        {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()},
-        metadata={_HEADER_KEY: json.dumps(header)},
-    )
-    with atomic_write(path) as file:
-        file.write(payload)
+    write_tensors(path, tensors, header)
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
@@ -84,37 +73,17 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         OSError: there is no such file, it is a folder, or it cannot be opened.
         ImportError: without safetensors.
     """
-    safetensors = check.require("safetensors", extra="train")
-    if Path(path).is_dir():
-        raise IsADirectoryError(f"{path} is a folder, expected a file")
-    if not Path(path).exists():
-        raise FileNotFoundError(f"{path} does not exist")
-    with open(path, "rb"):  # an OSError says what is wrong; safetensors calls all that it cannot open missing
-        pass
-    try:
-        with safetensors.safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"{path}: damaged or not a safetensors file ({error})") from None
-    try:
-        header = json.loads(metadata[_HEADER_KEY])
-        version, kind, config, settings = (header[key] for key in ("format", "model", "config", "settings"))
-    except (KeyError, TypeError, ValueError):
-        raise ValueError(f"{path}: not a checkpoint of hashkernels: its header lacks our settings") from None
+    entries = ("format", "model", "config", "settings")
+    (version, kind, config, settings), parts = read_tensors(path, "a checkpoint", entries)
     if version != FORMAT_VERSION or kind not in list(_MODELS) or not isinstance(settings, dict):
         raise ValueError(f"{path}: expected format {FORMAT_VERSION} of a known model, got {version!r} of {kind!r}")
-    parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "loss": {}}
-    for name, value in tensors.items():
-        part, _, rest = name.partition(".")
-        parts.setdefault(part, {})[rest] = value
     try:
         # On the meta device: sizes in a damaged header allocate nothing before they are held against the tensors.
         with torch.device("meta"):
             model = _MODELS[kind](**config)
-        model.load_state_dict(parts["model"], strict=True, assign=True)
+        model.load_state_dict(parts.get("model", {}), strict=True, assign=True)
     except (TypeError, ValueError, RuntimeError) as error:
         first_line = str(error).splitlines()[0]
         raise ValueError(f"{path}: weights and settings do not fit together ({first_line})") from None
     # The tensors were assigned as they lay in the file; the same layout as in training gives the same bits.
-    return Checkpoint(use_fast_layout(model).eval(), settings, parts["loss"])
+    return Checkpoint(use_fast_layout(model).eval(), settings, parts.get("loss", {}))

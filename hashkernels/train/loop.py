@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +23,7 @@ from hashkernels.metrics.separation import separation
 from hashkernels.train.history import EpochRecord, History, Progress
 from hashkernels.train.models import to_inputs
 from hashkernels.train.seeds import seeded
+from hashkernels.train.state import TrainingState
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 Arrays = tuple[NDArray[Any], NDArray[Any]]
@@ -40,6 +42,7 @@ def fit(
     schedule: str = "constant",
     seed: int = 0,
     progress: Callable[[Progress], None] | None = None,
+    state: str | os.PathLike[str] | None = None,
 ) -> History:
     """Train a model under a hashing loss with Adam.
 
@@ -61,13 +64,19 @@ def fit(
         schedule: "constant", or "cosine" down to zero at the last step.
         seed: of the order of the items, and of dropout.
         progress: called after each batch.
+        state: a file (safetensors) that is written after each epoch, or None. Where it is there already, training goes
+            on after the last epoch in it, and ends with the numbers of a run that was never interrupted; the weights
+            given are overwritten, and epochs in the file are not told to ``progress``. It stays when all are done:
+            remove it to train anew. What a dataset draws at random must come from torch.
 
     Returns:
         The `History`, one record an epoch.
 
     Raises:
-        ValueError: a setting out of its range, fewer than 2 items, or a loss that is no scalar or no longer finite.
+        ValueError: a setting out of its range, fewer than 2 items, or a loss that is no scalar or no longer finite; a
+            state that is damaged, or of a run with other settings, which are named.
         TypeError: a model or loss that is no module, a loss that takes other arguments, a dataset of another kind.
+        OSError: the state cannot be read or written. ImportError: a state without safetensors.
 
     Warns:
         HashkernelsWarning: once, when an epoch ends with fewer different codes than classes: the codes collapsed.
@@ -79,6 +88,23 @@ def fit(
         >>> history = fit(HashHead(4, 16), CSQLoss(16, 4), (items, labels), epochs=2)
         >>> [record.epoch for record in history.records]
         [1, 2]
+
+        With a file for its state, a run that was interrupted, here after two epochs, goes on when it is called again:
+
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "state.safetensors"
+        >>> def interrupt(progress):
+        ...     if progress.step == 2:
+        ...         raise KeyboardInterrupt
+        >>> def run():
+        ...     model, loss = HashHead(4, 16), CSQLoss(16, 4)
+        ...     return fit(model, loss, (items, labels), epochs=3, progress=interrupt, state=path)
+        >>> try:
+        ...     history = run()
+        ... except KeyboardInterrupt:
+        ...     history = run()
+        >>> len(history.records)
+        3
     """
     for name, module in (("model", model), ("loss", loss)):
         _check_module(name, module)
@@ -109,17 +135,19 @@ def fit(
     optimiser = _optimiser(model, loss, learning_rate, weight_decay)
     batches = min(math.ceil(num_items / batch_size), num_items // 2)
     num_steps = epochs * batches
-    rate = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: (1 + math.cos(math.pi * step / num_steps)) / 2 if schedule == "cosine" else 1.0
-    )
     history = History(settings)
     order = torch.Generator("cpu").manual_seed(seed)
     was_training = model.training
     model.train()
     loss.train()
     try:
-        with seeded(seed, device):  # for dropout
-            for epoch in range(1, epochs + 1):
+        with seeded(seed, device) as generators:  # for dropout
+            run = None
+            if state is not None:
+                common = settings | {"items": num_items, "device": device.type}
+                run = TrainingState(state, model, loss, optimiser, [order, *generators], common)
+                history.records += run.restore()
+            for epoch in range(len(history.records) + 1, epochs + 1):
                 tally = _EpochTally()
                 shuffled = torch.randperm(num_items, generator=order, device="cpu")
                 for number, rows in enumerate(shuffled.tensor_split(batches), 1):
@@ -131,15 +159,18 @@ def fit(
                     _check_scalar(value)
                     optimiser.zero_grad(set_to_none=True)
                     value.backward()
-                    optimiser.step()
-                    rate.step()
-                    tally.add(value, u, labels, getattr(loss, "last_terms", {}))
                     step = (epoch - 1) * batches + number
+                    for group in optimiser.param_groups:
+                        group["lr"] = learning_rate * _share(schedule, step - 1, num_steps)
+                    optimiser.step()
+                    tally.add(value, u, labels, getattr(loss, "last_terms", {}))
                     record = None
                     if number == batches:
                         record = tally.record(epoch)
                         _check_record(record, tally.num_classes, history, learning_rate)
                         history.records.append(record)
+                        if run is not None:
+                            run.save(history.records)
                     if progress is not None:
                         progress(Progress(step, num_steps, record))
     finally:
@@ -252,6 +283,11 @@ def _optimiser(model: nn.Module, loss: nn.Module, learning_rate: float, weight_d
     if extra := list(loss.parameters()):
         groups.append({"params": extra, "weight_decay": 0.0})
     return torch.optim.AdamW(groups, lr=learning_rate)
+
+
+def _share(schedule: str, done: int, num_steps: int) -> float:
+    """What part of the learning rate is used after so many steps."""
+    return (1 + math.cos(math.pi * done / num_steps)) / 2 if schedule == "cosine" else 1.0
 
 
 def _check_outputs(u: torch.Tensor, epoch: int, learning_rate: float) -> None:
