@@ -82,6 +82,18 @@ def test_shards_in_files(tmp_path):
         np.testing.assert_array_equal(got, expected)
 
 
+def test_the_farthest_that_codes_can_be_from_a_query():
+    """What one query finds at 4096 bits stands in front of what the next one finds at 0."""
+    ends = np.repeat(np.array([[0], [255]], np.uint8), 512, axis=1)
+    shards = [hk.BinaryIndex(4096) for _ in range(2)]
+    for shard in shards:
+        shard.add(ends)
+    offsets, distances, indices = ShardedIndex(shards).range_search(ends, 4096)
+    assert offsets.tolist() == [0, 4, 8]
+    assert distances.tolist() == [0, 0, 4096, 4096] * 2
+    assert indices.tolist() == [0, 2, 1, 3, 1, 3, 0, 2]
+
+
 def in_one_word_or_each(said: list[str]) -> str:
     return said[0] if len({*said}) == 1 else ", ".join(said)
 
