@@ -17,7 +17,7 @@ from hashkernels.index.native_file import NativeFile, Progress, Settings, append
 from hashkernels.index.segments import segmented
 from hashkernels.index.storage import Storage, new_storage, storage_of_planes
 from hashkernels.index.structures import Structure, with_structure
-from hashkernels.index.table_file import extra_of, stored_tables
+from hashkernels.index.table_file import check_tables, extra_of, stored_tables
 
 if TYPE_CHECKING:
     from hashkernels.index.binary_index import BinaryIndex
@@ -26,15 +26,16 @@ Verify = Literal["full", "lazy", "none"]
 
 
 def verify_contents(file: NativeFile, progress: Progress | None = None) -> None:
-    """Raise ``ValueError`` unless the contents have their checksums, and ids are such as an index has."""
+    """Raise ``ValueError`` unless the contents have their checksums, ids are such as an index has, and hash tables are
+    those of the codes."""
     file.verify(progress)
     ids = _ids(file, mmap=True)
-    if ids is None:
-        return
-    try:
-        check_stored("ids", ids)
-    except ValueError as error:
-        raise ValueError(f"{file.path}: damaged index file: its {error}") from None
+    if ids is not None:
+        try:
+            check_stored("ids", ids)
+        except ValueError as error:
+            raise ValueError(f"{file.path}: damaged index file: its {error}") from None
+    check_tables(file, lambda: _codes(file).planes())
 
 
 class Persistence(Contents):
@@ -123,7 +124,8 @@ class Persistence(Contents):
                 segments into one.
             verify: when to hold the contents against their checksums: "full", now; "lazy", before the first answer;
                 "none", never. Header, sizes and segments are checked in any case. "full" also sees that no id comes
-                twice or is -1, for which it sorts them; the others take ids that have their checksums as they are.
+                twice or is -1, for which it sorts them, and that hash tables are those of the codes, for which it
+                builds them; the others take ids and tables that have their checksums as they are.
             structure: as of a new index. Hash tables in the file are searched where they lie, nothing is built; "auto"
                 uses them for codes of any length, "scan" does not. What is added goes without, or has new ones built.
 
@@ -142,8 +144,7 @@ class Persistence(Contents):
             file.verify()
         elif verify == "lazy":
             index._verification = file.verify
-        parts = [_storage(segment.planes, segment.num_codes, file.settings.num_bytes) for segment in file.segments]
-        storage = segmented(parts, file.settings.num_bytes)
+        storage = _codes(file)
         if not mmap:
             storage = storage_of_planes(storage.planes(), storage.count)
         storage = with_structure(storage, bits, bitorder, structure, stored_tables(file, mmap=mmap))
@@ -154,6 +155,12 @@ class Persistence(Contents):
 
     def _forget_file_contents(self) -> None:
         self._in_file = None
+
+
+def _codes(file: NativeFile) -> Storage:
+    """The codes of all segments, where they lie."""
+    num_bytes = file.settings.num_bytes
+    return segmented([_storage(part.planes, part.num_codes, num_bytes) for part in file.segments], num_bytes)
 
 
 def _storage(planes: np.ndarray[tuple[int], np.dtype[np.uint8]], count: int, num_bytes: int) -> Storage:
