@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 Verify = Literal["full", "lazy", "none"]
 
 
-def verify_contents(file: NativeFile, progress: Progress | None = None) -> None:
-    """Raise ``ValueError`` unless the contents have their checksums, ids are such as an index has, and hash tables are
-    those of the codes."""
+def verify_contents(file: NativeFile, progress: Progress | None = None, *, tables: bool = True) -> None:
+    """Raise ``ValueError`` unless the contents have their checksums, ids are such as an index has, and hash tables, if
+    they are asked for, are those of the codes."""
     file.verify(progress)
     ids = _ids(file, mmap=True)
     if ids is not None:
@@ -35,7 +35,8 @@ def verify_contents(file: NativeFile, progress: Progress | None = None) -> None:
             check_stored("ids", ids)
         except ValueError as error:
             raise ValueError(f"{file.path}: damaged index file: its {error}") from None
-    check_tables(file, lambda: _codes(file).planes())
+    if tables:
+        check_tables(file, lambda: _codes(file).planes())
 
 
 class Persistence(Contents):
@@ -56,6 +57,7 @@ class Persistence(Contents):
             path: of the file; what is there is replaced.
 
         Raises:
+            ValueError: the index is that of a damaged file, and nothing has asked for its contents before.
             OSError: the disk is full, or the folder may not be written to.
 
         >>> import tempfile, pathlib
@@ -122,15 +124,17 @@ class Persistence(Contents):
             mmap: search the file where it is: loading takes no time, and processes that load the same file share its
                 memory. What is added stays in memory until ``flush``. With False the index is read into memory, its
                 segments into one.
-            verify: when to hold the contents against their checksums: "full", now; "lazy", before the first answer;
-                "none", never. Header, sizes and segments are checked in any case. "full" also sees that no id comes
-                twice or is -1, for which it sorts them, and that hash tables are those of the codes, for which it
-                builds them; the others take ids and tables that have their checksums as they are.
+            verify: when to hold the contents against their checksums: "full", now; "lazy", before the first answer,
+                which is a ``ValueError`` where they are damaged; "none", never. Header, sizes and segments are checked
+                in any case. "full" also sees that no id comes twice or is -1, for which it sorts them, and that hash
+                tables, if ``structure`` allows them, are those of the codes, for which it builds them; the others take
+                ids and tables that have their checksums as they are.
             structure: as of a new index. Hash tables in the file are searched where they lie, nothing is built; "auto"
                 uses them for codes of any length, "scan" does not. What is added goes without, or has new ones built.
 
         Raises:
-            ValueError: the file is no index, is truncated or damaged, or of a version that is not known.
+            ValueError: the file is no index, is truncated or damaged, or of a version that is not known; ``verify`` or
+                ``structure`` is none of those named.
             OSError: it cannot be opened.
         """
         check_choice("verify", verify, ("full", "lazy", "none"))
@@ -139,7 +143,7 @@ class Persistence(Contents):
         # cls is BinaryIndex
         index: BinaryIndex = cls(bits, bitorder=bitorder, structure=structure)  # type: ignore[call-arg, assignment]
         if verify == "full":
-            verify_contents(file)
+            verify_contents(file, tables=structure != "scan")
         elif verify == "lazy" and not mmap:
             file.verify()
         elif verify == "lazy":

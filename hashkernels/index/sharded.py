@@ -15,7 +15,15 @@ from torch import Tensor
 from hashkernels import _ops
 from hashkernels._arrays import ArrayT, like, to_tensors
 from hashkernels._ranks import Ranks
-from hashkernels._validation import check_choice, check_codes, check_filter, check_int, check_tensor, check_threads
+from hashkernels._validation import (
+    check_bits,
+    check_choice,
+    check_codes,
+    check_filter,
+    check_int,
+    check_tensor,
+    check_threads,
+)
 from hashkernels.index.binary_index import BinaryIndex
 from hashkernels.index.ids import as_dtype, check_sought, check_stored
 from hashkernels.index.merging import Nearest, Within, merge_nearest, merge_within
@@ -52,8 +60,9 @@ class ShardedIndex:
 
     Raises:
         ValueError: the shards, of all ranks, differ in bits, bit order or kind of ids, have an id in common, or there
-            are none.
-        TypeError: a shard is no ``BinaryIndex``.
+            are none and no ``bits``; or an argument is out of range.
+        TypeError: a shard is no ``BinaryIndex``, or another argument not as above.
+        RuntimeError: ``distributed`` without a process group, or a rank is lost.
 
     >>> import numpy as np
     >>> first, second = BinaryIndex(8), BinaryIndex(8)
@@ -104,6 +113,9 @@ class ShardedIndex:
         """Over files, each as ``BinaryIndex.load`` opens it; distributed, over the files of this rank.
 
         With ``verify="full"`` an id in two of the files, of all ranks, is an error, too; otherwise it is not noticed.
+
+        Raises:
+            ValueError, OSError: as ``BinaryIndex.load``; and what the constructor raises.
         """
         if isinstance(paths, str | os.PathLike):
             raise TypeError(f"paths must be a list of files, got the one {os.fspath(paths)!r}")
@@ -388,6 +400,7 @@ class _View:
 def _checked_shards(shards: Any, bits: int | None, verify: str) -> tuple[tuple[BinaryIndex, ...], int]:
     """The shards, and the length of their codes."""
     check_choice("verify", verify, ("full", "none"))
+    bits = None if bits is None else check_bits(bits)
     if not isinstance(shards, Iterable):
         raise TypeError(f"shards must be a list of BinaryIndex, got {type(shards).__name__}")
     shards = tuple(shards)

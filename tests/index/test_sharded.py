@@ -151,6 +151,8 @@ def test_bad_shards():
         ShardedIndex.load("a.hki")
     with pytest.raises(ValueError, match="at least one index, or bits be given"):
         ShardedIndex([])
+    with pytest.raises(ValueError, match=r"bits must be in 1\.\.4096, got 0"):
+        ShardedIndex([], bits=0)
     with pytest.raises(ValueError, match="at least one code to be searched"):
         ShardedIndex([hk.BinaryIndex(16)]).search(codes(1), 1)
     ready = ShardedIndex([parts(1)[0]])
