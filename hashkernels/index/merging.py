@@ -1,4 +1,8 @@
-"""Answers of the parts of a database, in their order, as the answer of the whole: the same bits as one search gives."""
+"""Answers of the parts of a database, in their order, as the answer of the whole: the same bits as one search gives.
+
+In NumPy, on this thread: its stable sort merges the runs that the parts are, where torch's begins from nothing, and
+torch's threads would wait on the cores that the next search needs.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +24,18 @@ def merge_nearest(parts: Sequence[Nearest], k: int) -> Nearest:
     """The k nearest of all; the parts hold ascending positions, and each is by (distance, position)."""
     if len(parts) == 1:
         return parts[0]
-    distances, positions = (torch.cat(column, dim=1) for column in zip(*parts, strict=True))
+    columns = ([column.numpy() for column in row] for row in zip(*parts, strict=True))
+    distances, positions = (np.concatenate(column, axis=1) for column in columns)
     # Stable, and the parts are in order: of equal distances the lower position stays in front.
-    distances, order = torch.sort(distances, dim=1, stable=True)
-    return distances[:, :k].contiguous(), positions.gather(1, order[:, :k])
+    order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    distances, positions = (np.take_along_axis(column, order, axis=1) for column in (distances, positions))
+    return torch.from_numpy(distances), torch.from_numpy(positions)
 
 
 def merge_within(parts: Sequence[Within], max_results: int | None) -> Within:
     """All within the radius, or the ``max_results`` nearest of them; the parts as in ``merge_nearest``."""
     if len(parts) == 1:
         return parts[0]
-    # In NumPy, on this thread: its stable sort merges the runs that the parts are, where torch's begins from nothing.
     offsets, distances, positions, counts = ([column.numpy() for column in row] for row in zip(*parts, strict=True))
     lengths = [np.diff(row) for row in offsets]
     queries = np.arange(len(counts[0]))
