@@ -100,8 +100,10 @@ class Ranks:
         return [part.cpu().numpy() for part in parts]
 
     def gather_rows(self, tensor: Tensor, counts: Sequence[int]) -> list[Tensor]:
-        """The tensor of each rank of a group, without its gradient; they differ in the number of rows alone, which is
+        """The tensor of each rank, without its gradient; they differ in the number of rows alone, which is
         ``counts[rank]``."""
+        if self.alone:
+            return [tensor.detach()]
         padded = tensor.new_zeros((max(counts), *tensor.shape[1:]), requires_grad=False)
         padded[: len(tensor)] = tensor.detach()
         padded = padded.to(self.device(tensor.device))

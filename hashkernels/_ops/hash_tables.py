@@ -16,6 +16,7 @@ from torch import Tensor
 from hashkernels import _loader
 from hashkernels._ops._library import empty_on_huge_pages, row_stride, rows, thread_argument, thread_count
 from hashkernels._ops.search import address, check_range, check_topk, range_count_fake, ranges_of
+from hashkernels._validation import pad_mask
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,21 @@ def check_hash_tables(tables: HashTables) -> None:
                 raise ValueError(f"an entry must be in 0..{most}, got {low if low < 0 else high}")
 
 
+def check_hash_contents(tables: HashTables, planes: Tensor, bits: int, *, little: bool) -> None:
+    """Raise ``ValueError`` where tables that ``check_hash_tables`` has passed are not those of the codes in the planes.
+
+    They are filled anew, over the same chunks: how the bits are shared out changes nothing but the time of a search.
+    """
+    last, pad = 8 * tables.num_bytes, pad_mask(bits, "little" if little else "big")
+    chunks = tables.order[: int(tables.widths.sum())].tolist()
+    if any(pad >> plane - last + 8 & 1 for plane in chunks if plane >= last - 8):
+        raise ValueError("a chunk has a pad bit in place of one of the codes")
+    expected = _filled(planes, tables.count, bits, tables.widths, tables.order, None)
+    for name in ("ids", "offsets", "rows", "slots"):
+        if not torch.equal(getattr(tables, name), getattr(expected, name)):
+            raise ValueError(f"their {name} are not those of the codes")
+
+
 def build_hash_tables(
     planes: Tensor, count: int, bits: int, threads: int | None = None, *, little: bool = False
 ) -> HashTables:
@@ -93,6 +109,12 @@ def build_hash_tables(
     widths = torch.empty(_native("max_chunks"), dtype=torch.int32, device="cpu")
     chosen = order.data_ptr(), widths.data_ptr()
     widths = widths[: _native("choose_chunks")(planes.data_ptr(), count, num_bytes, bits, little, *chosen)].clone()
+    return _filled(planes, count, bits, widths, order, threads)
+
+
+def _filled(planes: Tensor, count: int, bits: int, widths: Tensor, order: Tensor, threads: int | None) -> HashTables:
+    """Tables over these chunks."""
+    num_bytes = planes.shape[1] // 8
     shapes = hash_table_shapes(count, num_bytes, bits, widths.tolist())[2:]
     tables = HashTables(count, num_bytes, widths, order, *(empty_on_huge_pages(*shape) for shape in shapes))
     _native("build_hash_tables")(planes.data_ptr(), tables.native, thread_count(thread_argument(threads)))

@@ -277,7 +277,8 @@ def _training_state(output: Path, *, resume: bool, force: bool) -> Path:
 
 
 def _warn_of_another_split(settings: dict[str, Any], split: RetrievalSplit) -> None:
-    """Other queries of the same data may be items that the model was trained on, and be found too easily."""
+    """Other queries of the same data may be items that the model was trained on, and be found too easily; where those
+    are apart, they may be searched in the database that another run has encoded."""
     trained_on = settings.get("protocol")
     if settings.get("data") == split.name and trained_on not in (None, split.protocol):
         warnings.warn(

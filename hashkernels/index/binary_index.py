@@ -54,6 +54,7 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
 
     Raises:
         ValueError: an argument is out of range, torch sees no such device, or "hash" is asked of a GPU.
+        TypeError: ``bits`` is no int, ``bitorder`` or ``structure`` no str.
 
     >>> import numpy as np
     >>> index = BinaryIndex(8)
@@ -122,6 +123,10 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
     def prepare(self, *, threads: int | None = None) -> None:
         """Build now what ``structure`` allows, so that no search has to.
 
+        Raises:
+            ValueError: ``threads`` is out of range.
+            TypeError: ``threads`` is no int.
+
         >>> import numpy as np
         >>> index = BinaryIndex(64, structure="hash")
         >>> index.add(np.zeros((1000, 8), np.uint8))
@@ -172,7 +177,8 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
             codes: uint8 [n, ceil(bits / 8)], a CPU tensor or a NumPy array, pad bits zero.
 
         Raises:
-            ValueError: the width is not that of ``bits`` bits, pad bits are set, or the codes are not on the CPU.
+            ValueError: the index has ids, the width is not that of ``bits`` bits, pad bits are set, or the codes are
+                neither on the CPU nor where the index is.
             TypeError: ``codes`` is neither a tensor nor an array, or not uint8.
         """
         (new,) = to_tensors(codes=codes)
@@ -192,8 +198,9 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
                 Any but -1 (of uint64 the largest), which stands for nothing found.
 
         Raises:
-            ValueError: an id is there already or comes twice, the index has codes without ids, or ``codes`` do not fit.
-            TypeError: ids are not integers, or int64 and uint64 are mixed.
+            ValueError: an id is there already, comes twice or is -1, there is not one for each code, the index has
+                codes without ids, or ``codes`` do not fit.
+            TypeError: ids are not integers or codes not uint8, in a tensor or an array, or int64 and uint64 are mixed.
 
         >>> import numpy as np
         >>> index = BinaryIndex(8)
@@ -229,7 +236,8 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
             How many codes were removed.
 
         Raises:
-            TypeError: ids are not integers.
+            ValueError: ids are not of one dimension.
+            TypeError: ids are not integers, in a tensor or an array.
 
         >>> import numpy as np
         >>> index = BinaryIndex(8)
@@ -299,7 +307,7 @@ class BinaryIndex(HammingSearch, JaccardSearch, SelfJoin, Persistence):
             For an int the code as NumPy uint8 [ceil(bits / 8)]; else uint8 [n, ceil(bits / 8)] of the same kind.
 
         Raises:
-            ValueError: there is no such code.
+            ValueError: there is no such code, or ``positions`` are not of one dimension.
             TypeError: positions are not integers.
         """
         state = self._checked_state()

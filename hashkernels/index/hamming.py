@@ -100,9 +100,11 @@ class HammingSearch(Contents):
             queries that it is slow for are scanned), "cuda" or "reference" (torch).
 
         Raises:
-            ValueError: the index is empty, ``k`` is out of range, ``filter`` names a code that is not there, the codes
-                do not fit, ``rescore`` is missing beside what it needs, or a score is not finite in float32.
-            TypeError: ``queries`` is not uint8, or tensors and NumPy arrays are mixed.
+            ValueError: the index is empty, ``k`` or ``threads`` is out of range, ``filter`` names a code that is not
+                there, arrays do not fit, ``rescore`` is missing beside what it needs, or a score is not finite in
+                float32.
+            TypeError: an array is of another dtype than above, tensors and NumPy arrays are mixed, or a number is not
+                an int.
 
         >>> import numpy as np
         >>> from hashkernels import BinaryIndex
@@ -192,9 +194,9 @@ class HammingSearch(Contents):
             ``LimitedRangeResult``, whose ``counts`` say how many there are.
 
         Raises:
-            ValueError: the index is empty, ``radius``, ``max_results`` or a position of ``filter`` is out of range, or
-                the codes do not fit.
-            TypeError: ``queries`` is not uint8, or tensors and NumPy arrays are mixed.
+            ValueError: the index is empty, ``radius``, ``max_results`` or ``threads`` is out of range, ``filter`` names
+                a code that is not there, or arrays do not fit.
+            TypeError: as ``search``.
         """
         if filter is None and max_results is None and not explain:
             found = self._at_once("range_search", queries, radius, threads)
@@ -252,7 +254,7 @@ class HammingSearch(Contents):
             kind as ``queries``.
 
         Raises:
-            ValueError, TypeError: as ``range_search``, from this call.
+            ValueError, TypeError: as ``range_search``, and of ``batch``, from this call.
 
         >>> import numpy as np
         >>> from hashkernels import BinaryIndex

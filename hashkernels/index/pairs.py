@@ -41,6 +41,7 @@ class SelfJoin(Contents):
 
         Raises:
             ValueError: ``radius`` or ``threads`` is out of range.
+            TypeError: one of them is no int.
 
         >>> from hashkernels import BinaryIndex
         >>> index = BinaryIndex(8)
@@ -64,6 +65,7 @@ class SelfJoin(Contents):
 
         Raises:
             ValueError: ``radius`` or ``threads`` is out of range.
+            TypeError: one of them is no int.
             ImportError: scipy is missing.
 
         >>> from hashkernels import BinaryIndex

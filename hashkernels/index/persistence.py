@@ -17,7 +17,7 @@ from hashkernels.index.native_file import NativeFile, Progress, Settings, append
 from hashkernels.index.segments import segmented
 from hashkernels.index.storage import Storage, new_storage, storage_of_planes
 from hashkernels.index.structures import Structure, with_structure
-from hashkernels.index.table_file import extra_of, stored_tables
+from hashkernels.index.table_file import check_tables, extra_of, stored_tables
 
 if TYPE_CHECKING:
     from hashkernels.index.binary_index import BinaryIndex
@@ -25,16 +25,18 @@ if TYPE_CHECKING:
 Verify = Literal["full", "lazy", "none"]
 
 
-def verify_contents(file: NativeFile, progress: Progress | None = None) -> None:
-    """Raise ``ValueError`` unless the contents have their checksums, and ids are such as an index has."""
+def verify_contents(file: NativeFile, progress: Progress | None = None, *, tables: bool = True) -> None:
+    """Raise ``ValueError`` unless the contents have their checksums, ids are such as an index has, and hash tables, if
+    they are asked for, are those of the codes."""
     file.verify(progress)
     ids = _ids(file, mmap=True)
-    if ids is None:
-        return
-    try:
-        check_stored("ids", ids)
-    except ValueError as error:
-        raise ValueError(f"{file.path}: damaged index file: its {error}") from None
+    if ids is not None:
+        try:
+            check_stored("ids", ids)
+        except ValueError as error:
+            raise ValueError(f"{file.path}: damaged index file: its {error}") from None
+    if tables:
+        check_tables(file, lambda: _codes(file).planes())
 
 
 class Persistence(Contents):
@@ -55,6 +57,7 @@ class Persistence(Contents):
             path: of the file; what is there is replaced.
 
         Raises:
+            ValueError: the index is that of a damaged file, and nothing has asked for its contents before.
             OSError: the disk is full, or the folder may not be written to.
 
         >>> import tempfile, pathlib
@@ -121,14 +124,17 @@ class Persistence(Contents):
             mmap: search the file where it is: loading takes no time, and processes that load the same file share its
                 memory. What is added stays in memory until ``flush``. With False the index is read into memory, its
                 segments into one.
-            verify: when to hold the contents against their checksums: "full", now; "lazy", before the first answer;
-                "none", never. Header, sizes and segments are checked in any case. "full" also sees that no id comes
-                twice or is -1, for which it sorts them; the others take ids that have their checksums as they are.
+            verify: when to hold the contents against their checksums: "full", now; "lazy", before the first answer,
+                which is a ``ValueError`` where they are damaged; "none", never. Header, sizes and segments are checked
+                in any case. "full" also sees that no id comes twice or is -1, for which it sorts them, and that hash
+                tables, if ``structure`` allows them, are those of the codes, for which it builds them; the others take
+                ids and tables that have their checksums as they are.
             structure: as of a new index. Hash tables in the file are searched where they lie, nothing is built; "auto"
                 uses them for codes of any length, "scan" does not. What is added goes without, or has new ones built.
 
         Raises:
-            ValueError: the file is no index, is truncated or damaged, or of a version that is not known.
+            ValueError: the file is no index, is truncated or damaged, or of a version that is not known; ``verify`` or
+                ``structure`` is none of those named.
             OSError: it cannot be opened.
         """
         check_choice("verify", verify, ("full", "lazy", "none"))
@@ -137,13 +143,12 @@ class Persistence(Contents):
         # cls is BinaryIndex
         index: BinaryIndex = cls(bits, bitorder=bitorder, structure=structure)  # type: ignore[call-arg, assignment]
         if verify == "full":
-            verify_contents(file)
+            verify_contents(file, tables=structure != "scan")
         elif verify == "lazy" and not mmap:
             file.verify()
         elif verify == "lazy":
             index._verification = file.verify
-        parts = [_storage(segment.planes, segment.num_codes, file.settings.num_bytes) for segment in file.segments]
-        storage = segmented(parts, file.settings.num_bytes)
+        storage = _codes(file)
         if not mmap:
             storage = storage_of_planes(storage.planes(), storage.count)
         storage = with_structure(storage, bits, bitorder, structure, stored_tables(file, mmap=mmap))
@@ -154,6 +159,12 @@ class Persistence(Contents):
 
     def _forget_file_contents(self) -> None:
         self._in_file = None
+
+
+def _codes(file: NativeFile) -> Storage:
+    """The codes of all segments, where they lie."""
+    num_bytes = file.settings.num_bytes
+    return segmented([_storage(part.planes, part.num_codes, num_bytes) for part in file.segments], num_bytes)
 
 
 def _storage(planes: np.ndarray[tuple[int], np.dtype[np.uint8]], count: int, num_bytes: int) -> Storage:

@@ -367,8 +367,10 @@ def range_rows(
     """Rows in the kind of ``queries``; ``search`` is what a range op returns for a part of them, ``batch`` at most."""
     for first in range(0, num_queries, batch):
         offsets, distances, indices, _ = search(slice(first, first + batch))
+        # Once for the batch: a row then costs two views, of NumPy's own where it can.
+        found, names = like(queries, distances), like(queries, indices)
         for start, end in itertools.pairwise(offsets.tolist()):
-            yield RangeRow(like(queries, distances[start:end]), like(queries, indices[start:end]))
+            yield RangeRow(found[start:end], names[start:end])
 
 
 def _at_once(

@@ -7,7 +7,8 @@ order, offsets, rows, ids and slots as in csrc/include/hashkernels/hash_tables.h
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -36,6 +37,19 @@ def stored_tables(file: NativeFile, *, mmap: bool) -> Callable[[], _ops.HashTabl
     return None
 
 
+def check_tables(file: NativeFile, planes: Callable[[], Tensor]) -> None:
+    """Raise ``ValueError`` where a file has tables that can be searched here, but not those of its codes.
+
+    Takes as long as to build them; ``planes`` gives int64 [blocks, 8 W, 8].
+    """
+    read = stored_tables(file, mmap=True)
+    if read is None or not _ops.can_hash(file.count):
+        return
+    tables, settings = read(), file.settings
+    with _damage_of(file):
+        _ops.check_hash_contents(tables, planes(), settings.bits, little=settings.bitorder == "little")
+
+
 def codes_in_tables(file: NativeFile) -> int:
     """Of how many codes the newest tables in a file are, 0 without any; searches use them where these are all codes."""
     return max((segment.first for segment in file.extras if segment.kind == _KIND), default=0)
@@ -43,7 +57,7 @@ def codes_in_tables(file: NativeFile) -> int:
 
 def _read(file: NativeFile, content: Bytes) -> _ops.HashTables:
     settings, count = file.settings, file.count
-    try:
+    with _damage_of(file):
         chunks = int(content[:4].view("<i4")[0]) if content.size >= ALIGNMENT else 0
         if not 0 < chunks <= 8 * settings.num_bytes or 4 * (chunks + 1) > content.size:
             raise ValueError(f"{chunks} chunks are not possible")
@@ -59,9 +73,16 @@ def _read(file: NativeFile, content: Bytes) -> _ops.HashTables:
             at += _aligned(size)
         tables = _ops.HashTables(count, settings.num_bytes, *parts)
         _ops.check_hash_tables(tables)
+    return tables
+
+
+@contextmanager
+def _damage_of(file: NativeFile) -> Iterator[None]:
+    """Says where the tables are that an error is about."""
+    try:
+        yield
     except ValueError as error:
         raise ValueError(f"{file.path}: damaged index file: its hash tables: {error}") from None
-    return tables
 
 
 def _padded(part: Tensor) -> list[Bytes]:

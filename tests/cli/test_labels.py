@@ -104,6 +104,28 @@ def test_encode_takes_the_parts_that_train_drew_and_warns_of_others(run) -> None
     assert encode("queries", "--queries", 10) == (0, told)
 
 
+def test_encode_warns_of_other_queries_of_a_data_set_with_test_items(run) -> None:
+    """No query was trained on, but what one run asks another would search."""
+    items = np.load("items.npy")
+    np.savez("set.npz", x_train=items[:30], y_train=CLASSES[:30], x_test=items[30:], y_test=CLASSES[30:])
+    data = ("--data", "set.npz")
+    trained = run("train", *data, "--queries", 4, "--bits", 8, "--epochs", 1, "--output", "set.safetensors")
+    assert trained[0] == 0, trained[2]
+
+    def encode(*queries: object) -> tuple[int, str]:
+        return run("encode", "set.safetensors", *data, "--part", "database", "--force", *queries)[::2]
+
+    assert encode("--queries", 4) == encode("--queries", 4, "--seed", 3) == (0, "")
+    told = "hashkernels: warning: the parts are not those of the training: it had '{}', these are '{}'\n".format(
+        *(
+            f"the first {queries} test items are queries; the other {10 - queries} and the 30 training items are "
+            "searched; trained on the training items"
+            for queries in (4, 10)
+        )
+    )
+    assert encode() == (0, told)
+
+
 def test_an_evaluation_that_finds_nothing_relevant_says_so(run) -> None:
     np.save("labels.npy", CLASSES)
     assert run(*EVALUATE)[2] == ""

@@ -82,6 +82,18 @@ def test_shards_in_files(tmp_path):
         np.testing.assert_array_equal(got, expected)
 
 
+def test_the_farthest_that_codes_can_be_from_a_query():
+    """What one query finds at 4096 bits stands in front of what the next one finds at 0."""
+    ends = np.repeat(np.array([[0], [255]], np.uint8), 512, axis=1)
+    shards = [hk.BinaryIndex(4096) for _ in range(2)]
+    for shard in shards:
+        shard.add(ends)
+    offsets, distances, indices = ShardedIndex(shards).range_search(ends, 4096)
+    assert offsets.tolist() == [0, 4, 8]
+    assert distances.tolist() == [0, 0, 4096, 4096] * 2
+    assert indices.tolist() == [0, 2, 1, 3, 1, 3, 0, 2]
+
+
 def in_one_word_or_each(said: list[str]) -> str:
     return said[0] if len({*said}) == 1 else ", ".join(said)
 
@@ -139,6 +151,8 @@ def test_bad_shards():
         ShardedIndex.load("a.hki")
     with pytest.raises(ValueError, match="at least one index, or bits be given"):
         ShardedIndex([])
+    with pytest.raises(ValueError, match=r"bits must be in 1\.\.4096, got 0"):
+        ShardedIndex([], bits=0)
     with pytest.raises(ValueError, match="at least one code to be searched"):
         ShardedIndex([hk.BinaryIndex(16)]).search(codes(1), 1)
     ready = ShardedIndex([parts(1)[0]])
@@ -191,6 +205,33 @@ def test_ids_of_several_kinds_are_refused_at_once(kinds, said):
     late.merge(mixed[1])
     with pytest.raises(ValueError, match=message):
         index.search(codes(1), 1)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_an_id_in_two_shards_is_refused(tmp_path, dtype):
+    twice = dtype(2**63 - 2)
+    shards = [hk.BinaryIndex(16) for _ in range(3)]
+    for shard, some in zip(shards, ([9, 7], [], [1, 8]), strict=True):
+        if some:
+            shard.add_with_ids(codes(3), np.array([*some, twice if shard is shards[0] else 5], dtype))
+        shard.save(tmp_path / f"{shards.index(shard)}.hki")
+    paths = [tmp_path / f"{i}.hki" for i in range(3)]
+    assert ShardedIndex(shards).ntotal == ShardedIndex.load(paths, verify="full").ntotal == 6
+    shards[2].add_with_ids(codes(1), np.array([twice]))
+    shards[2].save(paths[2])
+    message = f"ids of all shards must be unique, got {twice} twice"
+    with pytest.raises(ValueError, match=message):
+        ShardedIndex(shards)
+    with pytest.raises(ValueError, match=message):
+        ShardedIndex.load(paths, verify="full")
+    for index in (
+        ShardedIndex(shards, verify="none"),
+        ShardedIndex.load(paths),
+        ShardedIndex.load(paths, verify="none"),
+    ):
+        assert index.ntotal == 7
+    with pytest.raises(ValueError, match="verify must be one of full, none, got 'lazy'"):
+        ShardedIndex(shards, verify="lazy")
 
 
 def test_a_filter_of_signed_ids_finds_unsigned_ones():
@@ -253,6 +294,9 @@ def work(rank, folder):
     said["order"] = hears(lambda: ShardedIndex(ordered, bits=16, distributed=True))
     named = parts(1, (np.int64, None, np.uint64)[rank])
     said["ids"] = hears(lambda: ShardedIndex(named, distributed=True))
+    same = hk.BinaryIndex(16)
+    same.add_with_ids(codes(1), np.array([70 + rank % 2]))
+    said["twice"] = hears(lambda: ShardedIndex([same], distributed=True))
     all_little = ShardedIndex([little] * (rank == 1), bits=16, distributed=True)
     said["empty"] = hears(lambda: all_little.search(queries, 1))
     said["file"] = hears(lambda: ShardedIndex.load([missing] if rank == 1 else [], distributed=True))
@@ -306,6 +350,9 @@ def test_an_error_on_one_rank_is_raised_on_all(heard):
     }
     assert {tuple(said["ids"]) for said in heard} == {
         ("ValueError", "shards must all have ids of one dtype, or none, got int64 and None")
+    }
+    assert {tuple(said["twice"]) for said in heard} == {
+        ("ValueError", "ids of all shards must be unique, got 70 twice")
     }
     assert {tuple(said["empty"]) for said in heard} == {
         ("ValueError", "the index must hold at least one code to be searched, got none")

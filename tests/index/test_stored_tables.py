@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 import hashkernels as hk
 from hashkernels import _loader, _ops
+from hashkernels._ops import hash_tables
 from hashkernels.index import native_file
 from hashkernels.index.table_file import extra_of
 
@@ -178,6 +180,85 @@ def test_what_would_be_read_outside_of_the_tables_is_refused(tmp_path, name, at,
     with pytest.raises(ValueError, match=rf"a\.hki: damaged index file: its hash tables: .*({message})"):
         index.search(codes[:1], 1)
     same(hk.BinaryIndex.load(path, structure="scan"), build(300, 20, "scan"))
+
+
+def one_other(name: str, at: int):
+    return lambda tables: changed(tables, name, at, int(getattr(tables, name).view(-1)[at]) ^ 1)
+
+
+def moved(name: str, by: int):
+    """The same entries, each in the place of another."""
+    return lambda tables: replace(tables, **{name: getattr(tables, name).roll(by, -1).contiguous()})
+
+
+def other_chunks(tables: _ops.HashTables) -> _ops.HashTables:
+    """The same bits, each in another place, for keys that are those of the first ones."""
+    used = int(tables.widths.sum())
+    return replace(tables, order=torch.cat([tables.order[:used].flip(0), tables.order[used:]]))
+
+
+def pad_bit_in_a_chunk(tables: _ops.HashTables) -> _ops.HashTables:
+    """Buckets over a bit that no code has, in place of one that they have."""
+    order = tables.order.clone()
+    pad, real = (int(np.flatnonzero(order.numpy() == plane)[0]) for plane in (8, 15))
+    order[pad], order[real] = 15, 8
+    return replace(tables, order=order)
+
+
+@pytest.mark.parametrize(
+    ("bits", "falsify", "message"),
+    [
+        (20, one_other("ids", 7), "their ids are not"),
+        (20, moved("ids", 1), "their ids are not"),
+        (20, one_other("offsets", 3), "their offsets are not"),
+        (20, one_other("rows", 7), "their rows are not"),
+        (20, one_other("slots", 7), "their slots are not"),
+        (20, moved("slots", 1), "their slots are not"),
+        (20, lambda tables: replace(tables, slots=tables.slots ^ (1 << 24)), "their slots are not"),
+        (20, lambda tables: replace(tables, order=tables.order.flip(0)), "a chunk has a pad bit"),
+        (20, other_chunks, "their ids are not"),
+        (12, pad_bit_in_a_chunk, "a chunk has a pad bit"),
+        (12, moved("ids", 5), "their ids are not"),
+        (12, one_other("offsets", 100), "their offsets are not"),
+    ],
+)
+def test_tables_of_other_codes_under_checksums_that_are_right(tmp_path, bits, falsify, message):
+    if _loader.isa() == _loader.REFERENCE:
+        return
+    path, codes = tmp_path / "a.hki", make(300, bits)
+    planes = torch.zeros((1, 8 * codes.shape[1], 8), dtype=torch.int64)
+    _ops.slice_codes(torch.from_numpy(codes), 0, planes)
+    tables = _ops.build_hash_tables(planes, 300, bits)
+    settings = native_file.Settings(bits, "big", "none")
+
+    def write(content: _ops.HashTables) -> None:
+        words = planes.numpy().reshape(-1).view(np.uint8)
+        native_file.write_file(path, settings, words, 300, None, [extra_of(content)])
+
+    write(tables)
+    same(hk.BinaryIndex.load(path, verify="full"), build(300, bits, "scan"))
+    write(falsify(tables))
+    hk.BinaryIndex.load(path).prepare()  # nothing would be read outside of them
+    with pytest.raises(ValueError, match=rf"a\.hki: damaged index file: its hash tables: .*({message})"):
+        hk.BinaryIndex.load(path, verify="full")
+    same(hk.BinaryIndex.load(path, verify="full", structure="scan"), build(300, bits, "scan"))
+
+
+@pytest.mark.parametrize("bitorder", ["big", "little"])
+def test_other_chunks_are_no_damage(tmp_path, bitorder):
+    if _loader.isa() == _loader.REFERENCE:
+        return
+    settings, expected = native_file.Settings(60, bitorder, "none"), hk.BinaryIndex(60, bitorder=bitorder)
+    expected.add(np.packbits(np.random.default_rng(0).random((600, 60)) < 0.5, axis=1, bitorder=bitorder))
+    planes = expected._state.storage.planes()
+    tables = _ops.build_hash_tables(planes, 600, 60, little=bitorder == "little")
+    other = hash_tables._filled(planes, 600, 60, tables.widths.flip(0), other_chunks(tables).order, None)
+    native_file.write_file(
+        tmp_path / "a.hki", settings, planes.numpy().reshape(-1).view(np.uint8), 600, None, [extra_of(other)]
+    )
+    index = hk.BinaryIndex.load(tmp_path / "a.hki", verify="full")
+    index.prepare()
+    assert index.structure_bytes == other.nbytes
 
 
 @pytest.mark.parametrize("size", [3, 64, 200])

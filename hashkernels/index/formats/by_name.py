@@ -63,7 +63,7 @@ def read_codes(
     if bitorder is not None:
         check_bit_order(bitorder)
     if kind == "hki":
-        index = BinaryIndex.load(path, verify="full")
+        index = BinaryIndex.load(path, verify="full", structure="scan")  # nothing is searched for
         keys = np.arange(index.ntotal) if index.ids is None else index.ids
         codes = index.reconstruct(keys) if len(keys) else np.empty((0, index.bytes_per_code), np.uint8)
         wanted = bitorder or index.bitorder
@@ -89,6 +89,7 @@ def write_codes(path: _Path, found: PackedCodes, *, format: str | None = None) -
 
     Raises:
         ValueError: the format cannot hold them, or pad bits are set.
+        TypeError: codes are not uint8 or ids not integers, in a tensor or an array.
         OSError: the file cannot be written.
     """
     kind = format_of(path, format, WRITABLE)
