@@ -273,8 +273,9 @@ def _index(positive: torch.Tensor) -> torch.Tensor:
 
 
 def _columns(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """``values[:, index]``, with the same gradient at every call on every device: where a column is taken more than
-    twice, that of ``index_select`` is not."""
-    if adds_in_any_order(values.device):
-        return F.embedding(index, values.T).T  # on a CPU several times slower
-    return values.index_select(1, index)
+    """``values[:, index]``, with the same gradient at every call on every device.
+
+    Where a column is taken several times, a GPU adds up the gradient of ``index_select`` in any order, and that of an
+    indexing in one order; with the threads of a CPU it is the other way round.
+    """
+    return values[:, index] if adds_in_any_order(values.device) else values.index_select(1, index)
