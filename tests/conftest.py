@@ -16,6 +16,7 @@ import torch.multiprocessing
 from hypothesis import HealthCheck, settings
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from hashkernels import _loader
 
@@ -49,8 +50,8 @@ def threads(request: pytest.FixtureRequest) -> int:
 
 
 class Waits(TorchDispatchMode):
-    """Notes what of torch a host would wait for on a GPU: values, sizes that depend on them, and copies of what Python
-    holds. What the ops of the library do inside is hidden from it."""
+    """Notes what of torch a host would wait for on a GPU: values, sizes that depend on them, and what comes from host
+    memory or goes there. What the ops of the library do inside is hidden from it."""
 
     OPS = ("_local_scalar_dense", "nonzero", "masked_select", "bincount", "equal", "lift_fresh")
 
@@ -68,7 +69,16 @@ class Waits(TorchDispatchMode):
         repeats = name == "repeat_interleave" and kwargs.get("output_size") is None
         if name in self.OPS or "unique" in name or by_mask or repeats:
             self.found.append(func.name())
-        return func(*args, **kwargs)
+        result = func(*args, **kwargs)
+        given = _places((args, kwargs))
+        if given and len(given | _places(result)) > 1:
+            self.found.append(func.name())
+        return result
+
+
+def _places(tree: Any) -> set[torch.device]:
+    """Where the tensors in it lie."""
+    return {leaf.device for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)}
 
 
 @pytest.fixture

@@ -1,14 +1,15 @@
 """What torch computes of CUDA tensors, seen without a GPU: nothing of it makes the host wait, so it fits into a CUDA
-graph as the kernels do."""
+graph as the kernels do, and nothing lies elsewhere."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from hashkernels import _loader, _validation
 
@@ -31,29 +32,16 @@ CASES: dict[str, tuple[Any, ...]] = {
 }
 
 
-class Waits(TorchDispatchMode):
-    """Names the operations that a host waits for on a GPU: values, sizes that depend on them, numbers of Python's that
-    have to come there (``lift_fresh``)."""
-
-    OPS = ("_local_scalar_dense", "nonzero", "masked_select", "bincount", "equal", "_unique2", "lift_fresh")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: list[str] = []
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func.name().removeprefix("aten::").partition(".")[0]
-        masks = args[1] if name.startswith("index") and len(args) > 1 else ()
-        if name in self.OPS or any(isinstance(mask, Tensor) and mask.dtype == torch.bool for mask in masks):
-            self.names.append(name)
-        return func(*args, **(kwargs or {}))
-
-
+@pytest.mark.parametrize("device", ["cpu", "meta"])  # the second meets no other, and has no values
 @pytest.mark.parametrize("name", CASES)
-def test_nothing_is_waited_for(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_nothing_is_waited_for(monkeypatch: pytest.MonkeyPatch, waits: Any, name: str, device: str) -> None:
     monkeypatch.setattr(_validation, "value_checks_enabled", lambda tensor: False)  # as on a GPU
     monkeypatch.setattr(_loader, "cuda_kernel", lambda name: None)
+    if device == "meta":
+        monkeypatch.setattr(torch, "autocast", lambda kind, enabled: nullcontext())  # of which it has none
     op = getattr(torch.ops.hashkernels, name).default
-    with Waits() as mode:
-        op.redispatch(torch._C.DispatchKeySet(torch._C.DispatchKey.CUDA), *CASES[name])
-    assert mode.names == []
+    arguments = [part.to(device) if isinstance(part, Tensor) else part for part in CASES[name]]
+    with waits:
+        results = op.redispatch(torch._C.DispatchKeySet(torch._C.DispatchKey.CUDA), *arguments)
+    assert waits.found == []
+    assert {result.device.type for result in tree_leaves(results)} == {device}

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch._subclasses import FakeTensorMode
+from torch.utils._pytree import tree_leaves
 
 import hashkernels as hk
 from hashkernels import _loader, _ops, _validation, reference
@@ -378,15 +379,13 @@ def test_tensors_on_two_devices_are_refused() -> None:
         hk.topk(queries, database.to("meta"), 1)
 
 
-def test_nothing_is_waited_for_but_the_size_of_a_range_search(
-    launchers: Launchers, monkeypatch: pytest.MonkeyPatch, waits: Any
-) -> None:
-    monkeypatch.setattr(_validation, "value_checks_enabled", lambda tensor: False)  # as on a GPU
+def every_op_but_range_search() -> list[tuple[Any, ...]]:
     queries, database = random_codes(11, 5, 1), random_codes(60, 5, 2)
     labels, allowed = (torch.arange(11) % 3, torch.arange(60) % 3), torch.arange(60) % 7 == 0
     u, bank = torch.randn(11, 8), torch.randn(60, 8)
     marks = torch.arange(60).expand(11, 60) % 3
-    for name, *arguments in (
+    starts = torch.zeros(2, 11, 41, dtype=torch.int64).unbind()
+    return [
         ("pack_codes", u, False, 0),
         ("unpack_codes", queries, 40, False, 0),
         ("hamming_distance", queries, database, torch.int32, 0),
@@ -394,17 +393,43 @@ def test_nothing_is_waited_for_but_the_size_of_a_range_search(
         ("range_count", queries, database, 18, allowed, 0),
         ("range_nearest", queries, database, 18, 6, 0),
         ("retrieval_counts", queries, database, *labels, 0),
-        ("index_order_sums", queries, database, *labels, None, None, [1, 7, 60], 0),
-        ("margin_loss", u, bank, *labels, None, None, *MARGINS, 0.3, True, 0, "auto"),
+        ("index_order_sums", queries, database, *labels, *starts, [1, 7, 60], 0),
+        ("margin_loss", u, bank, *labels, labels[0], None, *MARGINS, 0.3, True, 0, "auto"),
         ("triplet_likelihood", torch.randn(11, 60), marks == 0, marks == 1, torch.ones(11).double(), 2.0, True, 0),
-    ):
+    ]
+
+
+def test_nothing_is_waited_for_but_the_size_of_a_range_search(
+    launchers: Launchers, monkeypatch: pytest.MonkeyPatch, waits: Any
+) -> None:
+    monkeypatch.setattr(_validation, "value_checks_enabled", lambda tensor: False)  # as on a GPU
+    for name, *arguments in every_op_but_range_search():
         with waits:
             on_cuda(name, *arguments)
         assert waits.found == [], name
+    queries, database, allowed = random_codes(11, 5, 1), random_codes(60, 5, 2), torch.arange(60) % 7 == 0
     for calls, max_results in enumerate((None, 6), 1):
         with waits:
             on_cuda("range_search", queries, database, 18, allowed, max_results, 0)
         assert len(waits.found) == calls
+
+
+def test_a_launcher_gets_no_address_of_host_memory(
+    launchers: Launchers, monkeypatch: pytest.MonkeyPatch, waits: Any
+) -> None:
+    """Tensors of the meta device, whose address is 0, play those of a GPU."""
+
+    def launch(*arguments: Any) -> int:
+        assert all(argument < 1 << 20 for argument in arguments if isinstance(argument, int))
+        return 0
+
+    monkeypatch.setattr(_loader, "cuda_kernel", lambda name: launch)
+    for name, *arguments in every_op_but_range_search():
+        there = [part.to("meta") if isinstance(part, Tensor) else part for part in arguments]
+        with waits:
+            results = on_cuda(name, *there)
+        assert waits.found == [], name
+        assert {result.device.type for result in tree_leaves(results)} == {"meta"}, name
 
 
 def test_what_no_gpu_computes_is_refused_there() -> None:

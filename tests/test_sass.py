@@ -144,6 +144,13 @@ def test_counting_waits_for_no_counter() -> None:
         assert any(here.opcode == "LDS" and "128" in here.modifiers for here in code)
 
 
+def test_a_filter_has_no_code_for_more_queries_than_a_thread_brings() -> None:
+    # That code, unrolled, took the registers of two or three further blocks.
+    for code in of_64_bits("filter_kernel"):
+        from_codes = [here for here in code if here.opcode == "LDG" and "CONSTANT" in here.modifiers]
+        assert len(from_codes) == 8 + 1  # those that it compares, and its query
+
+
 def test_distances_are_written_as_vectors() -> None:
     widths = {here.modifiers for code in of_64_bits("hamming_distance_kernel") for here in code if here.opcode == "STG"}
     assert any("128" in width for width in widths)

@@ -51,11 +51,12 @@ __global__ void __launch_bounds__(kThreads, 2) filter_kernel(const Filter filter
   const Share share(filter, kTile, rows_per_block);
   const int64_t first_query = share.first_query;
   const int tile_queries = static_cast<int>(min(int64_t{kTile}, filter.queries.num_codes - first_query));
-  for (int q = threadIdx.x; q < tile_queries; q += kThreads) {
-    TileQuery<kWords>& query = tile.queries[q];
-    load_words<Width>(filter.queries.data + (first_query + q) * filter.queries.stride, filter.queries.num_bytes,
-                      query.words);
-    query.limit = filter.found.limits[first_query + q];
+  static_assert(kTile <= kThreads, "a thread brings a query");
+  if (static_cast<int>(threadIdx.x) < tile_queries) {
+    const int64_t own = first_query + threadIdx.x;
+    TileQuery<kWords>& query = tile.queries[threadIdx.x];
+    load_words<Width>(filter.queries.data + own * filter.queries.stride, filter.queries.num_bytes, query.words);
+    query.limit = filter.found.limits[own];
   }
   __syncthreads();  // the tile is there
 

@@ -17,6 +17,7 @@ from hashkernels._validation import (
     check_tensor,
     dtype_name,
 )
+from hashkernels.losses._histogram import adds_in_any_order
 from hashkernels.losses._precision import full_precision, sum_dtype
 from hashkernels.surrogate.blocks import BlockStack
 
@@ -156,7 +157,7 @@ class SurrogatePosterior(torch.nn.Module):
         """Log-probability of each of ``codes`` ([M, bits], read by sign) for each item of ``u`` ([N, bits]): [N, M]."""
         index = self._pattern_index("codes", codes).T  # [blocks, M]
         blocks = self.log_probs(u, freeze=freeze, dropout=dropout)
-        return torch.stack([block.index_select(1, i) for block, i in zip(blocks, index, strict=True)]).sum(0)
+        return torch.stack([_columns(block, i) for block, i in zip(blocks, index, strict=True)]).sum(0)
 
     def split_nll(
         self, u: torch.Tensor, targets: torch.Tensor, weight: torch.Tensor | None = None
@@ -271,3 +272,12 @@ def _check_weight(weight: Any, num_items: int) -> None:
 def _index(positive: torch.Tensor) -> torch.Tensor:
     """Pattern number of bool [blocks, N, size]: int64 [blocks, N], the first bit least significant."""
     return (positive.long() << torch.arange(positive.shape[2], device=positive.device)).sum(2)
+
+
+def _columns(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """``values[:, index]``, with the same gradient at every call on every device.
+
+    Where a column is taken several times, a GPU adds up the gradient of ``index_select`` in any order, and that of an
+    indexing in one order; with the threads of a CPU it is the other way round.
+    """
+    return values[:, index] if adds_in_any_order(values.device) else values.index_select(1, index)

@@ -16,6 +16,7 @@ from torch import Tensor
 from hashkernels import losses
 from hashkernels.centers import random_centers
 from hashkernels.surrogate import SurrogateLoss
+from hashkernels.surrogate.loss import Update
 
 BITS, NUM_CLASSES, NUM_TRAIN, NUM_ITEMS = 48, 5, 300, 90
 ALL = sorted(set(losses.__all__) - {"DistributedLoss", "HashLoss", "DSDHLoss"})
@@ -52,7 +53,8 @@ def make(case: str) -> losses.HashLoss:
         centers = random_centers(NUM_CLASSES, BITS)
         base = None if case.endswith("alone") else losses.DPSHLoss(BITS, NUM_CLASSES, num_train=NUM_TRAIN)
         # Each device draws its own dropout; blocks of 9 bits leave a last one of 3.
-        return SurrogateLoss(base, centers, block_bits=9, hidden=40, dropout=0.0)
+        update: Update = "alternating" if case.endswith("alternating") else "joint"
+        return SurrogateLoss(base, centers, block_bits=9, hidden=40, dropout=0.0, update=update)
     name, options = CASES[case]
     loss: losses.HashLoss = getattr(losses, name)(BITS, NUM_CLASSES, **options)
     return loss
@@ -105,6 +107,15 @@ def compare(found: list[Step], expected: list[Step], dtype: torch.dtype) -> None
 @pytest.mark.parametrize("case", [*CASES, "SurrogateLoss", "SurrogateLoss/alone"])
 def test_a_loss_that_was_moved_there(device: torch.device, case: str, form: str, dtype: torch.dtype) -> None:
     compare(run(case, form, device, dtype), run(case, form, torch.device("cpu"), torch.float64), dtype)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("case", [*CASES, "SurrogateLoss", "SurrogateLoss/alternating"])
+def test_two_runs_give_the_same_bits(device: torch.device, case: str, form: str) -> None:
+    first, second = (run(case, form, device, torch.float32) for _ in range(2))
+    for step, again in zip(first, second, strict=True):
+        assert torch.equal(step.value, again.value)
+        assert all(torch.equal(grad, other) for grad, other in zip(step.grads, again.grads, strict=True))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -148,9 +148,11 @@ def test_joint_training_draws_codes_to_their_centers():
     assert wrong_bits() < before / 4
 
 
+@pytest.mark.parametrize("on_a_gpu", [False, True])
 @pytest.mark.parametrize("update", ["joint", "alternating"])
 @pytest.mark.parametrize("bits", [2, 8, 20])
-def test_average_rule_is_the_mean_over_the_centers_of_the_labels(update, bits):
+def test_average_rule_is_the_mean_over_the_centers_of_the_labels(update, bits, on_a_gpu, monkeypatch):
+    monkeypatch.setattr("hashkernels.surrogate.posterior.adds_in_any_order", lambda device: on_a_gpu)
     loss = make_loss(bits, base=None, weight=1.0, dropout=0.0, update=update)
     centers = torch.from_numpy(random_centers(5, bits))
     u = torch.randn(4, bits, dtype=torch.float64, requires_grad=True)
