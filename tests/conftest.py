@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
@@ -103,3 +107,91 @@ def start_ranks() -> Callable[..., None]:
         torch.multiprocessing.start_processes(work, (folder,), nprocs=num_ranks, start_method="forkserver")
 
     return start
+
+
+class Process:
+    """A process that `Python` started: what it printed so far, signals to it, and how it ended."""
+
+    def __init__(self, python: Python) -> None:
+        self.python = python
+        self.pid = python.receive(120)
+        self.status: int | None = None
+
+    def wait_for(self, text: str, seconds: float = 60) -> None:
+        """Wait until it has printed that."""
+        last = time.monotonic() + seconds
+        while True:
+            ended = self.python.connection.poll(0.01)
+            printed = self.python.printed()
+            if any(text in output for output in printed):
+                return
+            assert not ended, f"ended without printing {text!r}: {printed}"
+            assert time.monotonic() < last, f"no {text!r} within {seconds} s: {printed}"
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def end(self, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+        """Wait for it to end."""
+        self.status = self.python.receive(seconds)
+        return subprocess.CompletedProcess(f"process {self.pid}", self.status, *self.python.printed())
+
+
+class Python:
+    """Runs Python code in processes of their own, one after another, without the wait for an import of torch."""
+
+    def __init__(self, folder: Path) -> None:
+        self.outputs = [folder / "stdout", folder / "stderr"]
+        self.connection, theirs = multiprocessing.Pipe()
+        script = Path(__file__).with_name("fork_server.py")
+        with theirs:
+            self.server = subprocess.Popen(
+                [sys.executable, "-P", script, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},  # no threads: a fork loses them
+                start_new_session=True,  # Ctrl-C is for pytest, which ends them
+            )
+
+    def printed(self) -> list[str]:
+        return [path.read_text(errors="surrogateescape") for path in self.outputs]
+
+    def receive(self, seconds: float) -> int:
+        """The number that the server sends next: of a process, then the exit status of that."""
+        try:
+            assert self.connection.poll(seconds), f"no answer within {seconds} s: {self.printed()}"
+            return int(self.connection.recv())
+        except (EOFError, ConnectionError):
+            raise RuntimeError(f"the process to fork from ended with status {self.server.wait()}") from None
+
+    @contextmanager
+    def start(
+        self, code: str, *arguments: object, folder: Path | None = None, environment: Mapping[str, str] = os.environ
+    ) -> Iterator[Process]:
+        """Start ``python -c code *arguments``; what runs when the block is left is killed."""
+        for path in self.outputs:
+            path.write_text("")
+        with suppress(ConnectionError):  # the answer is missing then
+            self.connection.send((code, [*map(str, arguments)], folder or Path.cwd(), dict(environment), self.outputs))
+        process = Process(self)
+        try:
+            yield process
+        finally:
+            if process.status is None:
+                with suppress(ProcessLookupError):
+                    process.send_signal(signal.SIGKILL)
+                self.receive(60)
+
+    def run(self, code: str, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+        """What ``python -c code *arguments`` prints, and its exit status."""
+        with self.start(code, *arguments, **options) as process:
+            return process.end()
+
+
+@pytest.fixture(scope="session")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Python]:
+    """Starts processes of Python."""
+    started = Python(tmp_path_factory.mktemp("python"))
+    yield started
+    started.connection.close()
+    started.server.wait(60)

@@ -20,19 +20,10 @@ from hashkernels.benchmarks.gpu_table import GOALS, goals_table, limits_table, m
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "run_gpu.sh"
 
 
-def test_every_step_runs_on_the_cpu(tmp_path: Path) -> None:
+def test_every_step_runs_on_the_cpu(tmp_path: Path, python: Any) -> None:
     output = tmp_path / "figures.json"
-    command = [
-        sys.executable,
-        "-m",
-        "hashkernels.benchmarks.gpu",
-        "--device",
-        "cpu",
-        "--quick",
-        "--output",
-        str(output),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    code = "import runpy; runpy.run_module('hashkernels.benchmarks.gpu', run_name='__main__')"
+    done = python.run(code, "--device", "cpu", "--quick", "--output", output, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "failed" not in done.stdout  # peers
     report = json.loads(output.read_text())

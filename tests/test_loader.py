@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
@@ -39,18 +40,17 @@ for _ in range(2):
 """
 
 
-def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A fresh process that shows every user's warning, however often it comes."""
-    return subprocess.run(
-        [sys.executable, "-P", "-W", "always::UserWarning", "-c", code],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
+Run = Callable[..., CompletedProcess[str]]
 
 
-def test_without_the_extension_torch_answers_and_warns_once() -> None:
+@pytest.fixture
+def run(python: Any) -> Run:
+    """Runs code in a process of its own that shows every user's warning, however often it comes."""
+    shown = "import warnings; warnings.simplefilter('always', UserWarning)\n"
+    return lambda code, **environment: python.run(shown + code, environment=environment)
+
+
+def test_without_the_extension_torch_answers_and_warns_once(run: Run) -> None:
     done = run(NO_EXTENSION + SEARCH + "print(hk.info().native, hk.info().isa, hk.info().available_isas)")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "False reference ()\n"
@@ -59,13 +59,13 @@ def test_without_the_extension_torch_answers_and_warns_once() -> None:
     assert "make install" in done.stderr or "pip install" in done.stderr  # from sources, or from a wheel
 
 
-def test_who_asks_for_the_reference_is_not_warned() -> None:
+def test_who_asks_for_the_reference_is_not_warned(run: Run) -> None:
     for start in ("", NO_EXTENSION):
         done = run(start + SEARCH + "print(hk.info().isa)", HASHKERNELS_ISA="reference")
         assert (done.returncode, done.stdout, done.stderr) == (0, "reference\n", "")
 
 
-def test_a_broken_extension_is_reported_at_import_and_not_again() -> None:
+def test_a_broken_extension_is_reported_at_import_and_not_again(run: Run) -> None:
     done = run(BROKEN_EXTENSION + SEARCH)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("HashkernelsWarning") == 1
@@ -73,12 +73,12 @@ def test_a_broken_extension_is_reported_at_import_and_not_again() -> None:
     assert "libmissing.so.1: cannot open shared object file" in done.stderr
 
 
-def test_the_extension_answers_without_a_warning() -> None:
+def test_the_extension_answers_without_a_warning(run: Run) -> None:
     done = run(SEARCH + "print(hk.info().native)")
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
 
 
-def test_a_missing_cuda_kernel_is_reported_once_with_what_to_do() -> None:
+def test_a_missing_cuda_kernel_is_reported_once_with_what_to_do(run: Run) -> None:
     ask = "from hashkernels import _loader\nfor _ in range(2): assert _loader.cuda_kernel('cuda_nothing') is None"
     for start in ("", NO_EXTENSION):
         done = run(start + ask)
@@ -90,7 +90,7 @@ def test_a_missing_cuda_kernel_is_reported_once_with_what_to_do() -> None:
 
 @pytest.mark.parametrize("start", ["", NO_EXTENSION])
 @pytest.mark.parametrize("use", ["hk.topk(np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.uint8), 1)", "hk.info()"])
-def test_an_unknown_instruction_set_stops_the_first_use(start: str, use: str) -> None:
+def test_an_unknown_instruction_set_stops_the_first_use(run: Run, start: str, use: str) -> None:
     done = run(start + f"import numpy as np, hashkernels as hk; print('imported'); {use}", HASHKERNELS_ISA="sse9")
     assert (done.returncode, done.stdout) == (1, "imported\n")
     assert re.search(
@@ -99,12 +99,12 @@ def test_an_unknown_instruction_set_stops_the_first_use(start: str, use: str) ->
 
 
 @pytest.mark.parametrize("name", _loader.available_isas())
-def test_the_environment_chooses_the_instruction_set(name: str) -> None:
+def test_the_environment_chooses_the_instruction_set(run: Run, name: str) -> None:
     done = run(SEARCH + "print(hk.info().isa)", HASHKERNELS_ISA=name)
     assert (done.stdout, done.stderr) == (f"{name}\n", "")
 
 
-def test_the_best_instruction_set_is_the_default() -> None:
+def test_the_best_instruction_set_is_the_default(run: Run) -> None:
     done = run("import hashkernels as hk; print(hk.info().isa)")
     assert done.stdout.strip() == _loader.available_isas()[-1]
 

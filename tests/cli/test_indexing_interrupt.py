@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,22 +34,16 @@ main()
 """
 
 
-def interrupted(folder: Path, moment: tuple[str, str, int], *arguments: str) -> tuple[int, str]:
+def interrupted(python: Any, folder: Path, moment: tuple[str, str, int], *arguments: str) -> tuple[int, str]:
     """Exit status and stderr of the command that is interrupted at that moment."""
     owner, name, calls = moment
-    with subprocess.Popen(
-        [sys.executable, "-c", _COMMAND.format(owner=owner, name=name, calls=calls), "index", *arguments],
-        cwd=folder,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "here\n"
+    code = _COMMAND.format(owner=owner, name=name, calls=calls)
+    with python.start(code, "index", *arguments, folder=folder) as process:
+        process.wait_for("here\n")
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
-    return process.returncode, errors
+        done = process.end()
+    assert done.stdout.startswith("here\n")
+    return done.returncode, done.stderr
 
 
 @pytest.fixture
@@ -66,23 +59,25 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("moment", [("BinaryIndex", "add", 1), ("os", "fsync", 1), ("os", "replace", 1)])
 @pytest.mark.parametrize("options", [("new.hki",), ("old.hki", "--force")])
-def test_a_build_leaves_what_was_there(folder: Path, moment: tuple[str, str, int], options: tuple[str, ...]) -> None:
+def test_a_build_leaves_what_was_there(
+    python: Any, folder: Path, moment: tuple[str, str, int], options: tuple[str, ...]
+) -> None:
     before = (folder / "old.hki").read_bytes()
-    status, errors = interrupted(folder, moment, "build", "more.npy", *options)
+    status, errors = interrupted(python, folder, moment, "build", "more.npy", *options)
     assert (status, errors) == (130, "hashkernels: error: interrupted\n")
     assert sorted(os.listdir(folder)) == ["more.npy", "old.hki"]
     assert (folder / "old.hki").read_bytes() == before
 
 
 @pytest.mark.parametrize("moment", [("BinaryIndex", "add", 1), ("os", "fsync", 1)])
-def test_an_append_leaves_what_was_there(folder: Path, moment: tuple[str, str, int]) -> None:
+def test_an_append_leaves_what_was_there(python: Any, folder: Path, moment: tuple[str, str, int]) -> None:
     before = (folder / "old.hki").read_bytes()
-    status, errors = interrupted(folder, moment, "build", "more.npy", "old.hki", "--append")
+    status, errors = interrupted(python, folder, moment, "build", "more.npy", "old.hki", "--append")
     assert (status, errors) == (130, "hashkernels: error: interrupted\n")
     assert (folder / "old.hki").read_bytes() == before
 
 
-def test_an_append_that_is_committed_is_whole(folder: Path) -> None:
-    status, _ = interrupted(folder, ("os", "fsync", 2), "build", "more.npy", "old.hki", "--append")
+def test_an_append_that_is_committed_is_whole(python: Any, folder: Path) -> None:
+    status, _ = interrupted(python, folder, ("os", "fsync", 2), "build", "more.npy", "old.hki", "--append")
     assert status == 130
     assert hk.BinaryIndex.load(folder / "old.hki", verify="full").ntotal == 400

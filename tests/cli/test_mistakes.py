@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -189,13 +187,9 @@ def test_too_little_memory_is_one_line(allocate: Any, monkeypatch: pytest.Monkey
     assert refused("centers", 10, 16).startswith("hashkernels: error: out of memory: ")
 
 
-def test_an_unknown_instruction_set_is_one_line() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "hashkernels", "info"],
-        env=os.environ | {"HASHKERNELS_ISA": "sse9"},
-        capture_output=True,
-        text=True,
-    )
+def test_an_unknown_instruction_set_is_one_line(python: Any) -> None:
+    code = "import runpy; runpy.run_module('hashkernels', run_name='__main__')"
+    done = python.run(code, "info", environment=os.environ | {"HASHKERNELS_ISA": "sse9"})
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("hashkernels: error: HASHKERNELS_ISA must be one of scalar")
     assert done.stderr.count("\n") == 1

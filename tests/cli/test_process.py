@@ -1,4 +1,7 @@
-"""The command as a process of its own: exit status, clean stdout, missing packages, signals."""
+"""The command as a process of its own: exit status, clean stdout, missing packages, signals.
+
+Where Python itself has a part in it, when it starts or closes its streams, the process is a new one.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +12,22 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
+COMMAND = "from hashkernels.cli import main; main()"
 
 
-def run(*arguments: str, cwd: Path, code: str | None = None) -> subprocess.CompletedProcess[str]:
-    start = ["-c", code] if code else ["-m", "hashkernels.cli"]
-    return subprocess.run(
-        [sys.executable, *start, *arguments], cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=120
-    )
-
-
-def test_stdout_is_one_json_object_and_nothing_else(tmp_path: Path) -> None:
+def test_stdout_is_one_json_object_and_nothing_else(tmp_path: Path, python: Any) -> None:
     options = ("--method", "csq", "--epochs", "1", "--bits", "8", "--json")
-    done = run("demo", *options, cwd=tmp_path)
+    done = python.run(COMMAND, "demo", *options, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert set(json.loads(done.stdout)) == {"csq"}
     assert "digits" in done.stderr
-    again = run("demo", *options, cwd=tmp_path)
+    again = python.run(COMMAND, "demo", *options, folder=tmp_path)
     assert again.returncode == 2
     assert again.stdout == ""
     assert again.stderr.strip() == (
@@ -37,17 +35,17 @@ def test_stdout_is_one_json_object_and_nothing_else(tmp_path: Path) -> None:
     )
 
 
-def test_without_the_extra_the_command_names_it_in_one_line(tmp_path: Path) -> None:
+def test_without_the_extra_the_command_names_it_in_one_line(tmp_path: Path, python: Any) -> None:
     # None in sys.modules makes the import fail as if the package were not there.
-    code = "import sys; sys.modules['typer'] = None\nfrom hashkernels.cli import main\nmain()"
-    done = run("info", cwd=tmp_path, code=code)
+    code = "import sys; sys.modules['typer'] = None\n" + COMMAND
+    done = python.run(code, "info", folder=tmp_path)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == "hashkernels: typer is missing: pip install 'hashkernels[cli]'\n"
 
 
 @pytest.mark.parametrize("module", ["typer.main", "hashkernels.cli.learning"])
-def test_an_interrupt_before_the_application_is_there_is_one_line(tmp_path: Path, module: str) -> None:
+def test_an_interrupt_before_the_application_is_there_is_one_line(tmp_path: Path, python: Any, module: str) -> None:
     code = f"""
 import signal, sys
 from hashkernels.cli import main
@@ -61,30 +59,24 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.meta_path.insert(0, Interrupt())
 main()
 """
-    done = run("info", cwd=tmp_path, code=code)
+    done = python.run(code, "info", folder=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "hashkernels: error: interrupted\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_run_that_is_terminated_or_loses_its_terminal_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_run_that_is_terminated_or_loses_its_terminal_leaves_nothing(
+    tmp_path: Path, python: Any, number: signal.Signals
+) -> None:
     # Whoever runs the tests may have them ignore a signal, as nohup does.
-    code = f"import signal; signal.signal({number:d}, signal.SIG_DFL)\nfrom hashkernels.cli import main; main()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "demo", "--method", "csq", "--epochs", "500"],
-        cwd=tmp_path,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    assert "digits" in process.stderr.readline()  # said just before training starts
-    time.sleep(0.2)
-    process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert stdout == ""
-    assert stderr == "hashkernels: error: interrupted\n"
+    code = f"import signal; signal.signal({number:d}, signal.SIG_DFL)\n" + COMMAND
+    with python.start(code, "demo", "--method", "csq", "--epochs", "500", folder=tmp_path) as process:
+        process.wait_for("digits")  # said just before training starts
+        time.sleep(0.2)
+        process.send_signal(number)
+        done = process.end()
+    assert done.returncode == 130
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[1:] == ["hashkernels: error: interrupted"]
     assert not list(tmp_path.iterdir())
 
 
@@ -106,7 +98,7 @@ def test_closed_streams_are_no_error_and_mix_nothing_up(tmp_path: Path) -> None:
         assert json.loads(done.stdout) if output is None else done.stdout == output
 
 
-def test_names_of_files_may_be_of_any_bytes(tmp_path: Path) -> None:
+def test_names_of_files_may_be_of_any_bytes(tmp_path: Path, python: Any) -> None:
     def path(name: str) -> str:
         return os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9" + name.encode())
 
@@ -120,17 +112,14 @@ def test_names_of_files_may_be_of_any_bytes(tmp_path: Path) -> None:
         ("compare", path(".json"), "-o", path("_compared.html"), "--title", path("")),
         (*trained, "--epochs", "1", "--output", path("")),
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "hashkernels.cli", *arguments], env=ENVIRONMENT, capture_output=True, timeout=120
-        )
+        done = python.run(COMMAND, *arguments)
         assert done.returncode == 0, done.stderr
     for page in (path(".html"), path("_compared.html"), path("/report.html")):
         assert "caf\ufffd" in Path(page).read_text(encoding="utf-8")
 
 
-def test_importing_the_command_line_imports_no_optional_package() -> None:
+def test_importing_the_command_line_imports_no_optional_package(python: Any) -> None:
     code = (
         "import sys, hashkernels.cli; print([name for name in ('typer', 'rich', 'matplotlib') if name in sys.modules])"
     )
-    done = run(cwd=Path.cwd(), code=code)
-    assert done.stdout.strip() == "[]"
+    assert python.run(code).stdout == "[]\n"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import time
+from typing import Any
 
 import pytest
 
@@ -31,18 +30,13 @@ print("searching", flush=True)
         "index.range_count(queries, 0, threads=2)",
     ],
 )
-def test_a_long_search_can_be_interrupted(call: str) -> None:
+def test_a_long_search_can_be_interrupted(python: Any, call: str) -> None:
     if _loader.isa() == _loader.REFERENCE:
         return
-    with subprocess.Popen(
-        [sys.executable, "-c", _SEARCH.format(call=call)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "searching\n"
+    with python.start(_SEARCH.format(call=call)) as process:
+        process.wait_for("searching\n")
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
-        try:
-            _, errors = process.communicate(timeout=60)
-        finally:
-            process.kill()
-    assert "KeyboardInterrupt" in errors
+        done = process.end()
+    assert done.returncode == -signal.SIGINT
+    assert "KeyboardInterrupt" in done.stderr

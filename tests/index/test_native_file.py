@@ -133,18 +133,19 @@ def test_every_flipped_bit_is_refused_or_harmless(tmp_path, segments):
     # Of bytes that nothing reads one bit is enough, and of two segments the second, whose loss could go unseen.
     bits = [8 * byte for byte in range(1536) if byte not in records and byte % 8 == 0] if segments == 1 else []
     bits += [8 * byte + i for byte in (*records, *range(last.start, len(whole))) for i in range(8)]
-    for bit in bits:
-        damaged = bytearray(whole)
-        damaged[bit // 8] ^= 1 << bit % 8
-        path.write_bytes(damaged)
-        try:
-            found = hk.BinaryIndex.load(path, verify="full")
-        except ValueError:
-            continue
-        assert bit // 8 not in payload
-        np.testing.assert_array_equal(found.ids, ids)
-        if bit % 64 == 0:
-            np.testing.assert_array_equal(found.reconstruct(ids), codes)
+    with path.open("r+b") as file:
+        for bit in bits:
+            damaged = bytearray(whole)
+            damaged[bit // 8] ^= 1 << bit % 8
+            os.pwrite(file.fileno(), damaged, 0)  # in place: no time goes into cutting the file
+            try:
+                found = hk.BinaryIndex.load(path, verify="full")
+            except ValueError:
+                continue
+            assert bit // 8 not in payload
+            np.testing.assert_array_equal(found.ids, ids)
+            if bit % 64 == 0:
+                np.testing.assert_array_equal(found.reconstruct(ids), codes)
 
 
 def test_lazy_verification_comes_before_the_first_answer(tmp_path):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,20 +70,18 @@ def test_a_write_that_does_not_fit_leaves_the_old_file(tmp_path, room):
     )
 
 
-def test_the_command_says_in_one_line_what_did_not_fit(tmp_path):
+def test_the_command_says_in_one_line_what_did_not_fit(tmp_path, python):
     index = hk.BinaryIndex(64)
     index.add(codes(600))
     index.save(tmp_path / "a.hki")
     before = (tmp_path / "a.hki").read_bytes()
     np.save(tmp_path / "codes.npy", codes(5000))
-    for options in (["--append"], ["--force"]):
-        with largest_file(len(before) + 100):
-            done = subprocess.run(
-                [sys.executable, "-m", "hashkernels.cli", "index", "build", "codes.npy", "a.hki", *options],
-                cwd=tmp_path,
-                capture_output=True,
-                text=True,
-            )
+    code = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) + 100}, -1))\n"
+        "from hashkernels.cli import main; main()"
+    )
+    for option in ("--append", "--force"):
+        done = python.run(code, "index", "build", "codes.npy", "a.hki", option, folder=tmp_path)
         assert (done.returncode, done.stdout, done.stderr) == (2, "", "hashkernels: error: a.hki: File too large\n")
         assert (tmp_path / "a.hki").read_bytes() == before
         assert sorted(os.listdir(tmp_path)) == ["a.hki", "codes.npy"]

@@ -131,16 +131,17 @@ def test_every_truncation_and_flipped_bit_is_refused_or_harmless(tmp_path):
         with pytest.raises(ValueError, match=r"damaged index file|not an index file"):
             hk.BinaryIndex.load(path, verify="none")
     payload = range(extra.start, extra.start + 64 + extra.sections[0].size)
-    for bit in range(8 * extra.start, 8 * len(whole)):
-        damaged = bytearray(whole)
-        damaged[bit // 8] ^= 1 << bit % 8
-        path.write_bytes(damaged)
-        try:
-            found = hk.BinaryIndex.load(path, verify="full")
-        except ValueError:
-            continue
-        assert bit // 8 not in payload
-        same(found, expected)
+    with path.open("r+b") as file:
+        for bit in range(8 * extra.start, 8 * len(whole)):
+            damaged = bytearray(whole)
+            damaged[bit // 8] ^= 1 << bit % 8
+            os.pwrite(file.fileno(), damaged, 0)  # in place: no time goes into cutting the file
+            try:
+                found = hk.BinaryIndex.load(path, verify="full")
+            except ValueError:
+                continue
+            assert bit // 8 not in payload
+            same(found, expected)
 
 
 def changed(tables, name: str, at: int, value: int) -> _ops.HashTables:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -235,7 +234,7 @@ def batch(codes, labels, role="query"):
     HashRetrievalMetric(12).update(codes, labels, role)
 
 
-def test_without_torchmetrics_everything_else_works():
+def test_without_torchmetrics_everything_else_works(python):
     code = (
         "import sys; sys.modules['torchmetrics'] = None\n"
         "from hashkernels import metrics\n"
@@ -243,5 +242,6 @@ def test_without_torchmetrics_everything_else_works():
         "try: metrics.HashRetrievalMetric\n"
         "except ImportError as error: print(error)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "torchmetrics is missing: pip install 'hashkernels[bench]'"
+    done = python.run(code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "torchmetrics is missing: pip install 'hashkernels[bench]'\n"
