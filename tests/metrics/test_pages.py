@@ -18,12 +18,14 @@ import hashkernels as hk
 from hashkernels.metrics import query_grid
 from hashkernels.metrics.pages.comparison import compare_text
 from hashkernels.metrics.pages.page import render_runs
-from hashkernels.metrics.pages.runs import Run, differences, distinct, load_runs
+from hashkernels.metrics.pages.runs import Run, differences, distinct, gains, load_runs
 
 
 @pytest.fixture(scope="module")
 def cases(problem):
-    return [problem(bits, 20, 90, seed=bits) for bits in (16, 9)]
+    """Codes of two lengths of the same items."""
+    first, second = (problem(bits, 20, 90, seed=bits) for bits in (16, 9))
+    return [first, second._replace(query_labels=first.query_labels, database_labels=first.database_labels)]
 
 
 def evaluated(case, **options):
@@ -85,7 +87,7 @@ def test_every_number_can_be_saved_from_the_page(page, reports):
     assert [int(row["other_pairs"]) for row in radii] == report.distance_histogram.irrelevant.tolist()
 
 
-def test_saved_runs_are_compared(reports, tmp_path):
+def test_saved_runs_are_compared(reports, cases, tmp_path):
     for name, report in zip("ab", reports, strict=True):
         report.save(tmp_path / f"{name}.json")
     runs = distinct(load_runs([tmp_path / "a.json", tmp_path / "b.json", tmp_path / "a.json"]))
@@ -97,6 +99,9 @@ def test_saved_runs_are_compared(reports, tmp_path):
     change = reports[1].per_query.average_precision - reports[0].per_query.average_precision
     assert f"{change.mean():+.4f} (" in lines[2]
     assert "+0.0000 (+0.0000 .. +0.0000)" in lines[3]
+    shifted = np.roll(cases[0].query_labels, 1)
+    evaluated(cases[0]._replace(query_labels=shifted), k=90).save(tmp_path / "other queries.json")
+    assert gains(load_runs([tmp_path / "a.json", tmp_path / "other queries.json"])) == [None, None]
     page = render_runs(runs, title="both")
     assert page.count('role="img"') == 6 + 3
     assert all(run.numbers["quote"] in unescape(page) for run in runs)
@@ -124,6 +129,9 @@ def test_a_plain_dict_is_enough_to_be_compared(cases, tmp_path):
     (tmp_path / "results.json").write_text(json.dumps(demo))
     runs = load_runs([tmp_path / "plain.json", tmp_path / "results.json"])
     assert [run.title for run in runs] == ["plain", "Method"]
+    for title, shown in ((None, "plain"), (" two\n lines ", "two lines"), (5, "5")):
+        (tmp_path / "plain.json").write_text(json.dumps(report.to_dict() | {"title": title}))
+        assert load_runs([tmp_path / "plain.json"])[0].title == shown
     assert "Other evaluators" not in render_runs(runs, title="plain")
     assert compare_text(runs).count("\n") == 2
 

@@ -116,13 +116,21 @@ def setting_differences(runs: Sequence[Run]) -> list[str]:
 
 def paired_difference(first: Run, other: Run) -> ConfidenceInterval | None:
     """How far the mean average precision of ``other`` is above that of ``first``, over the draw of the queries; None
-    where the files lack the values of each query, or the queries cannot be the same."""
-    values = [run.numbers.get("per_query") for run in (first, other)]
-    if any(part is None for part in values) or len({len(part["relevant"]) for part in values if part}) != 1:
+    where they have no `shared_queries`."""
+    values = shared_queries([run.numbers for run in (first, other)])
+    if values is None:
         return None
-    both = np.logical_and(*(np.asarray(part["counted"], dtype=bool) for part in values if part))
-    before, after = (np.asarray(part["average_precision"], dtype=np.float64) for part in values if part)
+    both = np.logical_and(*(np.asarray(part["counted"], dtype=bool) for part in values))
+    before, after = (np.asarray(part["average_precision"], dtype=np.float64) for part in values)
     return bootstrap_mean((after - before)[both]) if both.any() else None
+
+
+def shared_queries(parts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]] | None:
+    """The values of each query in several evaluations; None where one lacks them, or the queries cannot be the same:
+    they have other numbers of relevant items."""
+    found = [part["per_query"] for part in parts if part.get("per_query") is not None]
+    alike = len(found) == len(parts) and all(part["relevant"] == found[0]["relevant"] for part in found)
+    return found if alike else None
 
 
 def gains(runs: Sequence[Run]) -> list[ConfidenceInterval | None]:
@@ -131,7 +139,8 @@ def gains(runs: Sequence[Run]) -> list[ConfidenceInterval | None]:
 
 
 def _title(numbers: Any, name: str) -> str:
-    return str(numbers["title"]) if isinstance(numbers, dict) and numbers.get("title") else name
+    found = numbers.get("title") if isinstance(numbers, dict) else None
+    return " ".join(str(found or "").split()) or name  # in one line, as the row of a table
 
 
 def _checked(path: Path, numbers: Any) -> dict[str, Any]:
