@@ -15,6 +15,7 @@ from matplotlib import pyplot, rc_context
 from matplotlib.figure import Figure
 
 import hashkernels as hk
+from hashkernels._page.figures import legend, new_axes, style
 from hashkernels.metrics import query_grid
 from hashkernels.metrics.pages.comparison import compare_text
 from hashkernels.metrics.pages.page import render_runs
@@ -115,11 +116,28 @@ def test_the_style_of_the_caller_does_not_get_onto_the_page(reports):
 
 
 def test_titles_are_shown_letter_by_letter(reports):
-    titles = [r"$\alpha_{$ of \data", "_hidden"]
+    titles = [r"$\alpha_{$ of \data", "_hidden", "\N{CJK UNIFIED IDEOGRAPH-96EA}"]
     page = unescape(render_runs([Run(title, reports[0].to_dict()) for title in titles], title="both"))
     for title in titles:
         assert f'aria-label="{title}: distances of relevant pairs and of other pairs"' in page
         assert len(re.findall(f">\N{ZERO WIDTH SPACE}?{re.escape(title)}</text>", page)) == 6
+
+
+@pytest.mark.parametrize("titles", [[f"run {number}" for number in range(36)], ["a title of many words " * 4] * 3])
+def test_a_legend_leaves_the_axes_their_room_and_tells_all_lines_apart(titles):
+    figure, axes = new_axes("x", "y")
+    looks = [style(number, title, markers=True) for number, title in enumerate(titles)]
+    for look in looks:
+        axes.plot([0, 1], **look)
+    legend(figure)
+    figure.draw_without_rendering()
+    assert axes.get_window_extent().height > 1.8 * figure.dpi
+    (box,) = (drawn.get_window_extent() for drawn in figure.legends)
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.width
+    shown = [" ".join(text.get_text().split()) for text in figure.legends[0].get_texts()]
+    assert shown == [title.strip() for title in titles]
+    assert len({(look["color"], look["marker"], look["linestyle"]) for look in looks}) == len(titles)
 
 
 def test_a_plain_dict_is_enough_to_be_compared(cases, tmp_path):
