@@ -190,7 +190,8 @@ def evaluate(
     interval = None if bootstrap is None else report.bootstrap(num_resamples=bootstrap)
     if as_json:
         numbers = report.to_dict(per_query=per_query)
-        emit(True, numbers | ({} if interval is None else {"bootstrap": interval._asdict()}), "")
+        named = {} if title is None else {"title": printable(title)}
+        emit(True, named | numbers | ({} if interval is None else {"bootstrap": interval._asdict()}), "")
         return
     parts = [str(report)]
     if interval is not None:
