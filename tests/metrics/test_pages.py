@@ -166,10 +166,13 @@ def test_a_plain_dict_is_enough_to_be_compared(cases, tmp_path):
         (lambda n: n.update(quote=3), "quote must be text"),
         (lambda n: n["distance_histogram"].update(relevant=["x"] * 17), "distance_histogram must hold 17 numbers"),
         (lambda n: n.update(map=None), "map must hold 4 numbers"),
+        (lambda n: n.update(bootstrap={"lo": 0.1}), "no hi"),
+        (lambda n: n.update(query_statistics={"distinct_codes": 3}), "no num_codes"),
+        (lambda n: n["database_statistics"]["bit_entropy"].pop(), "database_statistics must hold 16 numbers"),
     ],
 )
 def test_other_json_is_named_and_refused(cases, tmp_path, change, told):
-    numbers = evaluated(cases[0]).to_dict()
+    numbers = evaluated(cases[0], statistics=True).to_dict()
     change(numbers)
     (tmp_path / "odd.json").write_text(json.dumps(numbers))
     with pytest.raises(ValueError, match=r"odd\.json must hold what hashkernels evaluate --json prints") as error:

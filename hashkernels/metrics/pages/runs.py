@@ -16,6 +16,15 @@ from hashkernels.metrics.report import FORMAT
 
 _ROWS = ("expected", "least", "greatest")
 _RADII = ("precision_within", "recall_within", "map_within")
+_STATISTICS = (
+    "distinct_codes",
+    "num_codes",
+    "collisions",
+    "code_entropy",
+    "constant_bits",
+    "mean_correlation",
+    "greatest_correlation",
+)
 _SETTINGS = ("bits", "num_queries", "num_database", "k", "ties", "denominator", "zero_hit")
 
 
@@ -181,6 +190,12 @@ def _check_shapes(numbers: dict[str, Any]) -> None:
         parts = numbers["per_class"]
         for name in ("classes", "num_queries", "average_precision"):
             _numbers("per_class", parts[name], len(parts["classes"]))
+    if numbers.get("bootstrap") is not None:
+        _numbers("bootstrap", [numbers["bootstrap"][name] for name in ("lo", "hi")], 2)
+    for name in ("query_statistics", "database_statistics"):
+        if (parts := numbers.get(name)) is not None:
+            _numbers(name, [parts[value] for value in _STATISTICS], len(_STATISTICS))
+            _numbers(name, parts["bit_entropy"], settings["bits"])
     for row in numbers.get("compat") or ():
         if not {"evaluator", "definition", "map"} <= set(row):
             raise ValueError("compat must hold an evaluator, a definition and a map in each row")
