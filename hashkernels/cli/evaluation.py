@@ -114,7 +114,9 @@ def evaluate(
             "--index-order and --statistics.",
         ),
     ] = None,
-    title: Annotated[str | None, typer.Option(help="Of the run in a page [default: name of the file].")] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Of the run, in a page and for compare [default: name of the file].")
+    ] = None,
     query_images: Annotated[
         Path | None, typer.Option(help=".npy of images [N, H, W(, C)] or [N, C, H, W], for the page.")
     ] = None,
@@ -188,7 +190,8 @@ def evaluate(
     interval = None if bootstrap is None else report.bootstrap(num_resamples=bootstrap)
     if as_json:
         numbers = report.to_dict(per_query=per_query)
-        emit(True, numbers | ({} if interval is None else {"bootstrap": interval._asdict()}), "")
+        named = {} if title is None else {"title": printable(title)}
+        emit(True, named | numbers | ({} if interval is None else {"bootstrap": interval._asdict()}), "")
         return
     parts = [str(report)]
     if interval is not None:
@@ -233,14 +236,15 @@ def compare(
 ) -> None:
     """Show several evaluations side by side, with the settings in which they differ.
 
-    Where the files hold the values of every query (evaluate -o does), the last column is the difference of mAP to the
-    first run, with its 95 % interval over the draw of the queries.
+    Where the files hold the values of every query (evaluate -o does) and the queries are the same (as many relevant
+    items for each), the last column is the difference of mAP to the first run, with its 95 % interval over the draw of
+    the queries.
 
     With --by-title a row holds means over the runs of one title (as evaluate --title says) and code length, ± their
     sample standard deviation (divided by n - 1; none of one run). Such runs must agree in all settings; seeds, and the
-    queries that they draw, may differ. The last column then first averages each query over the runs, and is there where
-    all runs of a row have the same queries (as many relevant items for each). Its interval is over the draw of the
-    queries for the models as trained, while ± is over training them again.
+    queries that they draw, may differ. The last column then first averages each query over the runs, where all runs of
+    both rows have the same. Its interval is over the draw of the queries for the models as trained, while ± is over
+    training them again.
 
     Examples:
 
@@ -255,6 +259,8 @@ def compare(
         check_format(path, "output", (".html", *TABLES))
     if any(path.suffix == ".html" for path in outputs):
         _require_pages()
+    if by_title:
+        _check_once(runs)
     found = (average_by_title if by_title else distinct)(load_runs(runs))
     check_output_files(outputs, force=force)
     texts = [
@@ -281,6 +287,15 @@ def compare(
         "output": written if len(written) > 1 else next(iter(written), None),
     }
     emit(as_json, numbers, "\n\n".join([compare_text(found), *(f"Written: {path}" for path in written)]))
+
+
+def _check_once(paths: list[Path]) -> None:
+    """A run that counts twice makes the deviation of its title too small."""
+    seen: set[Path] = set()
+    for path in paths:
+        if path.resolve() in seen:
+            raise ValueError(f"runs must be different files to be averaged by title, got {path} twice")
+        seen.add(path.resolve())
 
 
 def _deviations(run: Run) -> dict[str, Any] | None:

@@ -169,7 +169,7 @@ def train(
         raise
     settings = result.settings(split) | ({} if preset is None else {"preset": preset})
     save_checkpoint(output, result.model, settings=settings, loss=result.loss)
-    state.unlink()
+    state.unlink(missing_ok=True)  # the same training, run twice at once, may have done so
     text = f"{result.report.protocol}\nmAP {result.report.map:.4f}\nCheckpoint: {output}"
     emit(as_json, {"method": method, "output": str(output), **result.summary()}, text)
 

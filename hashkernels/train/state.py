@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hashkernels.train.tensor_file import read_tensors, write_tensors
 
 FORMAT_VERSION = 1
 _SHOWN = 3
+_ROWS = 4096
 
 
 class TrainingState:
@@ -114,6 +116,15 @@ class TrainingState:
 
     def _parameters(self) -> list[torch.Tensor]:
         return [parameter for group in self._optimiser.param_groups for parameter in group["params"]]
+
+
+def checksum(tensors: Iterable[torch.Tensor]) -> int:
+    """CRC-32 of the numbers of tensors, which are brought to the CPU a part at a time."""
+    value = 0
+    for tensor in tensors:
+        for part in torch.split(tensor.detach(), _ROWS):
+            value = zlib.crc32(part.cpu().contiguous().view(torch.uint8).numpy().data, value)
+    return value
 
 
 def _outline(part: str, module: nn.Module) -> dict[str, str]:

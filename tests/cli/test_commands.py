@@ -176,6 +176,10 @@ def test_evaluate_writes_a_page_and_runs_that_compare_takes(retrieval: dict[str,
     saved = json.loads(first.read_text())
     assert saved["title"] == "a run"
     assert saved["map"] == report.map
+    assert (
+        run_json("evaluate", *files, "--k", 5, "--title", "a run")
+        == {"title": "a run"} | hk.evaluate(*arrays, k=5).to_dict()
+    )
     run_json("evaluate", *files, "-o", second, "--k", 5, "--ties", "pessimistic")
     numbers = run_json("compare", first, second, "-o", tmp_path / "both.html")
     assert [entry["title"] for entry in numbers["runs"]] == ["a run", "second"]

@@ -6,11 +6,12 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from hashkernels.train import EpochRecord
+from hashkernels.train import EpochRecord, save_checkpoint
 from hashkernels.train.state import TrainingState
 
 COMMAND = ("train", "--data", "items.npy", "--labels", "labels.npy", "--method", "csq_d", "--bits", 8, "--epochs", 4)
@@ -86,3 +87,13 @@ def test_without_an_interrupted_training_there_is_nothing_to_resume(run) -> None
     refused = f"{STATE} does not exist: there is no interrupted training to go on with"
     assert run(*COMMAND, "--resume") == (2, "", f"hashkernels: error: {refused}\n")
     assert sorted(os.listdir()) == INPUTS
+
+
+def test_the_same_training_twice_at_once_ends_twice(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def save(*arguments: Any, **options: Any) -> None:
+        save_checkpoint(*arguments, **options)
+        Path(STATE).unlink()  # as the other one does when it ends
+
+    monkeypatch.setattr("hashkernels.cli.learning.save_checkpoint", save)
+    assert run(*COMMAND)[0] == 0
+    assert sorted(os.listdir()) == [*INPUTS, "model.safetensors"]

@@ -108,6 +108,12 @@ def test_a_run_that_is_over_is_given_back_without_a_step(tmp_path: Path) -> None
     assert path.read_bytes() == written
 
 
+def test_the_same_data_may_come_as_arrays_and_laid_out_otherwise(tmp_path: Path) -> None:
+    Run("csq", {}).interrupt(3, state=tmp_path / "state")
+    data = DATA[0].t().contiguous().t(), DATA[1].numpy()
+    assert_same(Run("csq", {}).fit(data, state=tmp_path / "state"), Run("csq", {}).fit())
+
+
 def test_what_progress_was_told_is_in_the_file(tmp_path: Path) -> None:
     told: list[Progress] = []
     Run("csq", {}).interrupt(6, state=tmp_path / "state")
@@ -154,6 +160,8 @@ def test_parameters_that_are_not_trained_and_such_that_are_shared(tmp_path: Path
         ),
         ({"weight_decay": 0.0}, "optimiser is AdamW there, Adam here; weight_decay is 0.1 there, 0.0 here"),
         ({"data": (DATA[0][:35], DATA[1][:35])}, "items is 36 there, 35 here"),
+        ({"data": (DATA[0].nextafter(DATA[0] + 1), DATA[1])}, r"checksum of the data is \d+ there, \d+ here"),
+        ({"data": (DATA[0], DATA[1].roll(1))}, r"checksum of the data is \d+ there, \d+ here"),
     ],
 )
 def test_other_settings_are_refused_by_name(options: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -252,6 +260,8 @@ def test_a_state_that_cannot_be_kept_is_told_of_before_the_first_step(tmp_path: 
         Run("csq", {}).fit(state=tmp_path / "absent" / "state", progress=never)
     with pytest.raises(IsADirectoryError, match="is a folder, expected a file"):
         Run("csq", {}).fit(state=tmp_path, progress=never)
+    with pytest.raises(OSError, match="/dev/null is a device or a pipe, expected the name of a file"):
+        Run("csq", {}).fit(state="/dev/null", progress=never)
     with pytest.raises(TypeError, match="state must be None for a model that keeps other things than tensors"):
         Run("csq", {}, model=Keeps(6, BITS)).fit(state=tmp_path / "state", progress=never)
     assert not os.listdir(tmp_path)
