@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -129,9 +130,9 @@ def checksum(tensors: Iterable[torch.Tensor]) -> int:
 
 def _outline(part: str, module: nn.Module) -> dict[str, str]:
     """The modules within a module with their options, and what its state dict holds, by name. The shape of a buffer is
-    left out: that of a bank follows its labels."""
+    left out: that of a bank follows its labels. So are addresses, such as of a function: each process has its own."""
     outline = {
-        name: " ".join(f"{type(inner).__name__}({inner.extra_repr()})".split())
+        name: re.sub(" at 0x[0-9a-f]+", "", " ".join(f"{type(inner).__name__}({inner.extra_repr()})".split()))
         for name, inner in module.named_modules(prefix=part)
     }
     for name, value in module.state_dict(keep_vars=True).items():

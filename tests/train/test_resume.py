@@ -193,6 +193,24 @@ def test_other_modules_are_refused_by_name(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_a_function_of_another_address_is_no_other_module(tmp_path: Path) -> None:
+    class Lambda(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.function = lambda x: x.relu()
+
+        def extra_repr(self) -> str:
+            return repr(self.function)
+
+        def forward(self, x: Tensor) -> Tensor:
+            outputs: Tensor = self.function(x)
+            return outputs
+
+    runs = [Run("csq", {}, model=nn.Sequential(Lambda(), net(0))) for _ in range(3)]
+    runs[0].interrupt(3, state=tmp_path / "state")
+    assert_same(runs[1].fit(state=tmp_path / "state"), runs[2].fit())
+
+
 def test_a_buffer_of_another_shape_is_refused_by_name(tmp_path: Path) -> None:
     class Weighted(nn.Module):
         def __init__(self, size: int) -> None:
