@@ -82,8 +82,10 @@ class TrainingState:
             return []
         entries = ("format", "settings", "records")
         (version, settings, records), parts = read_tensors(self._path, "the state of a training run", entries)
-        if version != FORMAT_VERSION or not isinstance(settings, dict):
+        if version != FORMAT_VERSION:
             raise ValueError(f"{self._path}: expected a training run in format {FORMAT_VERSION}, got {version!r}")
+        if not isinstance(settings, dict):
+            raise ValueError(f"{self._path}: expected the settings of a training run, got {settings!r}")
         self._check_same(settings)
         try:
             restored = [EpochRecord(**record) for record in records]

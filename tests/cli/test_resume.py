@@ -62,7 +62,10 @@ def test_resumed_training_ends_with_the_checkpoint_and_numbers_of_an_uninterrupt
 
 def test_an_interrupted_training_is_not_overwritten_without_being_asked(run, interrupted) -> None:
     before = Path(STATE).read_bytes()
-    refused = f"{STATE} exists, of an interrupted training: pass --resume to go on with it, or --force to start anew"
+    refused = (
+        f"{STATE} exists, of an interrupted training: pass --resume to go on with it, or remove it to start anew "
+        "(--force does)"
+    )
     assert run(*COMMAND) == (2, "", f"hashkernels: error: {refused}\n")
     other = run(*COMMAND[:-1], 5, "--resume")
     assert other == (
@@ -70,6 +73,8 @@ def test_an_interrupted_training_is_not_overwritten_without_being_asked(run, int
         "",
         f"hashkernels: error: {STATE}: the state of another training run: epochs is 4 there, 5 here\n",
     )
+    for mistake in (("--preset", "none"), ("--learning-rate", -1), ("--batch-size", 1)):
+        assert run(*COMMAND, *mistake, "--force")[0] == 2
     assert Path(STATE).read_bytes() == before
     assert run(*COMMAND[:-1], 5, "--force")[0] == 0
     assert sorted(os.listdir()) == [*INPUTS, "model.safetensors"]

@@ -359,7 +359,7 @@ def test_an_error_on_one_rank_is_raised_on_all(heard):
         ("ValueError", "shards must all have ids of one dtype, or none, got int64 and None")
     }
     assert {tuple(said["twice"]) for said in heard} == {
-        ("ValueError", "ids of all shards must be unique, got 70 twice")
+        ("ValueError", "shards must have ids unlike each other's, got 70 in shards 0 and 2")
     }
     assert {tuple(said["empty"]) for said in heard} == {
         ("ValueError", "the index must hold at least one code to be searched, got none")

@@ -241,28 +241,32 @@ def test_files_that_are_no_state_are_refused_by_name(tmp_path: Path) -> None:
         text = json.dumps(names | {"__metadata__": {"hashkernels": json.dumps(meta | changes)}}).encode()
         return struct.pack("<Q", len(text)) + text + body
 
-    cases = {
-        "cut": raw[: len(raw) // 2],
-        "empty": b"",
-        "foreign": changed().replace(b"hashkernels", b"other stuff"),
-        "no records": changed().replace(b"records", b"notes  "),
-        "newer": changed(format=2),
-        "settings": changed(settings=[]),
-        "other settings": changed(settings={}),
-        "records": changed(records=[{"epoch": 1}]),
-        "number of records": changed(records=3),
-        "tensor": changed({"model.0.weight": "model.0.other"}),
-        "random": changed({"random.0": "random.7"}),
-        "generator": changed({"random.0": "optimiser.0.step", "optimiser.0.step": "random.0"}),
-        "optimiser": changed({"optimiser.0.exp_avg": "optimiser.99.exp_avg"}),
-        "moment": changed({"optimiser.0.exp_avg": "optimiser.2.exp_avg", "optimiser.2.exp_avg": "optimiser.0.exp_avg"}),
-    }
-    for name, content in cases.items():
+    swapped = {"optimiser.0.exp_avg": "optimiser.2.exp_avg", "optimiser.2.exp_avg": "optimiser.0.exp_avg"}
+    cases = [
+        (raw[: len(raw) // 2], "damaged or not a safetensors file"),
+        (b"", "damaged or not a safetensors file"),
+        (changed().replace(b"hashkernels", b"other stuff"), "its header lacks our settings"),
+        (changed().replace(b"records", b"notes  "), "its header lacks our settings"),
+        (changed(format=2), "expected a training run in format 1, got 2"),
+        (changed(settings=[]), r"expected the settings of a training run, got \[\]"),
+        (changed(settings={}), "another training run: optimiser is missing there, AdamW here"),
+        (changed(records=[{"epoch": 1}]), r"do not fit together \(.*missing"),
+        (changed(records=3), r"do not fit together \(.*not iterable"),
+        (changed({"model.0.weight": "model.0.other"}), r"do not fit together \(.*Missing key"),
+        (changed({"random.0": "random.7"}), r"do not fit together \('0'\)"),
+        (changed({"random.0": "optimiser.0.step", "optimiser.0.step": "random.0"}), r"do not fit together \("),
+        (changed({"optimiser.0.exp_avg": "optimiser.99.exp_avg"}), r"do not fit together \(list index"),
+        (changed(swapped), r"do not fit together \(.*size"),
+    ]
+    for content, message in cases:
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="state: ") as caught:
+        with pytest.raises(ValueError, match=f"state: .*{message}") as caught:
             Run("csq_d", {}).fit(state=path)
-        assert "\n" not in str(caught.value), name
+        assert "\n" not in str(caught.value)
     assert path.read_bytes() == content
+    run, expected = Run("csq_d", {}).fit(state=path, resume=False), Run("csq_d", {}).fit()
+    assert_same(run, expected)
+    assert_same(Run("csq_d", {}).fit(state=path), expected)
 
 
 def test_a_state_that_cannot_be_kept_is_told_of_before_the_first_step(tmp_path: Path) -> None:
