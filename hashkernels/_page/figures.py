@@ -9,15 +9,19 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
+from textwrap import fill
 from typing import Any
 
 from hashkernels import _validation as check
 from hashkernels._page.html import encodable
 
 SIZE = (4.6, 3.4)  # inches: 331 points, so that text keeps its size on a phone
+_LEGEND_HEIGHT = 0.7  # inches of it, for three rows
+_TITLE_LETTERS = 46  # so many fit beside a line of the legend
 _INK, _GRID = "#010203", "#010204"
 SERIES = ("#a10001", "#a10002", "#a10003", "#a10004", "#a10005", "#a10006")
 _CSS = {_INK: "currentColor", _GRID: "var(--grid)"} | {
@@ -30,7 +34,9 @@ _MARKERS = ("o", "s", "^", "D", "v", "P")
 @contextmanager
 def default_style() -> Iterator[None]:
     """Matplotlib as it comes: neither a style nor the LaTeX that the caller draws with gets onto a page."""
-    with check.require("matplotlib.style", extra="report").context("default"):
+    with check.require("matplotlib.style", extra="report").context("default"), warnings.catch_warnings():
+        # Letters stay letters, which the reader's fonts draw.
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         yield
 
 
@@ -65,12 +71,27 @@ def style(number: int, title: str, *, markers: bool) -> dict[str, Any]:
 
 
 def _lines(number: int, color: str) -> dict[str, Any]:
-    return {"color": color, "linestyle": _DASHES[number % len(_DASHES)], "linewidth": 1.8}
+    # Shifted after each round of colours and markers, so that no two of the first 36 lines look the same.
+    dashes = _DASHES[(number + number // len(_DASHES)) % len(_DASHES)]
+    return {"color": color, "linestyle": dashes, "linewidth": 1.8}
 
 
 def legend(figure: Any) -> None:
-    """A legend above the axes, where it can hide no line however many there are."""
-    figure.legend(loc="outside upper left", ncols=2, frameon=False, labelcolor=_INK, fontsize=10, handlelength=3)
+    """A legend above the axes, where it can hide no line however many there are: the figure grows with it, and long
+    titles are in one column, and broken into lines."""
+    (axes,) = figure.axes
+    lines, titles = axes.get_legend_handles_labels()
+    titles = [fill(title, _TITLE_LETTERS) for title in titles]
+    look = {"loc": "outside upper left", "frameon": False, "labelcolor": _INK, "fontsize": 10, "handlelength": 3}
+    for columns in (2, 1):
+        drawn = figure.legend(lines, titles, ncols=columns, **look)
+        box = drawn.get_window_extent()
+        if columns == 1 or box.width <= figure.bbox.width:
+            break
+        drawn.remove()
+    more = box.height / figure.dpi - _LEGEND_HEIGHT
+    if more > 0:
+        figure.set_figheight(figure.get_figheight() + more)
 
 
 def svg(figure: Any, title: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 import hashkernels
-from hashkernels.cli import benchmarks, evaluation, indexing, learning, retrieval, theory
+from hashkernels.cli import benchmarks, comparison, evaluation, indexing, learning, retrieval, theory
 from hashkernels.cli.errors import Commands, UsageError, describe
 
 _BAD_INPUT = (ValueError, TypeError, ImportError, OSError, MemoryError)
@@ -77,7 +77,7 @@ def _root(
         typer.echo(context.get_help())
 
 
-for _module in (learning, evaluation, retrieval, theory, benchmarks):
+for _module in (learning, evaluation, comparison, retrieval, theory, benchmarks):
     for _command in _module.COMMANDS:
         app.command()(_command)
 app.add_typer(indexing.app, name="index")

@@ -36,6 +36,12 @@ def codes_of(number: int, bits: int) -> str:
     return f"{check.counted(number, 'code')} of {check.counted(bits, 'bit')}"
 
 
+def require_pages() -> None:
+    """Raise ``ImportError`` where a page could not be written."""
+    for module in ("matplotlib", "jinja2"):
+        check.require(module, extra="report")
+
+
 def remark(message: str) -> None:
     """Say something that is no result."""
     typer.echo(message, err=True)

@@ -1,4 +1,4 @@
-"""evaluate, compare."""
+"""evaluate."""
 
 from __future__ import annotations
 
@@ -12,32 +12,14 @@ import typer
 from hashkernels import _validation as check
 from hashkernels import metrics
 from hashkernels._files import printable
-from hashkernels._page.html import encodable
 from hashkernels._warnings import HashkernelsWarning
-from hashkernels.cli.console import command_line, emit, use_threads
+from hashkernels.cli.console import command_line, emit, require_pages, use_threads
 from hashkernels.cli.options import CodeBits, CodesFile, Force, Json, LabelsFile, PackedBitOrder, Threads
 from hashkernels.data.codes import load_codes
-from hashkernels.data.files import check_output_files, save_text
+from hashkernels.data.files import check_output_files
 from hashkernels.data.formats import read_npy
 from hashkernels.data.judgments import read_ids, read_judgments
-from hashkernels.metrics.pages.comparison import TABLES, compare_text
-from hashkernels.metrics.pages.groups import average_by_title
-from hashkernels.metrics.pages.page import render_runs
-from hashkernels.metrics.pages.runs import Run, differences, distinct, gains, load_runs
 from hashkernels.metrics.pages.save import check_format
-
-# What `compare --json` tells of each run: the numbers of its table, and the settings.
-_COMPARED = (
-    "map",
-    "map_expected",
-    "map_index",
-    "map_bounds",
-    "map_at",
-    "precision_at",
-    "recall_at",
-    "settings",
-    "quote",
-)
 
 
 def evaluate(
@@ -114,7 +96,9 @@ def evaluate(
             "--index-order and --statistics.",
         ),
     ] = None,
-    title: Annotated[str | None, typer.Option(help="Of the run in a page [default: name of the file].")] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Of the run, in a page and for compare [default: name of the file].")
+    ] = None,
     query_images: Annotated[
         Path | None, typer.Option(help=".npy of images [N, H, W(, C)] or [N, C, H, W], for the page.")
     ] = None,
@@ -139,7 +123,7 @@ def evaluate(
     for path in outputs:
         check_format(path, "output")
     if any(path.suffix == ".html" for path in outputs):
-        _require_pages()
+        require_pages()
     if (query_images is None) != (database_images is None):
         raise ValueError("--query-images and --database-images go together: give both")
     if query_images is not None and relevance is not None:
@@ -188,7 +172,8 @@ def evaluate(
     interval = None if bootstrap is None else report.bootstrap(num_resamples=bootstrap)
     if as_json:
         numbers = report.to_dict(per_query=per_query)
-        emit(True, numbers | ({} if interval is None else {"bootstrap": interval._asdict()}), "")
+        named = {} if title is None else {"title": printable(title)}
+        emit(True, named | numbers | ({} if interval is None else {"bootstrap": interval._asdict()}), "")
         return
     parts = [str(report)]
     if interval is not None:
@@ -201,91 +186,6 @@ def evaluate(
         parts.append(report.quote())
     parts += [f"Written: {path}" for path in outputs]
     emit(False, {}, "\n\n".join(parts))
-
-
-def compare(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(
-            help="JSON of evaluate -o or evaluate --json, or results.json of demo; the first is compared with."
-        ),
-    ],
-    by_title: Annotated[
-        bool,
-        typer.Option(
-            "--by-title",
-            help="A row for all runs of one title and code length, of several seeds, say: mean ± standard deviation.",
-        ),
-    ] = False,
-    output: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Write a page (.html), or the table to paste (.md; .tex, for booktabs) or with every digit (.csv), "
-            "repeatable.",
-        ),
-    ] = None,
-    title: Annotated[str, typer.Option(help="Of the page.")] = "Comparison",
-    force: Force = False,
-    as_json: Json = False,
-) -> None:
-    """Show several evaluations side by side, with the settings in which they differ.
-
-    Where the files hold the values of every query (evaluate -o does), the last column is the difference of mAP to the
-    first run, with its 95 % interval over the draw of the queries.
-
-    With --by-title a row holds means over the runs of one title (as evaluate --title says) and code length, ± their
-    sample standard deviation (divided by n - 1; none of one run). Such runs must agree in all settings; seeds, and the
-    queries that they draw, may differ. The last column then first averages each query over the runs, and is there where
-    all runs of a row have the same queries (as many relevant items for each). Its interval is over the draw of the
-    queries for the models as trained, while ± is over training them again.
-
-    Examples:
-
-      hashkernels compare ours.json theirs.json
-
-      hashkernels compare ours.json theirs.json -o compare.html
-
-      hashkernels compare ours-seed*.json theirs-seed*.json --by-title -o table.tex -o table.csv
-    """
-    outputs = output or []
-    for path in outputs:
-        check_format(path, "output", (".html", *TABLES))
-    if any(path.suffix == ".html" for path in outputs):
-        _require_pages()
-    found = (average_by_title if by_title else distinct)(load_runs(runs))
-    check_output_files(outputs, force=force)
-    texts = [
-        render_runs(found, title=printable(title), command=command_line())
-        if path.suffix == ".html"
-        else TABLES[path.suffix](found)
-        for path in outputs
-    ]
-    for path, text in zip(outputs, texts, strict=True):
-        save_text(path, encodable(text))
-    written = [str(path) for path in outputs]
-    numbers = {
-        "runs": [
-            {
-                "title": run.title,
-                **({"num_runs": len(run.runs)} if by_title else {}),
-                **{name: run.numbers[name] for name in _COMPARED},
-                **({"deviations": _deviations(run)} if by_title else {}),
-                "to_the_first": None if gain is None else gain._asdict(),
-            }
-            for run, gain in zip(found, gains(found), strict=True)
-        ],
-        "differences": differences(found),
-        "output": written if len(written) > 1 else next(iter(written), None),
-    }
-    emit(as_json, numbers, "\n\n".join([compare_text(found), *(f"Written: {path}" for path in written)]))
-
-
-def _deviations(run: Run) -> dict[str, Any] | None:
-    found = run.deviations
-    return None if found is None else {name: found[name] for name in _COMPARED if name in found}
 
 
 def _check_counts(ids: list[list[str] | None], codes: Any) -> None:
@@ -302,9 +202,4 @@ def _class_lines(report: metrics.RetrievalReport) -> str:
     return "\n".join([*lines, f"{'mean':>10}  {int(np.sum(found.num_queries)):>9}  {found.macro:>9.6f}"])
 
 
-def _require_pages() -> None:
-    for module in ("matplotlib", "jinja2"):
-        check.require(module, extra="report")
-
-
-COMMANDS = (evaluate, compare)
+COMMANDS = (evaluate,)

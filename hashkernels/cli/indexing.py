@@ -163,8 +163,8 @@ def info(index: IndexFile, as_json: Json = False) -> None:
 
 @app.command()
 def verify(index: IndexFile, as_json: Json = False) -> None:
-    """Hold the contents of an index file against their checksums, and see that no id comes twice and that hash tables
-    are those of the codes; exit status 2 where something is wrong.
+    """Hold the contents of an index file against their checksums, and see that no id comes twice and that hash tables,
+    where they can be searched, are those of the codes; exit status 2 where something is wrong.
 
     Example:
 

@@ -10,7 +10,16 @@ import typer
 
 from hashkernels import _validation as check
 from hashkernels._warnings import HashkernelsWarning
-from hashkernels.cli.console import codes_of, command_line, emit, progress, remark, training_progress, use_threads
+from hashkernels.cli.console import (
+    codes_of,
+    command_line,
+    emit,
+    progress,
+    remark,
+    require_pages,
+    training_progress,
+    use_threads,
+)
 from hashkernels.cli.methods import list_methods
 from hashkernels.cli.options import Bits, Data, Epochs, Force, Json, Labels, OptionalData, Queries, Root, Seed, Threads
 from hashkernels.data import RetrievalSplit, as_items, load_source
@@ -63,8 +72,7 @@ def demo(
     for name in methods:
         check.check_choice("method", name, method_names())
     check.check_bits(bits)
-    for module in ("matplotlib", "jinja2"):
-        check.require(module, extra="report")
+    require_pages()
     check.require("safetensors", extra="train")
     use_threads(1 if threads is None and data == "digits" else threads)
     split = _training_split(data, root, labels, queries, seed)
@@ -161,6 +169,7 @@ def train(
                 weight_decay=weight_decay,
                 schedule=schedule,
                 state=state,
+                resume=resume,
                 **training,
             )
     except KeyboardInterrupt:
@@ -169,7 +178,7 @@ def train(
         raise
     settings = result.settings(split) | ({} if preset is None else {"preset": preset})
     save_checkpoint(output, result.model, settings=settings, loss=result.loss)
-    state.unlink()
+    state.unlink(missing_ok=True)  # the same training, run twice at once, may have done so
     text = f"{result.report.protocol}\nmAP {result.report.map:.4f}\nCheckpoint: {output}"
     emit(as_json, {"method": method, "output": str(output), **result.summary()}, text)
 
@@ -267,12 +276,12 @@ def _training_state(output: Path, *, resume: bool, force: bool) -> Path:
         raise FileNotFoundError(f"{state} does not exist: there is no interrupted training to go on with")
     if not resume and not force and state.exists():
         raise FileExistsError(
-            f"{state} exists, of an interrupted training: pass --resume to go on with it, or --force to start anew"
+            f"{state} exists, of an interrupted training: pass --resume to go on with it, or remove it to start anew "
+            "(--force does)"
         )
     check_output_files([output], force=force)
     if not resume:
         check_output_files([state], force=force)
-        state.unlink(missing_ok=True)
     return state
 
 

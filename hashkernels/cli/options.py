@@ -34,7 +34,11 @@ CodeBitOrder = Annotated[
 ]
 Epochs = Annotated[int, typer.Option(help="Passes over the training items.")]
 Seed = Annotated[
-    int, typer.Option(help="Of weights, centers, order and queries: the same seed gives the same numbers.")
+    int,
+    typer.Option(
+        help="Of weights, centers, order, and of the queries of digits and of an .npy (other data have fixed ones): "
+        "the same seed gives the same numbers."
+    ),
 ]
 _DATA = typer.Option(
     metavar="NAME|FILE",

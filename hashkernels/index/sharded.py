@@ -25,7 +25,7 @@ from hashkernels._validation import (
     check_threads,
 )
 from hashkernels.index.binary_index import BinaryIndex
-from hashkernels.index.ids import as_dtype, check_sought, check_stored
+from hashkernels.index.ids import IdArray, as_dtype, check_sought
 from hashkernels.index.merging import Nearest, Within, merge_nearest, merge_within
 from hashkernels.index.persistence import Verify
 from hashkernels.index.search import (
@@ -55,8 +55,8 @@ class ShardedIndex:
             group given) holds shards of its own, those of rank 0 first. Then every rank makes the same calls with the
             same arguments, and gets the same results. An error on one rank, or a rank that is lost, is an error on all.
         verify: "full", see that no id is in two shards, which takes as long as to sort the ids (0.1 to 2 seconds for 10
-            million) and brings those of all ranks to each; "none", do not. An id that comes to a second shard later is
-            not noticed: results may then name it twice.
+            million), reads them where a file has not been looked at yet, and brings those of all ranks to each; "none",
+            do not. An id that comes to a second shard later is not noticed: results may then name it twice.
 
     Raises:
         ValueError: the shards, of all ranks, differ in bits, bit order or kind of ids, have an id in common, or there
@@ -83,10 +83,7 @@ class ShardedIndex:
         self._ranks = Ranks(distributed)
         self._shards, self._bits = self._ranks.together(lambda: _checked_shards(shards, bits, verify))
         self._ranks.agree(bits=self._bits, verify=verify)
-        states = [shard._state for shard in self._shards]
-        everyone = self._ranks.gather(
-            [(shard.bitorder, _kind(state)) for shard, state in zip(self._shards, states, strict=True)]
-        )
+        everyone = self._ranks.gather([(shard.bitorder, _kind(shard._state)) for shard in self._shards])
         held = [shard for rank in everyone for shard in rank]
         # Without a shard anywhere there is nothing to be searched, in any order.
         self._bitorder = held[0][0] if held else "big"
@@ -94,12 +91,17 @@ class ShardedIndex:
             if bitorder != self._bitorder:
                 raise ValueError(f"shards must hold codes in {self._bitorder} order, got one in {bitorder} order")
         id_dtype = _common_id_dtype(kind for _, kind in held)
-        if verify == "full" and id_dtype is not None:
-            mine = [state.ids.values.view(np.int64) for state in states if state.ids is not None]
-            ids = torch.from_numpy(np.concatenate([np.empty(0, np.int64), *mine]))
-            counts = [sum(count for _, (count, _) in rank) for rank in everyone]
-            all_ids = torch.cat(self._ranks.gather_rows(ids, counts)).numpy()
-            check_stored("ids of all shards", all_ids.view(id_dtype))
+        counts = [[count for _, (count, _) in rank] for rank in everyone]
+        # A shard sees to its own ids.
+        if verify == "full" and id_dtype is not None and sum(count > 0 for rank in counts for count in rank) > 1:
+            ids = self._ranks.together(lambda: torch.from_numpy(_ids_of(self._shards)))
+            parts = self._ranks.gather_rows(ids, [sum(rank) for rank in counts])
+            self._ranks.together(
+                lambda: _check_apart(
+                    (parts[0] if len(parts) == 1 else torch.cat(parts)).numpy().view(id_dtype),
+                    [count for rank in counts for count in rank],
+                )
+            )
 
     @classmethod
     def load(
@@ -418,6 +420,21 @@ def _checked_shards(shards: Any, bits: int | None, verify: str) -> tuple[tuple[B
 def _kind(state: Snapshot) -> tuple[int, str | None]:
     """How many codes there are, and the dtype of their ids."""
     return state.storage.count, None if state.ids is None else state.ids.values.dtype.name
+
+
+def _ids_of(shards: Iterable[BinaryIndex]) -> npt.NDArray[np.int64]:
+    """Those of all that the shards hold, one after another, whatever their dtype."""
+    held = (shard._checked_state().ids for shard in shards)
+    return np.concatenate([np.empty(0, np.int64), *(ids.values.view(np.int64) for ids in held if ids is not None)])
+
+
+def _check_apart(ids: IdArray, counts: Sequence[int]) -> None:
+    """Raise ``ValueError`` where an id is in two shards, which hold that many each; takes as long as to sort them."""
+    ordered = np.sort(ids, kind="stable")
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if len(twice):
+        first, second = np.searchsorted(np.cumsum(counts), np.flatnonzero(ids == twice[0])[:2], side="right")
+        raise ValueError(f"shards must have ids unlike each other's, got {twice[0]} in shards {first} and {second}")
 
 
 def _common_id_dtype(kinds: Iterable[tuple[int, str | None]]) -> str | None:

@@ -75,7 +75,9 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """
     entries = ("format", "model", "config", "settings")
     (version, kind, config, settings), parts = read_tensors(path, "a checkpoint", entries)
-    if version != FORMAT_VERSION or kind not in list(_MODELS) or not isinstance(settings, dict):
+    if not isinstance(settings, dict):
+        raise ValueError(f"{path}: expected the settings of a model, got {settings!r}")
+    if version != FORMAT_VERSION or kind not in list(_MODELS):
         raise ValueError(f"{path}: expected format {FORMAT_VERSION} of a known model, got {version!r} of {kind!r}")
     try:
         # On the meta device: sizes in a damaged header allocate nothing before they are held against the tensors.

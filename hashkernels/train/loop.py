@@ -23,7 +23,7 @@ from hashkernels.metrics.separation import separation
 from hashkernels.train.history import EpochRecord, History, Progress
 from hashkernels.train.models import to_inputs
 from hashkernels.train.seeds import seeded
-from hashkernels.train.state import TrainingState
+from hashkernels.train.state import TrainingState, checksum
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 Arrays = tuple[NDArray[Any], NDArray[Any]]
@@ -43,6 +43,7 @@ def fit(
     seed: int = 0,
     progress: Callable[[Progress], None] | None = None,
     state: str | os.PathLike[str] | None = None,
+    resume: bool = True,
 ) -> History:
     """Train a model under a hashing loss with Adam.
 
@@ -65,17 +66,20 @@ def fit(
         seed: of the order of the items, and of dropout.
         progress: called after each batch.
         state: a file (safetensors) that is written after each epoch, or None. Where it is there already, training goes
-            on after the last epoch in it, and ends with the numbers of a run that was never interrupted; the weights
-            given are overwritten, and epochs in the file are not told to ``progress``. It stays when all are done:
-            remove it to train anew. What a dataset draws at random must come from torch.
+            on after the last epoch in it, and ends with the numbers of a run that was never interrupted; weights and
+            buffers (centers, banks) become those of the file, whose epochs are not told to ``progress``. It stays when
+            all are done. A pair must hold the same numbers again, a Dataset as many items; what it draws at random must
+            come from torch. Of a module's options those are compared that its ``extra_repr`` tells.
+        resume: False, train anew where there is such a file; the first epoch replaces it.
 
     Returns:
         The `History`, one record an epoch.
 
     Raises:
         ValueError: a setting out of its range, fewer than 2 items, or a loss that is no scalar or no longer finite; a
-            state that is damaged, or of a run with other settings, which are named.
-        TypeError: a model or loss that is no module, a loss that takes other arguments, a dataset of another kind.
+            state that is damaged, or of a run with other settings or data, which are named.
+        TypeError: a model or loss that is no module, a loss that takes other arguments, a dataset of another kind; a
+            state for modules that keep other things than tensors.
         OSError: the state cannot be read or written. ImportError: a state without safetensors.
 
     Warns:
@@ -145,8 +149,11 @@ def fit(
             run = None
             if state is not None:
                 common = settings | {"items": num_items, "device": device.type}
+                if isinstance(dataset, tuple):
+                    common["checksum of the data"] = checksum(dataset)
                 run = TrainingState(state, model, loss, optimiser, [order, *generators], common)
-                history.records += run.restore()
+                if resume:
+                    history.records += run.restore()
             for epoch in range(len(history.records) + 1, epochs + 1):
                 tally = _EpochTally()
                 shuffled = torch.randperm(num_items, generator=order, device="cpu")

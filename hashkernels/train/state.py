@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from hashkernels.train.tensor_file import read_tensors, write_tensors
 
 FORMAT_VERSION = 1
 _SHOWN = 3
+_ROWS = 4096
 
 
 class TrainingState:
@@ -79,8 +82,10 @@ class TrainingState:
             return []
         entries = ("format", "settings", "records")
         (version, settings, records), parts = read_tensors(self._path, "the state of a training run", entries)
-        if version != FORMAT_VERSION or not isinstance(settings, dict):
+        if version != FORMAT_VERSION:
             raise ValueError(f"{self._path}: expected a training run in format {FORMAT_VERSION}, got {version!r}")
+        if not isinstance(settings, dict):
+            raise ValueError(f"{self._path}: expected the settings of a training run, got {settings!r}")
         self._check_same(settings)
         try:
             restored = [EpochRecord(**record) for record in records]
@@ -116,11 +121,20 @@ class TrainingState:
         return [parameter for group in self._optimiser.param_groups for parameter in group["params"]]
 
 
+def checksum(tensors: Iterable[torch.Tensor]) -> int:
+    """CRC-32 of the numbers of tensors, which are brought to the CPU a part at a time."""
+    value = 0
+    for tensor in tensors:
+        for part in torch.split(tensor.detach(), _ROWS):
+            value = zlib.crc32(part.cpu().contiguous().view(torch.uint8).numpy().data, value)
+    return value
+
+
 def _outline(part: str, module: nn.Module) -> dict[str, str]:
     """The modules within a module with their options, and what its state dict holds, by name. The shape of a buffer is
-    left out: that of a bank follows its labels."""
+    left out: that of a bank follows its labels. So are addresses, such as of a function: each process has its own."""
     outline = {
-        name: " ".join(f"{type(inner).__name__}({inner.extra_repr()})".split())
+        name: re.sub(" at 0x[0-9a-f]+", "", " ".join(f"{type(inner).__name__}({inner.extra_repr()})".split()))
         for name, inner in module.named_modules(prefix=part)
     }
     for name, value in module.state_dict(keep_vars=True).items():

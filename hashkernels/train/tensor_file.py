@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from hashkernels import _validation as check
-from hashkernels._files import atomic_write
+from hashkernels._files import atomic_write, check_no_device
 
 _HEADER_KEY = "hashkernels"
 
@@ -48,6 +48,7 @@ def read_tensors(
     safetensors = check.require("safetensors", extra="train")
     if Path(path).is_dir():
         raise IsADirectoryError(f"{path} is a folder, expected a file")
+    check_no_device(Path(path))
     if not Path(path).exists():
         raise FileNotFoundError(f"{path} does not exist")
     with open(path, "rb"):  # an OSError says what is wrong; safetensors calls all that it cannot open missing

@@ -176,6 +176,10 @@ def test_evaluate_writes_a_page_and_runs_that_compare_takes(retrieval: dict[str,
     saved = json.loads(first.read_text())
     assert saved["title"] == "a run"
     assert saved["map"] == report.map
+    assert (
+        run_json("evaluate", *files, "--k", 5, "--title", "a run")
+        == {"title": "a run"} | hk.evaluate(*arrays, k=5).to_dict()
+    )
     run_json("evaluate", *files, "-o", second, "--k", 5, "--ties", "pessimistic")
     numbers = run_json("compare", first, second, "-o", tmp_path / "both.html")
     assert [entry["title"] for entry in numbers["runs"]] == ["a run", "second"]
@@ -189,6 +193,7 @@ def test_evaluate_writes_a_page_and_runs_that_compare_takes(retrieval: dict[str,
     assert "exists" in run("evaluate", *files, "-o", page).stderr
 
 
+@pytest.mark.filterwarnings("always::hashkernels.HashkernelsWarning")
 def test_compare_averages_runs_of_one_title_and_writes_tables(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 60)
@@ -200,7 +205,7 @@ def test_compare_averages_runs_of_one_title_and_writes_tables(tmp_path: Path) ->
     tables = [tmp_path / f"table{ending}" for ending in (".html", ".md", ".tex", ".csv")]
     outputs = [part for path in tables for part in ("-o", path)]
     numbers = run_json("compare", *files, "--by-title", *outputs)
-    assert numbers["output"] == [str(path) for path in tables]
+    assert numbers["outputs"] == [str(path) for path in tables]
     assert [(entry["title"], entry["num_runs"]) for entry in numbers["runs"]] == [("ours", 2), ("theirs", 3)]
     for entry, found in zip(numbers["runs"], (reports[:3:2], [reports[1], *reports[3:]]), strict=True):
         values = [report.map for report in found]
@@ -218,10 +223,13 @@ def test_compare_averages_runs_of_one_title_and_writes_tables(tmp_path: Path) ->
     assert gain == pytest.approx(numbers["runs"][1]["map"] - numbers["runs"][0]["map"], abs=1e-15)
     (alone,) = run_json("compare", files[0], "--by-title")["runs"]
     assert (alone["num_runs"], alone["deviations"], alone["map"]) == (1, None, reports[0].map)
+    unlike = "no two runs have a title and code length in common: evaluate --title gives them one"
+    assert unlike in run("compare", *files[:2], "--by-title").stderr
+    assert run("compare", *files[:3], "--by-title").stderr == ""
     plain = run_json("compare", *files, "-o", tmp_path / "plain.csv")
     assert [entry["title"] for entry in plain["runs"]] == ["ours", "theirs", "ours (2)", "theirs (2)", "theirs (3)"]
     assert not {"num_runs", "deviations"} & plain["runs"][0].keys()
-    assert plain["output"] == str(tmp_path / "plain.csv")
+    assert plain["outputs"] == [str(tmp_path / "plain.csv")]
     before = [path.read_bytes() for path in tables]
     assert "table.html exists: pass --force" in run("compare", files[0], *outputs).stderr
     hk.evaluate(codes[:10], codes[10:], labels[:10], labels[10:], k=5).save(files[4], title="theirs")

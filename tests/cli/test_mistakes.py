@@ -178,6 +178,10 @@ def test_pages_and_runs_are_checked_before_the_work(tmp_path: Path) -> None:
     formats = "--output must end in .html, .md, .tex or .csv, got "
     assert formats in refused("compare", files[0], "-o", tmp_path / "x.md", "-o", tmp_path / "x.json")
     assert "a.npy: No such file" in refused("compare", files[0])
+    again = tmp_path / "." / ".." / tmp_path.name / "a.npy"
+    assert f"RUNS must be different files to be averaged by title, got {again} twice" in refused(
+        "compare", *files, again, "--by-title"
+    )
     assert not list(tmp_path.iterdir())
 
 

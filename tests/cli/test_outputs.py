@@ -36,7 +36,7 @@ READERS = [
 WORKERS = {
     "search": "hashkernels.cli.retrieval.topk",
     "evaluate": "hashkernels.metrics.evaluate",
-    "compare": "hashkernels.cli.evaluation.render_runs",
+    "compare": "hashkernels.cli.comparison.render_runs",
     "index build": "hashkernels.index.BinaryIndex.add",
     "index convert": "hashkernels.cli.indexing.write_codes",
     "index search": "hashkernels.index.BinaryIndex.search",

@@ -6,11 +6,12 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from hashkernels.train import EpochRecord
+from hashkernels.train import EpochRecord, save_checkpoint
 from hashkernels.train.state import TrainingState
 
 COMMAND = ("train", "--data", "items.npy", "--labels", "labels.npy", "--method", "csq_d", "--bits", 8, "--epochs", 4)
@@ -61,7 +62,10 @@ def test_resumed_training_ends_with_the_checkpoint_and_numbers_of_an_uninterrupt
 
 def test_an_interrupted_training_is_not_overwritten_without_being_asked(run, interrupted) -> None:
     before = Path(STATE).read_bytes()
-    refused = f"{STATE} exists, of an interrupted training: pass --resume to go on with it, or --force to start anew"
+    refused = (
+        f"{STATE} exists, of an interrupted training: pass --resume to go on with it, or remove it to start anew "
+        "(--force does)"
+    )
     assert run(*COMMAND) == (2, "", f"hashkernels: error: {refused}\n")
     other = run(*COMMAND[:-1], 5, "--resume")
     assert other == (
@@ -69,6 +73,8 @@ def test_an_interrupted_training_is_not_overwritten_without_being_asked(run, int
         "",
         f"hashkernels: error: {STATE}: the state of another training run: epochs is 4 there, 5 here\n",
     )
+    for mistake in (("--preset", "none"), ("--learning-rate", -1), ("--batch-size", 1)):
+        assert run(*COMMAND, *mistake, "--force")[0] == 2
     assert Path(STATE).read_bytes() == before
     assert run(*COMMAND[:-1], 5, "--force")[0] == 0
     assert sorted(os.listdir()) == [*INPUTS, "model.safetensors"]
@@ -86,3 +92,13 @@ def test_without_an_interrupted_training_there_is_nothing_to_resume(run) -> None
     refused = f"{STATE} does not exist: there is no interrupted training to go on with"
     assert run(*COMMAND, "--resume") == (2, "", f"hashkernels: error: {refused}\n")
     assert sorted(os.listdir()) == INPUTS
+
+
+def test_the_same_training_twice_at_once_ends_twice(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def save(*arguments: Any, **options: Any) -> None:
+        save_checkpoint(*arguments, **options)
+        Path(STATE).unlink()  # as the other one does when it ends
+
+    monkeypatch.setattr("hashkernels.cli.learning.save_checkpoint", save)
+    assert run(*COMMAND)[0] == 0
+    assert sorted(os.listdir()) == [*INPUTS, "model.safetensors"]

@@ -219,7 +219,7 @@ def test_an_id_in_two_shards_is_refused(tmp_path, dtype):
     assert ShardedIndex(shards).ntotal == ShardedIndex.load(paths, verify="full").ntotal == 6
     shards[2].add_with_ids(codes(1), np.array([twice]))
     shards[2].save(paths[2])
-    message = f"ids of all shards must be unique, got {twice} twice"
+    message = f"shards must have ids unlike each other's, got {twice} in shards 0 and 2"
     with pytest.raises(ValueError, match=message):
         ShardedIndex(shards)
     with pytest.raises(ValueError, match=message):
@@ -230,6 +230,13 @@ def test_an_id_in_two_shards_is_refused(tmp_path, dtype):
         ShardedIndex.load(paths, verify="none"),
     ):
         assert index.ntotal == 7
+    shards = [hk.BinaryIndex.load(path) for path in paths]
+    where = paths[2].read_bytes().index(np.array([1, 8, 5], dtype).tobytes())
+    with open(paths[2], "r+b") as file:
+        file.seek(where)
+        file.write(b"\t")  # 9, as in the first
+    with pytest.raises(ValueError, match="damaged index file: the checksum of the ids"):
+        ShardedIndex(shards)
     with pytest.raises(ValueError, match="verify must be one of full, none, got 'lazy'"):
         ShardedIndex(shards, verify="lazy")
 
@@ -352,7 +359,7 @@ def test_an_error_on_one_rank_is_raised_on_all(heard):
         ("ValueError", "shards must all have ids of one dtype, or none, got int64 and None")
     }
     assert {tuple(said["twice"]) for said in heard} == {
-        ("ValueError", "ids of all shards must be unique, got 70 twice")
+        ("ValueError", "shards must have ids unlike each other's, got 70 in shards 0 and 2")
     }
     assert {tuple(said["empty"]) for said in heard} == {
         ("ValueError", "the index must hold at least one code to be searched, got none")

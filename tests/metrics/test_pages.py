@@ -15,15 +15,18 @@ from matplotlib import pyplot, rc_context
 from matplotlib.figure import Figure
 
 import hashkernels as hk
+from hashkernels._page.figures import legend, new_axes, style
 from hashkernels.metrics import query_grid
 from hashkernels.metrics.pages.comparison import compare_text
 from hashkernels.metrics.pages.page import render_runs
-from hashkernels.metrics.pages.runs import Run, differences, distinct, load_runs
+from hashkernels.metrics.pages.runs import Run, differences, distinct, gains, load_runs
 
 
 @pytest.fixture(scope="module")
 def cases(problem):
-    return [problem(bits, 20, 90, seed=bits) for bits in (16, 9)]
+    """Codes of two lengths of the same items."""
+    first, second = (problem(bits, 20, 90, seed=bits) for bits in (16, 9))
+    return [first, second._replace(query_labels=first.query_labels, database_labels=first.database_labels)]
 
 
 def evaluated(case, **options):
@@ -85,7 +88,7 @@ def test_every_number_can_be_saved_from_the_page(page, reports):
     assert [int(row["other_pairs"]) for row in radii] == report.distance_histogram.irrelevant.tolist()
 
 
-def test_saved_runs_are_compared(reports, tmp_path):
+def test_saved_runs_are_compared(reports, cases, tmp_path):
     for name, report in zip("ab", reports, strict=True):
         report.save(tmp_path / f"{name}.json")
     runs = distinct(load_runs([tmp_path / "a.json", tmp_path / "b.json", tmp_path / "a.json"]))
@@ -97,6 +100,9 @@ def test_saved_runs_are_compared(reports, tmp_path):
     change = reports[1].per_query.average_precision - reports[0].per_query.average_precision
     assert f"{change.mean():+.4f} (" in lines[2]
     assert "+0.0000 (+0.0000 .. +0.0000)" in lines[3]
+    shifted = np.roll(cases[0].query_labels, 1)
+    evaluated(cases[0]._replace(query_labels=shifted), k=90).save(tmp_path / "other queries.json")
+    assert gains(load_runs([tmp_path / "a.json", tmp_path / "other queries.json"])) == [None, None]
     page = render_runs(runs, title="both")
     assert page.count('role="img"') == 6 + 3
     assert all(run.numbers["quote"] in unescape(page) for run in runs)
@@ -110,11 +116,28 @@ def test_the_style_of_the_caller_does_not_get_onto_the_page(reports):
 
 
 def test_titles_are_shown_letter_by_letter(reports):
-    titles = [r"$\alpha_{$ of \data", "_hidden"]
+    titles = [r"$\alpha_{$ of \data", "_hidden", "\N{CJK UNIFIED IDEOGRAPH-96EA}"]
     page = unescape(render_runs([Run(title, reports[0].to_dict()) for title in titles], title="both"))
     for title in titles:
         assert f'aria-label="{title}: distances of relevant pairs and of other pairs"' in page
         assert len(re.findall(f">\N{ZERO WIDTH SPACE}?{re.escape(title)}</text>", page)) == 6
+
+
+@pytest.mark.parametrize("titles", [[f"run {number}" for number in range(36)], ["a title of many words " * 4] * 3])
+def test_a_legend_leaves_the_axes_their_room_and_tells_all_lines_apart(titles):
+    figure, axes = new_axes("x", "y")
+    looks = [style(number, title, markers=True) for number, title in enumerate(titles)]
+    for look in looks:
+        axes.plot([0, 1], **look)
+    legend(figure)
+    figure.draw_without_rendering()
+    assert axes.get_window_extent().height > 1.8 * figure.dpi
+    (box,) = (drawn.get_window_extent() for drawn in figure.legends)
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.width
+    shown = [" ".join(text.get_text().split()) for text in figure.legends[0].get_texts()]
+    assert shown == [title.strip() for title in titles]
+    assert len({(look["color"], look["marker"], look["linestyle"]) for look in looks}) == len(titles)
 
 
 def test_a_plain_dict_is_enough_to_be_compared(cases, tmp_path):
@@ -124,6 +147,9 @@ def test_a_plain_dict_is_enough_to_be_compared(cases, tmp_path):
     (tmp_path / "results.json").write_text(json.dumps(demo))
     runs = load_runs([tmp_path / "plain.json", tmp_path / "results.json"])
     assert [run.title for run in runs] == ["plain", "Method"]
+    for title, shown in ((None, "plain"), (" two\n lines ", "two lines"), (5, "5")):
+        (tmp_path / "plain.json").write_text(json.dumps(report.to_dict() | {"title": title}))
+        assert load_runs([tmp_path / "plain.json"])[0].title == shown
     assert "Other evaluators" not in render_runs(runs, title="plain")
     assert compare_text(runs).count("\n") == 2
 
@@ -140,10 +166,13 @@ def test_a_plain_dict_is_enough_to_be_compared(cases, tmp_path):
         (lambda n: n.update(quote=3), "quote must be text"),
         (lambda n: n["distance_histogram"].update(relevant=["x"] * 17), "distance_histogram must hold 17 numbers"),
         (lambda n: n.update(map=None), "map must hold 4 numbers"),
+        (lambda n: n.update(bootstrap={"lo": 0.1}), "no hi"),
+        (lambda n: n.update(query_statistics={"distinct_codes": 3}), "no num_codes"),
+        (lambda n: n["database_statistics"]["bit_entropy"].pop(), "database_statistics must hold 16 numbers"),
     ],
 )
 def test_other_json_is_named_and_refused(cases, tmp_path, change, told):
-    numbers = evaluated(cases[0]).to_dict()
+    numbers = evaluated(cases[0], statistics=True).to_dict()
     change(numbers)
     (tmp_path / "odd.json").write_text(json.dumps(numbers))
     with pytest.raises(ValueError, match=r"odd\.json must hold what hashkernels evaluate --json prints") as error:

@@ -108,6 +108,12 @@ def test_a_run_that_is_over_is_given_back_without_a_step(tmp_path: Path) -> None
     assert path.read_bytes() == written
 
 
+def test_the_same_data_may_come_as_arrays_and_laid_out_otherwise(tmp_path: Path) -> None:
+    Run("csq", {}).interrupt(3, state=tmp_path / "state")
+    data = DATA[0].t().contiguous().t(), DATA[1].numpy()
+    assert_same(Run("csq", {}).fit(data, state=tmp_path / "state"), Run("csq", {}).fit())
+
+
 def test_what_progress_was_told_is_in_the_file(tmp_path: Path) -> None:
     told: list[Progress] = []
     Run("csq", {}).interrupt(6, state=tmp_path / "state")
@@ -154,6 +160,8 @@ def test_parameters_that_are_not_trained_and_such_that_are_shared(tmp_path: Path
         ),
         ({"weight_decay": 0.0}, "optimiser is AdamW there, Adam here; weight_decay is 0.1 there, 0.0 here"),
         ({"data": (DATA[0][:35], DATA[1][:35])}, "items is 36 there, 35 here"),
+        ({"data": (DATA[0].nextafter(DATA[0] + 1), DATA[1])}, r"checksum of the data is \d+ there, \d+ here"),
+        ({"data": (DATA[0], DATA[1].roll(1))}, r"checksum of the data is \d+ there, \d+ here"),
     ],
 )
 def test_other_settings_are_refused_by_name(options: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -183,6 +191,24 @@ def test_other_modules_are_refused_by_name(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=message) as caught:
             run.fit(state=path)
         assert "\n" not in str(caught.value)
+
+
+def test_a_function_of_another_address_is_no_other_module(tmp_path: Path) -> None:
+    class Lambda(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.function = lambda x: x.relu()
+
+        def extra_repr(self) -> str:
+            return repr(self.function)
+
+        def forward(self, x: Tensor) -> Tensor:
+            outputs: Tensor = self.function(x)
+            return outputs
+
+    runs = [Run("csq", {}, model=nn.Sequential(Lambda(), net(0))) for _ in range(3)]
+    runs[0].interrupt(3, state=tmp_path / "state")
+    assert_same(runs[1].fit(state=tmp_path / "state"), runs[2].fit())
 
 
 def test_a_buffer_of_another_shape_is_refused_by_name(tmp_path: Path) -> None:
@@ -215,28 +241,32 @@ def test_files_that_are_no_state_are_refused_by_name(tmp_path: Path) -> None:
         text = json.dumps(names | {"__metadata__": {"hashkernels": json.dumps(meta | changes)}}).encode()
         return struct.pack("<Q", len(text)) + text + body
 
-    cases = {
-        "cut": raw[: len(raw) // 2],
-        "empty": b"",
-        "foreign": changed().replace(b"hashkernels", b"other stuff"),
-        "no records": changed().replace(b"records", b"notes  "),
-        "newer": changed(format=2),
-        "settings": changed(settings=[]),
-        "other settings": changed(settings={}),
-        "records": changed(records=[{"epoch": 1}]),
-        "number of records": changed(records=3),
-        "tensor": changed({"model.0.weight": "model.0.other"}),
-        "random": changed({"random.0": "random.7"}),
-        "generator": changed({"random.0": "optimiser.0.step", "optimiser.0.step": "random.0"}),
-        "optimiser": changed({"optimiser.0.exp_avg": "optimiser.99.exp_avg"}),
-        "moment": changed({"optimiser.0.exp_avg": "optimiser.2.exp_avg", "optimiser.2.exp_avg": "optimiser.0.exp_avg"}),
-    }
-    for name, content in cases.items():
+    swapped = {"optimiser.0.exp_avg": "optimiser.2.exp_avg", "optimiser.2.exp_avg": "optimiser.0.exp_avg"}
+    cases = [
+        (raw[: len(raw) // 2], "damaged or not a safetensors file"),
+        (b"", "damaged or not a safetensors file"),
+        (changed().replace(b"hashkernels", b"other stuff"), "its header lacks our settings"),
+        (changed().replace(b"records", b"notes  "), "its header lacks our settings"),
+        (changed(format=2), "expected a training run in format 1, got 2"),
+        (changed(settings=[]), r"expected the settings of a training run, got \[\]"),
+        (changed(settings={}), "another training run: optimiser is missing there, AdamW here"),
+        (changed(records=[{"epoch": 1}]), r"do not fit together \(.*missing"),
+        (changed(records=3), r"do not fit together \(.*not iterable"),
+        (changed({"model.0.weight": "model.0.other"}), r"do not fit together \(.*Missing key"),
+        (changed({"random.0": "random.7"}), r"do not fit together \('0'\)"),
+        (changed({"random.0": "optimiser.0.step", "optimiser.0.step": "random.0"}), r"do not fit together \("),
+        (changed({"optimiser.0.exp_avg": "optimiser.99.exp_avg"}), r"do not fit together \(list index"),
+        (changed(swapped), r"do not fit together \(.*size"),
+    ]
+    for content, message in cases:
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="state: ") as caught:
+        with pytest.raises(ValueError, match=f"state: .*{message}") as caught:
             Run("csq_d", {}).fit(state=path)
-        assert "\n" not in str(caught.value), name
+        assert "\n" not in str(caught.value)
     assert path.read_bytes() == content
+    run, expected = Run("csq_d", {}).fit(state=path, resume=False), Run("csq_d", {}).fit()
+    assert_same(run, expected)
+    assert_same(Run("csq_d", {}).fit(state=path), expected)
 
 
 def test_a_state_that_cannot_be_kept_is_told_of_before_the_first_step(tmp_path: Path) -> None:
@@ -252,6 +282,8 @@ def test_a_state_that_cannot_be_kept_is_told_of_before_the_first_step(tmp_path: 
         Run("csq", {}).fit(state=tmp_path / "absent" / "state", progress=never)
     with pytest.raises(IsADirectoryError, match="is a folder, expected a file"):
         Run("csq", {}).fit(state=tmp_path, progress=never)
+    with pytest.raises(OSError, match="/dev/null is a device or a pipe, expected the name of a file"):
+        Run("csq", {}).fit(state="/dev/null", progress=never)
     with pytest.raises(TypeError, match="state must be None for a model that keeps other things than tensors"):
         Run("csq", {}, model=Keeps(6, BITS)).fit(state=tmp_path / "state", progress=never)
     assert not os.listdir(tmp_path)

@@ -10,7 +10,7 @@ from typing import Any
 from hashkernels._validation import counted
 from hashkernels.metrics._wording import quote_line
 from hashkernels.metrics.bootstrap import bootstrap_mean
-from hashkernels.metrics.pages.runs import Run, distinct, setting_differences
+from hashkernels.metrics.pages.runs import Run, distinct, setting_differences, shared_queries
 
 _COMPARED = (
     "map",
@@ -99,8 +99,8 @@ def _across(values: Sequence[Any], statistic: Callable[[Sequence[float]], float]
 
 def _queries(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     """Each query's mean over the runs, where the queries can be the same."""
-    found = [part["per_query"] for part in parts if part.get("per_query") is not None]
-    if len(found) < len(parts) or any(part["relevant"] != found[0]["relevant"] for part in found):
+    found = shared_queries(parts)
+    if found is None:
         return None
     return {
         "average_precision": list(map(mean, zip(*(part["average_precision"] for part in found), strict=True))),

@@ -85,6 +85,8 @@ def _curves(runs: Sequence[Run]) -> list[_Figure]:
 
     ties = "the band spans all orders of ties"
     queries = "the band is the 95 % interval of the mean over queries"
+    if any(len(run.parts) > 1 for run in runs):
+        queries += ", the mean of those of the runs"
     return [
         figure("Precision against recall", "one point a radius, which no order of ties can move", figures.draw_pr),
         figure("Precision at k", ties, figures.draw_at_rank, value="precision"),
@@ -117,7 +119,13 @@ def _class_rows(runs: Sequence[Run]) -> list[tuple[int, int, list[float | None]]
             columns = (found["classes"], found["num_queries"], found["average_precision"])
             for name, count, value in zip(*columns, strict=True):
                 cells_of.setdefault(name, []).append((count, value))
-        tables.append({name: (max(cells)[0], mean(value for _, value in cells)) for name, cells in cells_of.items()})
+        tables.append(
+            {
+                name: (max(cells)[0], mean(value for _, value in cells))
+                for name, cells in cells_of.items()
+                if len(cells) == len(run.parts)
+            }
+        )
     rows = []
     for name in sorted(set().union(*tables)):
         cells = [table.get(name) for table in tables]

@@ -16,6 +16,15 @@ from hashkernels.metrics.report import FORMAT
 
 _ROWS = ("expected", "least", "greatest")
 _RADII = ("precision_within", "recall_within", "map_within")
+_STATISTICS = (
+    "distinct_codes",
+    "num_codes",
+    "collisions",
+    "code_entropy",
+    "constant_bits",
+    "mean_correlation",
+    "greatest_correlation",
+)
 _SETTINGS = ("bits", "num_queries", "num_database", "k", "ties", "denominator", "zero_hit")
 
 
@@ -116,13 +125,21 @@ def setting_differences(runs: Sequence[Run]) -> list[str]:
 
 def paired_difference(first: Run, other: Run) -> ConfidenceInterval | None:
     """How far the mean average precision of ``other`` is above that of ``first``, over the draw of the queries; None
-    where the files lack the values of each query, or the queries cannot be the same."""
-    values = [run.numbers.get("per_query") for run in (first, other)]
-    if any(part is None for part in values) or len({len(part["relevant"]) for part in values if part}) != 1:
+    where they have no `shared_queries`."""
+    values = shared_queries([run.numbers for run in (first, other)])
+    if values is None:
         return None
-    both = np.logical_and(*(np.asarray(part["counted"], dtype=bool) for part in values if part))
-    before, after = (np.asarray(part["average_precision"], dtype=np.float64) for part in values if part)
+    both = np.logical_and(*(np.asarray(part["counted"], dtype=bool) for part in values))
+    before, after = (np.asarray(part["average_precision"], dtype=np.float64) for part in values)
     return bootstrap_mean((after - before)[both]) if both.any() else None
+
+
+def shared_queries(parts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]] | None:
+    """The values of each query in several evaluations; None where one lacks them, or the queries cannot be the same:
+    they have other numbers of relevant items."""
+    found = [part["per_query"] for part in parts if part.get("per_query") is not None]
+    alike = len(found) == len(parts) and all(part["relevant"] == found[0]["relevant"] for part in found)
+    return found if alike else None
 
 
 def gains(runs: Sequence[Run]) -> list[ConfidenceInterval | None]:
@@ -131,7 +148,8 @@ def gains(runs: Sequence[Run]) -> list[ConfidenceInterval | None]:
 
 
 def _title(numbers: Any, name: str) -> str:
-    return str(numbers["title"]) if isinstance(numbers, dict) and numbers.get("title") else name
+    found = numbers.get("title") if isinstance(numbers, dict) else None
+    return " ".join(str(found or "").split()) or name  # in one line, as the row of a table
 
 
 def _checked(path: Path, numbers: Any) -> dict[str, Any]:
@@ -172,6 +190,12 @@ def _check_shapes(numbers: dict[str, Any]) -> None:
         parts = numbers["per_class"]
         for name in ("classes", "num_queries", "average_precision"):
             _numbers("per_class", parts[name], len(parts["classes"]))
+    if numbers.get("bootstrap") is not None:
+        _numbers("bootstrap", [numbers["bootstrap"][name] for name in ("lo", "hi")], 2)
+    for name in ("query_statistics", "database_statistics"):
+        if (parts := numbers.get(name)) is not None:
+            _numbers(name, [parts[value] for value in _STATISTICS], len(_STATISTICS))
+            _numbers(name, parts["bit_entropy"], settings["bits"])
     for row in numbers.get("compat") or ():
         if not {"evaluator", "definition", "map"} <= set(row):
             raise ValueError("compat must hold an evaluator, a definition and a map in each row")
