@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from hashkernels.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from hashkernels.train.encoding import embed, encode
 from hashkernels.train.history import EpochRecord, History, Progress
-from hashkernels.train.loop import embed, encode, fit
+from hashkernels.train.loop import fit
 from hashkernels.train.models import HashHead, HashModel, SmallConvNet, build_model
 from hashkernels.train.recipes import (
     Recipe,
