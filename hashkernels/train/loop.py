@@ -79,8 +79,8 @@ def fit(
     Raises:
         ValueError: a setting out of its range, fewer than 2 items, or a loss that is no scalar or no longer finite; a
             state that is damaged, or of a run with other settings or data, which are named.
-        TypeError: a model or loss that is no module, a loss that takes other arguments, a dataset of another kind; a
-            state for modules that keep other things than tensors.
+        TypeError: a model or loss that is no module or has parameters of float16, a loss that takes other arguments, a
+            dataset of another kind; a state for modules that keep other things than tensors.
         OSError: the state cannot be read or written. ImportError: a state without safetensors.
 
     Warns:
@@ -277,6 +277,9 @@ def _check_module(name: str, value: Any) -> None:
     if not isinstance(value, nn.Module):
         hint = ": build_loss makes one of a method's name" if name == "loss" and isinstance(value, str) else ""
         raise TypeError(f"{name} must be a torch.nn.Module, got {type(value).__name__}{hint}")
+    if any(parameter.dtype == torch.float16 for parameter in value.parameters()):
+        # Adam adds 1e-8 to a root that it divides by.
+        raise TypeError(f"{name} must have no parameters of float16 to be trained: Adam would divide by 0 there")
 
 
 def _check_takes_batch(loss: nn.Module) -> None:

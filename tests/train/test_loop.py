@@ -254,6 +254,9 @@ def test_fit_refuses_data_that_does_not_fit() -> None:
         fit(build_model((6,), 8), "ecm", (items, labels))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"model must be a torch\.nn\.Module, got str$"):
         fit("resnet", CSQLoss(8, 3), (items, labels))  # type: ignore[arg-type]
+    half = HashHead(4, 8).half()
+    with pytest.raises(TypeError, match="model must have no parameters of float16 to be trained: Adam would divide"):
+        fit(half, CSQLoss(8, 2), (torch.zeros(4, 4), torch.tensor([0, 1, 0, 1])))
     with pytest.raises(ValueError, match="at least 2 items, got 1"):
         fit(build_model((6,), 8), CSQLoss(8, 3), (items[:1], labels[:1]))
     with pytest.raises(ValueError, match=r"items must have shape \[N, 6\]"):
