@@ -38,7 +38,8 @@ def compare(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            help="JSON of evaluate -o or evaluate --json, or results.json of demo; the first is compared with."
+            help="JSON of evaluate -o, evaluate --json or train --report, or results.json of demo; the first is "
+            "compared with."
         ),
     ],
     by_title: Annotated[
@@ -68,19 +69,17 @@ def compare(
     items for each), the last column is the difference of mAP to the first run, with its 95 % interval over the draw of
     the queries.
 
-    With --by-title a row holds means over the runs of one title (as evaluate --title says) and code length, ± their
-    sample standard deviation (divided by n - 1; none of one run). Such runs must agree in all settings; seeds, and the
-    queries that they draw, may differ. The last column then first averages each query over the runs, where all runs of
-    both rows have the same. Its interval is over the draw of the queries for the models as trained, while ± is over
-    training them again.
+    With --by-title a row holds means over the runs of one title (as --title of evaluate and train says) and code
+    length, ± their sample standard deviation (divided by n - 1; none of one run). Such runs must agree in all settings;
+    seeds, and the queries that they draw, may differ. The last column then first averages each query over the runs,
+    where all runs of both rows have the same. Its interval is over the draw of the queries for the models as trained,
+    while ± is over training them again.
 
     Examples:
 
       hashkernels compare ours.json theirs.json
 
       hashkernels compare ours.json theirs.json -o compare.html
-
-      hashkernels evaluate q.npy db.npy --title ours -o ours-seed1.json  # and so on
 
       hashkernels compare ours-seed*.json theirs-seed*.json --by-title -o table.tex -o table.csv
     """
@@ -94,7 +93,7 @@ def compare(
     found = (average_by_title if by_title else distinct)(load_runs(runs))
     if by_title and len(found) > 1 and all(len(run.runs) == 1 for run in found):
         warnings.warn(
-            "no two runs have a title and code length in common: evaluate --title gives them one",
+            "no two runs have a title and code length in common: --title of evaluate and train gives them one",
             HashkernelsWarning,
             stacklevel=1,
         )

@@ -25,6 +25,7 @@ from hashkernels.cli.options import Bits, Data, Epochs, Force, Json, Labels, Opt
 from hashkernels.data import RetrievalSplit, as_items, load_source
 from hashkernels.data.files import check_ending, check_output_files, check_output_folder, save_npy
 from hashkernels.data.formats import read_npy
+from hashkernels.metrics.pages.save import check_format
 from hashkernels.report import run_method, save_results, summary_header, summary_rows, text_table
 from hashkernels.train import build_loss, load_checkpoint, method_names, method_title, save_checkpoint
 from hashkernels.train import encode as encode_items
@@ -115,6 +116,15 @@ def train(
     queries: Queries = None,
     seed: Seed = 0,
     threads: Threads = None,
+    report: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="Write the evaluation: a page (.html) or what compare takes (.json), repeatable."
+        ),
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Of that evaluation, by which compare averages [default: the method's].")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the interrupted training of this output; other options alike.")
     ] = False,
@@ -141,6 +151,8 @@ def train(
       hashkernels train --data embeddings.npy --labels labels.npy --hidden 512
 
       hashkernels train --data embeddings.npy --labels labels.npy --hidden 512 --resume
+
+      hashkernels train --data digits --method csq --seed 1 --report csq-seed1.json  # for compare --by-title
     """
     if show_list:
         list_methods(as_json)
@@ -148,6 +160,11 @@ def train(
     if data is None:
         raise ValueError("--data must be given: a named data set, an .npz or an .npy")
     check_ending("output", output, ".safetensors")
+    reports = report or []
+    for path in reports:
+        check_format(path, "report")
+    if any(path.suffix == ".html" for path in reports):
+        require_pages()
     check.check_choice("method", method, method_names())
     given = {"batch_size": batch_size, "learning_rate": learning_rate}
     training = {name: value for name, value in given.items() if value is not None}
@@ -155,6 +172,7 @@ def train(
     use_threads(threads)
     split = _training_split(data, root, labels, queries, seed)
     state = _training_state(output, resume=resume, force=force)
+    check_output_files(reports, force=force)
     try:
         with training_progress(method_title(method)) as advance:
             result = run_method(
@@ -178,8 +196,12 @@ def train(
         raise
     settings = result.settings(split) | ({} if preset is None else {"preset": preset})
     save_checkpoint(output, result.model, settings=settings, loss=result.loss)
+    for path in reports:
+        result.report.save(path, title=title or result.title, command=command_line())
     state.unlink(missing_ok=True)  # the same training, run twice at once, may have done so
-    text = f"{result.report.protocol}\nmAP {result.report.map:.4f}\nCheckpoint: {output}"
+    text = f"{result.report.protocol}\nmAP {result.report.map:.4f}\n" + "\n".join(
+        [f"Checkpoint: {output}", *(f"Written: {path}" for path in reports)]
+    )
     emit(as_json, {"method": method, "output": str(output), **result.summary()}, text)
 
 

@@ -223,7 +223,7 @@ def test_compare_averages_runs_of_one_title_and_writes_tables(tmp_path: Path) ->
     assert gain == pytest.approx(numbers["runs"][1]["map"] - numbers["runs"][0]["map"], abs=1e-15)
     (alone,) = run_json("compare", files[0], "--by-title")["runs"]
     assert (alone["num_runs"], alone["deviations"], alone["map"]) == (1, None, reports[0].map)
-    unlike = "no two runs have a title and code length in common: evaluate --title gives them one"
+    unlike = "no two runs have a title and code length in common: --title of evaluate and train gives them one"
     assert unlike in run("compare", *files[:2], "--by-title").stderr
     assert run("compare", *files[:3], "--by-title").stderr == ""
     plain = run_json("compare", *files, "-o", tmp_path / "plain.csv")

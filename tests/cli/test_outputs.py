@@ -13,6 +13,7 @@ import hashkernels as hk
 from hashkernels.index import BinaryIndex
 from hashkernels.train import HashHead, SmallConvNet, save_checkpoint
 
+TRAIN = ("train", "--data", "missing.npy", "--labels", "labels.npy")
 # Each writes what is called "taken" here, and reads a file that is not there; after it, one that would do.
 READERS = [
     (("search", "missing.npy", "codes.npy", "--output", "taken.npz"), "codes.npy"),
@@ -26,8 +27,9 @@ READERS = [
     (("index", "convert", "missing.npy", "taken.hki"), "codes.npy"),
     (("index", "search", "missing.hki", "codes.npy", "--output", "taken.npz"), "index.hki"),
     (("index", "search", "index.hki", "missing.npy", "--output", "taken.npz"), "codes.npy"),
-    (("train", "--data", "missing.npy", "--labels", "labels.npy", "--output", "taken.safetensors"), "items.npy"),
+    ((*TRAIN, "--output", "taken.safetensors"), "items.npy"),
     (("train", "--data", "items.npy", "--labels", "missing.npy", "--output", "taken.safetensors"), "labels.npy"),
+    ((*TRAIN, "--output", "new.safetensors", "--report", "taken.json"), "items.npy"),
     (("encode", "missing.safetensors", "--data", "items.npy", "--output", "taken.npy"), "model.safetensors"),
     (("encode", "model.safetensors", "--data", "missing.npy", "--output", "taken.npy"), "items.npy"),
     (("demo", "--data", "missing.npy", "--labels", "labels.npy", "--output", "taken"), "items.npy"),

@@ -102,3 +102,20 @@ def test_the_same_training_twice_at_once_ends_twice(run, monkeypatch: pytest.Mon
     monkeypatch.setattr("hashkernels.cli.learning.save_checkpoint", save)
     assert run(*COMMAND)[0] == 0
     assert sorted(os.listdir()) == [*INPUTS, "model.safetensors"]
+
+
+def test_the_evaluation_of_trainings_is_compared_by_title(run) -> None:
+    bad = run(*COMMAND, "--report", "a.csv")
+    assert bad == (2, "", "hashkernels: error: --report must end in .html or .json, got a.csv\n")
+    for seed in (0, 1):
+        options = ("--seed", seed, "--output", f"{seed}.safetensors", "--report", f"{seed}.json", "--report")
+        status, text, _ = run(*COMMAND, *options, f"{seed}.html")
+        assert status == 0
+        assert text.endswith(f"Checkpoint: {seed}.safetensors\nWritten: {seed}.json\nWritten: {seed}.html\n")
+    numbers = [json.loads(Path(f"{seed}.json").read_text()) for seed in (0, 1)]
+    assert f"mAP {numbers[1]['map']:.4f}\n" in text
+    (row,) = json.loads(run("compare", "0.json", "1.json", "--by-title", "--json")[1])["runs"]
+    assert (row["title"], row["num_runs"]) == ("CSQ_D", 2)
+    assert row["map"] == pytest.approx((numbers[0]["map"] + numbers[1]["map"]) / 2, abs=1e-15)
+    assert run(*COMMAND, "--title", "ours", "--report", "ours.json")[0] == 0
+    assert json.loads(Path("ours.json").read_text())["title"] == "ours"
