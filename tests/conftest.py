@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 from pathlib import Path
@@ -107,6 +107,22 @@ def start_ranks() -> Callable[..., None]:
         torch.multiprocessing.start_processes(work, (folder,), nprocs=num_ranks, start_method="forkserver")
 
     return start
+
+
+@pytest.fixture
+def flipped() -> Callable[[Path, Iterable[int]], Iterator[int]]:
+    """Goes over bits of a file by their places; while it is at one, that bit of the file is the other one."""
+
+    def each(path: Path, bits: Iterable[int]) -> Iterator[int]:
+        whole = path.read_bytes()
+        with path.open("r+b") as file:
+            for bit in bits:
+                byte = bit // 8
+                os.pwrite(file.fileno(), bytes([whole[byte] ^ 1 << bit % 8]), byte)
+                yield bit
+                os.pwrite(file.fileno(), whole[byte : byte + 1], byte)
+
+    return each
 
 
 class Process:

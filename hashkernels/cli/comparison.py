@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,23 +15,13 @@ from hashkernels.cli.console import command_line, emit, require_pages
 from hashkernels.cli.options import Force, Json
 from hashkernels.data.files import check_output_files, save_text
 from hashkernels.metrics.pages.comparison import TABLES, compare_text
-from hashkernels.metrics.pages.groups import average_by_title
+from hashkernels.metrics.pages.groups import COMPARED, average_by_title
 from hashkernels.metrics.pages.page import render_runs
-from hashkernels.metrics.pages.runs import Run, differences, distinct, gains, load_runs
+from hashkernels.metrics.pages.runs import differences, distinct, gains, load_runs
 from hashkernels.metrics.pages.save import check_format
 
-# What `compare --json` tells of each run: the numbers of its table, and the settings.
-_COMPARED = (
-    "map",
-    "map_expected",
-    "map_index",
-    "map_bounds",
-    "map_at",
-    "precision_at",
-    "recall_at",
-    "settings",
-    "quote",
-)
+# What `compare --json` tells of each run.
+_TOLD = (*COMPARED, "settings", "quote")
 
 
 def compare(
@@ -112,8 +102,8 @@ def compare(
             {
                 "title": run.title,
                 **({"num_runs": len(run.runs)} if by_title else {}),
-                **{name: run.numbers[name] for name in _COMPARED},
-                **({"deviations": _deviations(run)} if by_title else {}),
+                **{name: run.numbers[name] for name in _TOLD},
+                **({"deviations": run.deviations} if by_title else {}),
                 "to_the_first": None if gain is None else gain._asdict(),
             }
             for run, gain in zip(found, gains(found), strict=True)
@@ -131,11 +121,6 @@ def _check_once(paths: list[Path]) -> None:
         if path.resolve() in seen:
             raise ValueError(f"runs must be different files to be averaged by title, got {path} twice")
         seen.add(path.resolve())
-
-
-def _deviations(run: Run) -> dict[str, Any] | None:
-    found = run.deviations
-    return None if found is None else {name: found[name] for name in _COMPARED if name in found}
 
 
 COMMANDS = (compare,)

@@ -292,7 +292,8 @@ def _training_split(
 
 
 def _training_state(output: Path, *, resume: bool, force: bool) -> Path:
-    """The file beside the output that an interrupted training leaves: there to be resumed, else not there."""
+    """The file beside the output that an interrupted training leaves: there to be resumed; otherwise not there, or by
+    ``force`` replaced by the first epoch of the new one."""
     state = output.with_name(f"{output.name}.state")
     if resume and not state.exists():
         raise FileNotFoundError(f"{state} does not exist: there is no interrupted training to go on with")

@@ -13,6 +13,7 @@ from hashkernels._validation import check_choice, check_int, check_real
 from hashkernels.losses._base import Batch, HashLoss, Terms
 from hashkernels.losses._blocks import BLOCK_ELEMENTS, sum_blocks
 from hashkernels.losses._pair_sums import Columns, pair_masks
+from hashkernels.losses._precision import adds_in_any_order
 
 
 class HistogramLoss(HashLoss):
@@ -103,11 +104,6 @@ class _Histogram(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         left, weights = ctx.saved_tensors
         return weights * (grad.gather(1, left + 1) - grad.gather(1, left)), None, None, None
-
-
-def adds_in_any_order(device: torch.device) -> bool:
-    """Whether ``scatter_add_`` of a device uses atomic additions, so that its sums differ from call to call."""
-    return device.type == "cuda"
 
 
 def _bin_sums(position: Tensor, weights: Tensor, bins: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Where losses compute: in float32 (float64 for float64 inputs), whatever autocast says."""
+"""How losses compute: in float32 (float64 for float64 inputs), whatever autocast says, and in one order."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ _UNCHANGED = nullcontext()
 def sum_dtype(dtype: torch.dtype) -> torch.dtype:
     """What a sum over a batch is kept in: float32 for the half types, since float16 ends at 65,504."""
     return torch.promote_types(dtype, torch.float32)
+
+
+def adds_in_any_order(device: torch.device) -> bool:
+    """Whether ``scatter_add_`` of a device uses atomic additions, so that its sums differ from call to call."""
+    return device.type == "cuda"
 
 
 def full_precision(tensor: Tensor) -> AbstractContextManager[Any]:

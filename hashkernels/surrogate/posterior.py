@@ -17,8 +17,7 @@ from hashkernels._validation import (
     check_tensor,
     dtype_name,
 )
-from hashkernels.losses._histogram import adds_in_any_order
-from hashkernels.losses._precision import full_precision, sum_dtype
+from hashkernels.losses._precision import adds_in_any_order, full_precision, sum_dtype
 from hashkernels.surrogate.blocks import BlockStack
 
 MAX_BLOCK_BITS = 12

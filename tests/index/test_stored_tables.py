@@ -121,7 +121,7 @@ def test_tables_are_of_the_codes_that_were_there(tmp_path):
     np.testing.assert_array_equal(found.reconstruct(found.ids), expected.reconstruct(expected.ids))
 
 
-def test_every_truncation_and_flipped_bit_is_refused_or_harmless(tmp_path):
+def test_every_truncation_and_flipped_bit_is_refused_or_harmless(tmp_path, flipped):
     path = tmp_path / "a.hki"
     save(path, 20, 17)
     expected, whole = build(20, 17, "scan"), path.read_bytes()
@@ -131,17 +131,14 @@ def test_every_truncation_and_flipped_bit_is_refused_or_harmless(tmp_path):
         with pytest.raises(ValueError, match=r"damaged index file|not an index file"):
             hk.BinaryIndex.load(path, verify="none")
     payload = range(extra.start, extra.start + 64 + extra.sections[0].size)
-    with path.open("r+b") as file:
-        for bit in range(8 * extra.start, 8 * len(whole)):
-            damaged = bytearray(whole)
-            damaged[bit // 8] ^= 1 << bit % 8
-            os.pwrite(file.fileno(), damaged, 0)  # in place: no time goes into cutting the file
-            try:
-                found = hk.BinaryIndex.load(path, verify="full")
-            except ValueError:
-                continue
-            assert bit // 8 not in payload
-            same(found, expected)
+    path.write_bytes(whole)
+    for bit in flipped(path, range(8 * extra.start, 8 * len(whole))):
+        try:
+            found = hk.BinaryIndex.load(path, verify="full")
+        except ValueError:
+            continue
+        assert bit // 8 not in payload
+        same(found, expected)
 
 
 def changed(tables, name: str, at: int, value: int) -> _ops.HashTables:

@@ -12,7 +12,8 @@ from hashkernels.metrics._wording import quote_line
 from hashkernels.metrics.bootstrap import bootstrap_mean
 from hashkernels.metrics.pages.runs import Run, distinct, setting_differences, shared_queries
 
-_COMPARED = (
+# The numbers that are averaged with their deviations.
+COMPARED = (
     "map",
     "map_expected",
     "map_index",
@@ -56,8 +57,8 @@ def _average(title: str, runs: Sequence[Run]) -> Run:
                 f"{runs[0].title}, differ in {line}"
             )
     parts = [run.numbers for run in runs]
-    deviations = _across([{name: part[name] for name in _COMPARED} for part in parts], stdev)
-    numbers = _across([{name: part[name] for name in _COMPARED + _DRAWN} for part in parts], mean)
+    deviations = _across([{name: part[name] for name in COMPARED} for part in parts], stdev)
+    numbers = _across([{name: part[name] for name in COMPARED + _DRAWN} for part in parts], mean)
     settings = [part["settings"] for part in parts]
     numbers["settings"] = {
         name: value for name, value in settings[0].items() if all(other.get(name) == value for other in settings)
